@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod database;
 pub mod embedded;
 pub mod mail;
+pub mod pem;
 pub mod readiness;
 pub mod rooms;
 pub mod simulation;

@@ -54,5 +54,5 @@ pub use people::{
 };
 pub use programs::{NewDeviceSignIn, ProgramSignIn, RedeemError};
 pub use sessions::{SessionSummary, SessionTokens, SignInConfig, looks_like_access_token};
-pub use sign_in_error::SignInError;
+pub use sign_in_error::{SignInError, Throttled};
 pub use teams::MAX_TEAMS_OF_MEMBER;

@@ -62,8 +62,8 @@ impl Secrets {
     /// # Errors
     /// [`IdentityError::KeyFile`] if the file does not have it, or has another one.
     pub(crate) async fn key(&self, version: i32) -> Result<Option<EncryptionKey>, IdentityError> {
-        if let Some(key) = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&version) {
-            return Ok(Some(key.clone()));
+        if let Some(key) = self.checked(version) {
+            return Ok(Some(key));
         }
         let stored: Option<Vec<u8>> =
             sqlx::query_scalar("select fingerprint from apex.key_encryption_keys where version = $1")
@@ -73,8 +73,17 @@ impl Secrets {
         let Some(stored) = stored else { return Ok(None) };
         let key = self.key_file.key(version)?;
         self.check(version, &key, &stored)?;
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(version, key.clone());
+        self.set_checked(version, &key);
         Ok(Some(key))
+    }
+
+    /// The key of a version, if its fingerprint was compared with that in the database.
+    fn checked(&self, version: i32) -> Option<EncryptionKey> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&version).cloned()
+    }
+
+    fn set_checked(&self, version: i32, key: &EncryptionKey) {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(version, key.clone());
     }
 
     /// Inserts the hash of a new secret. It is not inserted if there is one for the id.
@@ -99,11 +108,16 @@ impl Secrets {
     }
 
     /// The newest key-encryption key, whose fingerprint is in the database. Creates the first one, if no process of the
-    /// installation has created it.
+    /// installation has created it. The file is read each time; the database is asked about a key once.
     ///
     /// # Errors
     /// [`IdentityError::KeyFile`] if the file cannot be read or written, or has other keys than those of the installation.
     pub(crate) async fn newest_key(&self) -> Result<NewestKey, IdentityError> {
+        if let Ok((version, key)) = self.key_file.newest()
+            && self.checked(version).as_ref() == Some(&key)
+        {
+            return Ok(NewestKey { version, key, created_file: None });
+        }
         let is_used: bool =
             sqlx::query_scalar("select exists (select from apex.key_encryption_keys)").fetch_one(&self.pool).await?;
         let is_created = !is_used && self.key_file.create_if_missing()?;
@@ -122,6 +136,7 @@ impl Secrets {
             .fetch_one(&self.pool)
             .await?;
         self.check(version, &key, &stored)?;
+        self.set_checked(version, &key);
         Ok(NewestKey { version, key, created_file })
     }
 
@@ -241,5 +256,35 @@ impl Secrets {
         .bind(ids)
         .fetch_all(&self.pool)
         .await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::postgres::PgPoolOptions;
+
+    /// The database is not there, so that a question to it fails.
+    #[tokio::test]
+    async fn a_newest_key_that_was_checked_is_not_looked_up_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.keys");
+        let pool = PgPoolOptions::new().acquire_timeout(Duration::from_millis(200));
+        let secrets = Secrets::new(pool.connect_lazy("postgres://127.0.0.1:1/none").unwrap(), path.clone());
+        secrets.key_file.create_if_missing().unwrap();
+        assert!(matches!(secrets.newest_key().await, Err(IdentityError::Database(_))));
+        let (version, key) = secrets.key_file.newest().unwrap();
+        secrets.set_checked(version, &key);
+        let newest = secrets.newest_key().await.unwrap();
+        assert!(newest.version == 1 && newest.key == key && newest.created_file.is_none());
+        // Another key of the same version, one of a later version, and a file that is gone.
+        let text = std::fs::read_to_string(&path).unwrap();
+        secrets.set_checked(version, &EncryptionKey::other());
+        assert!(matches!(secrets.newest_key().await, Err(IdentityError::Database(_))));
+        secrets.set_checked(version, &key);
+        std::fs::write(&path, format!("{text}2 {}\n", "ab".repeat(32))).unwrap();
+        assert!(matches!(secrets.newest_key().await, Err(IdentityError::Database(_))));
+        std::fs::remove_file(&path).unwrap();
+        assert!(secrets.newest_key().await.is_err());
     }
 }

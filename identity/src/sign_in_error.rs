@@ -4,15 +4,28 @@ use crate::error::IdentityError;
 use std::time::Duration;
 use thiserror::Error;
 
+/// There were too many attempts for the account, or by the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("there were too many attempts: retry in {} s", self.retry_after_s())]
+pub struct Throttled {
+    /// How long to wait.
+    pub retry_after: Duration,
+}
+
+impl Throttled {
+    /// How long to wait, in whole seconds: never too short.
+    #[must_use]
+    pub const fn retry_after_s(self) -> u64 {
+        self.retry_after.as_secs().saturating_add(1)
+    }
+}
+
 /// Why a person cannot sign in, renew a session, become a user, or set a password.
 #[derive(Debug, Error)]
 pub enum SignInError {
     /// There were too many attempts for the account, or by the client.
-    #[error("there were too many attempts: retry in {} s", retry_after.as_secs().saturating_add(1))]
-    Throttled {
-        /// How long to wait.
-        retry_after: Duration,
-    },
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// The credential is unknown, wrong, used, revoked or expired, or its user or tenant is not active. It is not said which.
     #[error("the credential is not valid")]
     Refused,
@@ -48,10 +61,6 @@ pub enum SignInError {
 impl SignInError {
     pub(crate) fn invalid(field: &'static str, message: impl ToString) -> Self {
         Self::Invalid { field, message: message.to_string() }
-    }
-
-    pub(crate) fn throttled(retry_after: Duration) -> Self {
-        Self::Throttled { retry_after }
     }
 }
 

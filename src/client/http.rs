@@ -2,11 +2,12 @@
 
 use super::error::ClientError;
 use crate::config::{Remote, Secret};
+use crate::pem;
+use domain::error_with_causes;
 use reqwest::{StatusCode, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::Value;
+use std::error::Error;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,16 +45,10 @@ fn is_loopback(url: &Url) -> bool {
 fn roots(ca_file: Option<&Path>) -> Result<rustls::RootCertStore, ClientError> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let Some(file) = ca_file else { return Ok(roots) };
-    let unusable = |message: String| ClientError::CaFile { file: file.to_owned(), message };
-    let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-        found += 1;
-    }
-    if found == 0 {
-        return Err(unusable("it has no certificate in PEM".to_owned()));
+    let unusable =
+        |error: &dyn Error| ClientError::CaFile { file: file.to_owned(), message: error_with_causes(error) };
+    for certificate in pem::certificates(file).map_err(|error| unusable(&error))? {
+        roots.add(certificate).map_err(|error| unusable(&error))?;
     }
     Ok(roots)
 }
@@ -67,7 +62,7 @@ impl Http {
         if url.scheme() != "https" && !is_loopback(&url) && !settings.insecure_http {
             return Err(ClientError::PlainText { url: without_slash(&url) });
         }
-        let tls = |error: Box<dyn std::error::Error + Send + Sync>| ClientError::Tls(error);
+        let tls = |error: Box<dyn Error + Send + Sync>| ClientError::Tls(error);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(|error| tls(error.into()))?;
@@ -175,7 +170,7 @@ fn without_slash(url: &Url) -> String {
 
 /// Why a certificate was not accepted, if that is why a request failed.
 fn untrusted(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(cause)) = error.downcast_ref() {
             return Some(cause.to_string());

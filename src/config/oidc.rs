@@ -1,12 +1,11 @@
 //! Settings of sign-in by identity providers (OpenID Connect), and the file that lists the providers.
 
+use crate::pem;
 use anyhow::Context as _;
 use clap::Args;
 use domain::role_assignment::AssignedRole;
 use domain::{Name, ProviderId, TenantId};
 use identity::{ClientSecretText, GroupsClaim, ProviderConfig, Providers, TokenAuthentication};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -14,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The largest file of providers, of a secret or of certificates that is read, in bytes.
+/// The largest file of providers or of a secret that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// How long a session lasts at most, in hours, and where the file does not say it. Groups are looked at when a session begins.
 const MAX_SESSION_HOURS: u32 = 720;
@@ -192,10 +191,7 @@ fn config(
 
 /// The certificates of a file in PEM, in DER.
 fn certificates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
-    let text = text(file)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    let certificates = certificates.with_context(|| format!("{} is not PEM", file.display()))?;
-    anyhow::ensure!(!certificates.is_empty(), "{} has no certificate", file.display());
+    let certificates = pem::certificates(file).with_context(|| format!("{} cannot be used", file.display()))?;
     Ok(certificates.into_iter().map(|certificate| certificate.to_vec()).collect())
 }
 

@@ -3,12 +3,15 @@
 //! What a mail server says may name the person, and goes into no log: of its answers only the code is kept.
 
 use crate::config::Mail;
+use crate::pem;
+use domain::error_with_causes;
 use identity::MailAddress;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParametersBuilder};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport as _, Tokio1Executor};
+use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -92,15 +95,8 @@ impl Transport {
             .map_err(|_| MailSettingsError::Url)?
             .timeout(Some(TIMEOUT));
         if let Some(file) = &settings.smtp_ca_file {
-            let unusable = |error: &dyn std::fmt::Display| MailSettingsError::CaFile(error.to_string());
             let host = url.host_str().ok_or(MailSettingsError::Url)?.to_owned();
-            let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-            let certificate = Certificate::from_pem(&pem).map_err(|_| unusable(&"it has no certificate in PEM"))?;
-            let parameters = TlsParametersBuilder::new(host)
-                .certificate_store(CertificateStore::WebpkiRoots)
-                .add_root_certificate(certificate)
-                .build_rustls()
-                .map_err(|_| unusable(&"it has no certificate in PEM"))?;
+            let parameters = trusting(file, host).map_err(MailSettingsError::CaFile)?;
             builder = builder.tls(match url.scheme() {
                 "smtps" => Tls::Wrapper(parameters),
                 _ => Tls::Required(parameters),
@@ -132,6 +128,19 @@ impl Transport {
     }
 }
 
+/// The parameters of TLS to a host whose certificate may be issued by the authorities of a file.
+///
+/// # Errors
+/// Why the file cannot be used.
+fn trusting(file: &Path, host: String) -> Result<TlsParameters, String> {
+    let mut builder = TlsParametersBuilder::new(host).certificate_store(CertificateStore::WebpkiRoots);
+    for certificate in pem::certificates(file).map_err(|error| error_with_causes(&error))? {
+        let certificate = Certificate::from_der(certificate.to_vec()).map_err(|error| error_with_causes(&error))?;
+        builder = builder.add_root_certificate(certificate);
+    }
+    builder.build_rustls().map_err(|error| error_with_causes(&error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +164,24 @@ mod tests {
             assert!(message.contains("APEX_SMTP_URL") && !message.contains("tea@"), "{message}");
         }
         assert!(refused("smtps://mail.example", "nobody").unwrap().contains("APEX_MAIL_FROM"));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_authorities_without_a_certificate_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let refused = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let with_file = Mail {
+                smtp_ca_file: Some(file.clone()),
+                ..settings("smtps://mail.example", "Apex <apex@example.com>")
+            };
+            Transport::of_settings(&with_file).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for none in ["", "Authority", "-----BEGIN PRIVATE KEY-----\nAQID\n-----END PRIVATE KEY-----\n"] {
+            assert!(refused(none).contains("--smtp-ca-file cannot be used: it has no certificate"), "{none}");
+        }
+        let other = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+        assert!(refused(other).contains("--smtp-ca-file cannot be used"));
     }
 }

@@ -8,7 +8,7 @@ use crate::rate_limits::{LIMITED, Limited, OpenSubscription, seconds};
 use crate::requester::Requester;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::access_log::RefusalReason;
@@ -77,7 +77,5 @@ pub(crate) fn add_retry_after(response: &mut Response, executed: &Executed) {
         _ => None,
     };
     let longest = executed.errors.iter().filter(|error| is_limited(error)).filter_map(after_ms).max();
-    if let Some(after) = longest.map(|after_ms| seconds(Duration::from_millis(after_ms))) {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after));
-    }
+    response::set_retry_after(response, longest.map(|after_ms| seconds(Duration::from_millis(after_ms))));
 }

@@ -4,8 +4,8 @@ use crate::request_error::request_error;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{PathSegment, Response as Executed, ServerError, Value};
 use axum::Json;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 use std::io::{self, Write};
@@ -13,6 +13,13 @@ use std::io::{self, Write};
 /// Responds with an error in the form of a GraphQL response.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> impl IntoResponse + use<> {
     (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] })))
+}
+
+/// Tells a client how many seconds to wait before it sends a request again, if waiting helps.
+pub(super) fn set_retry_after(response: &mut Response, seconds: Option<u64>) {
+    if let Some(seconds) = seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
 }
 
 /// Whether the request was rejected before it was executed.

@@ -2,6 +2,7 @@
 
 use super::return_path::ReturnPathError;
 use crate::error::{IdentityError, KeyFileError};
+use crate::sign_in_error::Throttled;
 use domain::access_log::RefusalReason;
 use std::time::Duration;
 use thiserror::Error;
@@ -104,11 +105,8 @@ impl Refused {
 #[derive(Debug, Error)]
 pub enum ProviderSignInError {
     /// There were too many attempts by the client.
-    #[error("there were too many attempts: retry in {} s", retry_after.as_secs().saturating_add(1))]
-    Throttled {
-        /// How long to wait.
-        retry_after: Duration,
-    },
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// No provider has this name.
     #[error("there is no provider with this name: GET /auth/providers lists them")]
     NoProvider,
@@ -132,7 +130,7 @@ impl ProviderSignInError {
         match self {
             Self::Refused(Refused::RegistrationFull) => Some(RefusalReason::RegistrationFull),
             Self::Refused(_) => Some(RefusalReason::SignIn),
-            Self::Throttled { .. } => Some(RefusalReason::TooManyAttempts),
+            Self::Throttled(_) => Some(RefusalReason::TooManyAttempts),
             Self::NoProvider | Self::ReturnPath(_) | Self::Provider(_) | Self::Unavailable(_) => None,
         }
     }

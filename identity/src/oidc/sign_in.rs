@@ -81,7 +81,7 @@ impl Identities {
         return_path: Option<&str>,
         client: &Client,
     ) -> Result<StartedAttempt, ProviderSignInError> {
-        self.take_provider_attempt(client)?;
+        self.throttle().take_address(client.address())?;
         let return_path: ReturnPath = return_path.map(str::parse).transpose()?.unwrap_or_default();
         let provider = provider.ok_or(ProviderSignInError::NoProvider)?;
         let authorization = within_timeout(async { Ok(authorize(provider).await?) }).await?;
@@ -132,11 +132,6 @@ impl Identities {
         result
     }
 
-    fn take_provider_attempt(&self, client: &Client) -> Result<(), ProviderSignInError> {
-        let taken = self.throttle().take_address(client.address());
-        taken.map_err(|retry_after| ProviderSignInError::Throttled { retry_after })
-    }
-
     /// The sign-in that a browser comes back from, once. Wrong ones are counted as attempts of the client.
     async fn take_attempt<'p>(
         &self,
@@ -152,13 +147,13 @@ impl Identities {
         let opened = opened.filter(|(_, attempt)| has_state(attempt));
         let provider = opened.as_ref().and_then(|(_, attempt)| providers.find(attempt.provider.as_str()));
         let (Some((id, attempt)), Some(provider)) = (opened, provider) else {
-            self.take_provider_attempt(client)?;
+            self.throttle().take_address(client.address())?;
             return Err(Refused::Attempt.into());
         };
         if used_states::use_once(&self.secrets().pool, id, attempt.expires_at()).await? {
             return Ok((provider, attempt));
         }
-        self.take_provider_attempt(client)?;
+        self.throttle().take_address(client.address())?;
         Err(Refused::Attempt.into())
     }
 

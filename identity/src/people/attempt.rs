@@ -60,7 +60,7 @@ impl<'a> Attempt<'a> {
         match error {
             SignInError::Refused if self.has_password => Some(RefusalReason::SecondFactor),
             SignInError::Refused => Some(RefusalReason::SignIn),
-            SignInError::Throttled { .. } => Some(RefusalReason::TooManyAttempts),
+            SignInError::Throttled(_) => Some(RefusalReason::TooManyAttempts),
             SignInError::RegistrationFull { .. } => Some(RefusalReason::RegistrationFull),
             // A person who is asked for a code has begun to sign in.
             SignInError::CodeRequired

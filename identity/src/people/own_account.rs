@@ -215,7 +215,7 @@ impl Identities {
     async fn check_new_totp(&self, own: &Own, credential_id: Uuid, code: &str) -> Result<EncryptionKey, SignInError> {
         self.take_own_attempt(own).await?;
         let stored = totp_rows::read_new(self.secrets(), own.id, credential_id).await?.ok_or(SignInError::Refused)?;
-        totp_rows::count_failure(self.secrets(), credential_id).await?.map_err(SignInError::throttled)?;
+        totp_rows::count_failure(self.secrets(), credential_id).await??;
         let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
         let step = stored.secret.step_of(code, now)?.ok_or(SignInError::Refused)?;
         if !totp_rows::use_first_step(self.secrets(), credential_id, step).await? {
@@ -246,7 +246,7 @@ impl Identities {
     /// Counts an attempt for the account of a user who has a session.
     async fn take_own_attempt(&self, own: &Own) -> Result<(), SignInError> {
         let (tenant, email) = (own.principal.tenant(), self.own_email(own).await?);
-        self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)
+        Ok(self.throttle().take_account(tenant, &email)?)
     }
 
     /// The address of a user who has a session. One without an address has no password, and so no one-time codes.

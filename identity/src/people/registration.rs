@@ -66,7 +66,7 @@ impl Identities {
         client: &Client,
         attempt: &mut Attempt<'_>,
     ) -> Result<SessionTokens, SignInError> {
-        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+        self.throttle().take_address(client.address())?;
         let invited = links::find_invitation(self.secrets(), token).await?.ok_or(SignInError::Refused)?;
         let (tenant, invitation) = (&invited.tenant, invited.id);
         attempt.set_tenant(tenant);
@@ -110,9 +110,9 @@ impl Identities {
         let mut attempt = Attempt::new(client);
         attempt.set_tenant(tenant);
         let registered = async {
-            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
-            self.throttle().take_registration(client.address()).map_err(SignInError::throttled)?;
-            self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
+            self.throttle().take_address(client.address())?;
+            self.throttle().take_registration(client.address())?;
+            self.throttle().take_account(tenant, email)?;
             self.check_tenant(tenant).await?;
             if let Some((limit, roleless_limit)) = self.exceeded_limits(tenant, false) {
                 return Err(SignInError::RegistrationFull { limit, roleless_limit });

@@ -65,7 +65,7 @@ impl Identities {
     ) -> Result<SessionTokens, SignInError> {
         let Credentials { tenant, email, password, second_factor } = credentials;
         attempt.set_tenant(&tenant);
-        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+        self.throttle().take_address(client.address())?;
         let email = Email::parse(&email).map_err(|error| SignInError::invalid("email", error))?;
         let (id, user) = self.check_password(&tenant, &email, &password, attempt).await?;
         self.check_second_factor(id, &user, second_factor).await?;
@@ -80,7 +80,7 @@ impl Identities {
         password: &str,
         attempt: &mut Attempt<'_>,
     ) -> Result<(UserId, User), SignInError> {
-        self.throttle().take_account(tenant, email).map_err(SignInError::throttled)?;
+        self.throttle().take_account(tenant, email)?;
         // Longer than any password, for all accounts alike.
         let password = Password::presented(password).ok_or(SignInError::Refused)?;
         self.directory().refresh().await?;
@@ -126,7 +126,7 @@ impl Identities {
         let second_factor = second_factor.ok_or(SignInError::CodeRequired)?;
         let stored = totp_rows::read(self.secrets(), id, credential).await?;
         let stored = stored.ok_or(IdentityError::Damaged(credential))?;
-        totp_rows::count_failure(self.secrets(), credential).await?.map_err(SignInError::throttled)?;
+        totp_rows::count_failure(self.secrets(), credential).await??;
         let is_right = match second_factor {
             SecondFactor::Code(code) => {
                 let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
@@ -159,9 +159,9 @@ impl Identities {
     }
 
     fn start_reset(&self, tenant: &TenantId, email: &str, client: &Client) -> Result<(), SignInError> {
-        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+        self.throttle().take_address(client.address())?;
         let email = Email::parse(email).map_err(|error| SignInError::invalid("email", error))?;
-        self.throttle().take_account(tenant, &email).map_err(SignInError::throttled)?;
+        self.throttle().take_account(tenant, &email)?;
         let permit = self.reset_permit().ok_or(SignInError::Busy)?;
         let (identities, tenant) = (self.clone(), tenant.clone());
         tokio::spawn(async move {
@@ -196,7 +196,7 @@ impl Identities {
         client: &Client,
         attempt: &mut Attempt<'_>,
     ) -> Result<(), SignInError> {
-        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+        self.throttle().take_address(client.address())?;
         let link = links::find_reset(self.secrets(), token).await?.ok_or(SignInError::Refused)?;
         attempt.set_user(&link.tenant, link.user);
         self.check_tenant(&link.tenant).await?;

@@ -3,6 +3,7 @@
 use super::email::Email;
 use crate::network::client_network;
 use crate::sessions::SignInConfig;
+use crate::sign_in_error::Throttled;
 use domain::{TenantId, UserId};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -33,13 +34,15 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 
     /// # Errors
-    /// How long to wait, if the bucket of the key is empty.
-    fn take(&self, key: K) -> Result<(), Duration> {
+    /// [`Throttled`] if the bucket of the key is empty.
+    fn take(&self, key: K) -> Result<(), Throttled> {
         if self.limiter.len() > MAX_KEYS {
             self.limiter.retain_recent();
         }
         let key = (self.limiter.len() <= MAX_KEYS).then_some(key);
-        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+        self.limiter
+            .check_key(&key)
+            .map_err(|until| Throttled { retry_after: until.wait_time_from(DefaultClock::default().now()) })
     }
 }
 
@@ -65,32 +68,32 @@ impl SignInThrottle {
     /// Counts a person who registers from an address without an invitation.
     ///
     /// # Errors
-    /// How long to wait, if there were too many.
-    pub(crate) fn take_registration(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    /// [`Throttled`] if there were too many.
+    pub(crate) fn take_registration(&self, address: Option<IpAddr>) -> Result<(), Throttled> {
         address.map_or(Ok(()), |address| self.registrations.take(client_network(address)))
     }
 
     /// Counts an attempt of a client.
     ///
     /// # Errors
-    /// How long to wait, if there were too many.
-    pub(crate) fn take_address(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    /// [`Throttled`] if there were too many.
+    pub(crate) fn take_address(&self, address: Option<IpAddr>) -> Result<(), Throttled> {
         address.map_or(Ok(()), |address| self.addresses.take(client_network(address)))
     }
 
     /// Counts a code that a user typed to let a program in, right or wrong.
     ///
     /// # Errors
-    /// How long to wait, if there were too many.
-    pub(crate) fn take_code(&self, user: UserId) -> Result<(), Duration> {
+    /// [`Throttled`] if there were too many.
+    pub(crate) fn take_code(&self, user: UserId) -> Result<(), Throttled> {
         self.codes.take(user)
     }
 
     /// Counts an attempt to sign in to an account, whether it exists or not.
     ///
     /// # Errors
-    /// How long to wait, if there were too many.
-    pub(crate) fn take_account(&self, tenant: &TenantId, email: &Email) -> Result<(), Duration> {
+    /// [`Throttled`] if there were too many.
+    pub(crate) fn take_account(&self, tenant: &TenantId, email: &Email) -> Result<(), Throttled> {
         self.accounts.take((tenant.clone(), email.clone()))
     }
 }
@@ -117,7 +120,7 @@ mod tests {
         for _ in 0..3 {
             throttle.take_account(&tenant, &email("ada")).unwrap();
         }
-        let wait = throttle.take_account(&tenant, &email("ada")).unwrap_err();
+        let wait = throttle.take_account(&tenant, &email("ada")).unwrap_err().retry_after;
         assert!(wait > Duration::ZERO && wait <= ACCOUNT_INTERVAL, "{wait:?}");
         // Other accounts are not affected, and the same address in another tenant is another account.
         assert!(throttle.take_account(&tenant, &email("bob")).is_ok());
@@ -132,7 +135,7 @@ mod tests {
         // Registrations are counted apart from attempts.
         let address = "2001:db8::1".parse().ok();
         assert!(throttle.take_registration(address).is_ok() && throttle.take_registration(address).is_ok());
-        let wait = throttle.take_registration(address).unwrap_err();
+        let wait = throttle.take_registration(address).unwrap_err().retry_after;
         assert!(wait > ADDRESS_INTERVAL && wait <= REGISTRATION_INTERVAL, "{wait:?}");
     }
 

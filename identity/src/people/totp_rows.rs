@@ -5,6 +5,7 @@ use crate::error::IdentityError;
 use crate::key_file::EncryptionKey;
 use crate::sealed;
 use crate::secrets::Secrets;
+use crate::sign_in_error::Throttled;
 use domain::{TenantId, UserId};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
@@ -95,7 +96,7 @@ async fn find(
 /// # Errors
 /// In the inner result how long to wait: after [`FREE_FAILURES`] wrong ones the time between two attempts is
 /// [`FIRST_WAIT`], and doubles with each further one up to [`MAX_WAIT`].
-pub(crate) async fn count_failure(secrets: &Secrets, id: Uuid) -> Result<Result<(), Duration>, IdentityError> {
+pub(crate) async fn count_failure(secrets: &Secrets, id: Uuid) -> Result<Result<(), Throttled>, IdentityError> {
     let wait = "make_interval(secs => least($4, $3 * 2 ^ least(greatest(failures - $2, 0), 30)))";
     let counted = format!(
         "update apex.user_totp_secrets set failures = failures + 1, last_failure_at = clock_timestamp()
@@ -124,7 +125,7 @@ pub(crate) async fn count_failure(secrets: &Secrets, id: Uuid) -> Result<Result<
         .fetch_optional(&secrets.pool)
         .await?;
     let seconds = left.flatten().unwrap_or_default().clamp(0.0, MAX_WAIT.as_secs_f64());
-    Ok(Err(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT)))
+    Ok(Err(Throttled { retry_after: Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT) }))
 }
 
 /// Notes that a code or a recovery code was right.

@@ -59,7 +59,7 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Throttled`] if its address has begun too many, [`SignInError::Busy`] if too many programs wait.
     pub async fn start_device_sign_in(&self, client: &Client) -> Result<NewDeviceSignIn, SignInError> {
-        self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+        self.throttle().take_address(client.address())?;
         let (secret, id) = (KeySecret::generate().map_err(IdentityError::from)?, Uuid::new_v4());
         let user_code = UserCode::generate().map_err(IdentityError::from)?;
         let newest = self.secrets().newest_key().await?;
@@ -82,7 +82,7 @@ impl Identities {
     /// # Errors
     /// [`SignInError::Refused`] if there is none, and [`SignInError::Throttled`] if the person has typed too many.
     pub async fn device_sign_in(&self, principal: &Principal, user_code: &str) -> Result<ProgramSignIn, SignInError> {
-        self.throttle().take_code(person(principal)?.user).map_err(SignInError::throttled)?;
+        self.throttle().take_code(person(principal)?.user)?;
         let user_code = UserCode::parse(user_code).ok_or(SignInError::Refused)?;
         // A code that was made under an older key is typed again: the file of keys is changed rarely.
         let newest = self.secrets().newest_key().await?;
@@ -120,7 +120,7 @@ impl Identities {
     ) -> Result<SecretText, SignInError> {
         let challenge = parse_challenge(challenge)?;
         let person = person(principal)?;
-        self.throttle().take_code(person.user).map_err(SignInError::throttled)?;
+        self.throttle().take_code(person.user)?;
         let (secret, id) = (KeySecret::generate().map_err(IdentityError::from)?, Uuid::new_v4());
         let newest = self.secrets().newest_key().await?;
         let code = (newest.version, hash(&newest.key, LOOPBACK, &[id.as_bytes(), secret.bytes()])?);

@@ -8,7 +8,7 @@ use crate::error::IdentityError;
 use crate::identities::Identities;
 use crate::key_text::parse_with_prefix;
 use crate::sessions::SessionTokens;
-use crate::sign_in_error::SignInError;
+use crate::sign_in_error::{SignInError, Throttled};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
@@ -42,6 +42,12 @@ pub enum RedeemError {
 impl From<IdentityError> for RedeemError {
     fn from(error: IdentityError) -> Self {
         Self::SignIn(error.into())
+    }
+}
+
+impl From<Throttled> for RedeemError {
+    fn from(throttled: Throttled) -> Self {
+        Self::SignIn(throttled.into())
     }
 }
 
@@ -104,7 +110,7 @@ impl Identities {
         match found.await? {
             Some(found) => Ok(found),
             None => {
-                self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+                self.throttle().take_address(client.address())?;
                 Err(RedeemError::Invalid)
             }
         }

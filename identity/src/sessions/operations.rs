@@ -158,7 +158,7 @@ impl Identities {
     ) -> Result<SessionTokens, SignInError> {
         let Some(token) = self.genuine(text).await? else {
             // Genuine tokens are not counted: many people may share an address.
-            self.throttle().take_address(client.address()).map_err(SignInError::throttled)?;
+            self.throttle().take_address(client.address())?;
             return Err(SignInError::Refused);
         };
         let pool = &self.secrets().pool;

@@ -12,6 +12,7 @@ mod message;
 pub(super) use grpc::export as grpc;
 
 use super::auth;
+use super::response;
 use super::state::State as Shared;
 use crate::authenticator::Endpoint;
 use axum::extract::{Request, State};
@@ -79,9 +80,7 @@ fn encoding(headers: &HeaderMap) -> Option<Encoding> {
 fn failed(failure: &Failure, encoding: Encoding) -> Response {
     let status = message::Status::of(failure);
     let mut response = encoded(status.encode(encoding), failure.status, encoding);
-    if let Some(seconds) = failure.retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    response::set_retry_after(&mut response, failure.retry_after_s);
     if failure.status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"apex\""));
     }

@@ -1,7 +1,7 @@
 //! The device flow (RFC 8628): `/auth/device`, where a program begins it and a person types its code.
 
 use super::form::{Stopped, answer, error_page, is_approved, own_fields, sender, to_sign_in, told, visitor};
-use super::html::{Input, Page};
+use super::html::{Failure, Input, Page};
 use super::token::refused as token_refused;
 use crate::http::access::client_of;
 use crate::http::sign_in::answer as answers;
@@ -67,7 +67,7 @@ pub(crate) async fn start(State(state): State<Arc<Shared>>, request: Request) ->
     }
 }
 
-fn code_page(typed: &str, error: Option<(StatusCode, &str)>) -> Response {
+fn code_page(typed: &str, failure: Option<&Failure>) -> Response {
     let input = Input {
         name: "user_code",
         label: "Code that the program shows",
@@ -77,19 +77,18 @@ fn code_page(typed: &str, error: Option<(StatusCode, &str)>) -> Response {
         is_required: true,
     };
     Page::new("Let a program sign in")
-        .status(error.map_or(StatusCode::OK, |(status, _)| status))
-        .error(error.map(|(_, message)| message))
+        .failed(failure)
         .form(("get", PATH), &[], &[input], &[("", "", "Continue")])
         .into_response()
 }
 
 /// What a person is told about a code.
-fn told_of_code(error: &SignInError) -> (StatusCode, String) {
+fn told_of_code(error: &SignInError) -> Failure {
     match error {
         SignInError::Refused => {
             let message =
                 "No program waits with this code. Check it, or begin again: a code is accepted for ten minutes.";
-            (StatusCode::NOT_FOUND, message.to_owned())
+            Failure::new(StatusCode::NOT_FOUND, message)
         }
         error => told(error),
     }
@@ -109,10 +108,7 @@ pub(crate) async fn show(
         };
         let found = match state.deps.identities.device_sign_in(&visitor.principal, &code).await {
             Ok(found) => found,
-            Err(error) => {
-                let (status, message) = told_of_code(&error);
-                return Ok(code_page(&code, Some((status, &message))));
-            }
+            Err(error) => return Ok(code_page(&code, Some(&told_of_code(&error)))),
         };
         let asked = found.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let facts = [
@@ -151,10 +147,7 @@ pub(crate) async fn decide(State(state): State<Arc<Shared>>, request: Request) -
             Ok(()) => {
                 Ok(Page::new("Refused").text("The program is not signed in. You can close this page.").into_response())
             }
-            Err(error @ SignInError::Refused) => {
-                let (status, message) = told_of_code(&error);
-                Ok(code_page("", Some((status, &message))))
-            }
+            Err(error @ SignInError::Refused) => Ok(code_page("", Some(&told_of_code(&error)))),
             Err(error) => Err(error_page(&error)),
         }
     };

@@ -1,8 +1,8 @@
 //! Forms: their fields, and that they were sent from a page of this server.
 
-use super::html::Page;
+use super::html::{Failure, Page};
 use crate::authenticator::{Endpoint, Unauthenticated};
-use crate::http::sign_in::cookies;
+use crate::http::sign_in::{answer as answers, cookies};
 use crate::http::state::State as Shared;
 use crate::http::{auth, negotiate};
 use axum::body::{Body, to_bytes};
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use commands::{Principal, Subject};
 use identity::SignInError;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +46,9 @@ pub(super) fn answer(answered: Result<Response, Stopped>) -> Response {
     answered.unwrap_or_else(Stopped::into_response)
 }
 
-fn wrong(status: StatusCode, message: &str) -> Stopped {
-    Page::new("This does not work").status(status).error(Some(message)).into()
+/// A page with what went wrong alone.
+fn stopped(failure: &Failure) -> Stopped {
+    Page::new("This does not work").failed(Some(failure)).into()
 }
 
 /// Reads a form, without repeating its text in a message.
@@ -71,9 +73,9 @@ pub(super) async fn fields<T: DeserializeOwned>(request: Request) -> Result<T, (
 pub(super) async fn own_fields<T: DeserializeOwned>(request: Request) -> Result<T, Stopped> {
     if !cookies::is_sent_by_own_page(request.headers()) {
         let message = "This form has to be sent from the page itself. Open the page again.";
-        return Err(wrong(StatusCode::FORBIDDEN, message));
+        return Err(stopped(&Failure::new(StatusCode::FORBIDDEN, message)));
     }
-    fields(request).await.map_err(|(status, message)| wrong(status, message))
+    fields(request).await.map_err(|(status, message)| stopped(&Failure::new(status, message)))
 }
 
 /// A user who is signed in with this browser.
@@ -116,7 +118,8 @@ pub(super) async fn visitor(
 
 fn failed(rejection: &auth::Rejection) -> Stopped {
     let (status, _, message) = rejection.parts();
-    wrong(status, &message)
+    let retry_after_s = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+    stopped(&Failure::new(status, message).retry_after(retry_after_s))
 }
 
 /// The visitor who sends a form, which repeats the value of a cookie.
@@ -129,7 +132,7 @@ pub(super) async fn sender(
     let visitor = visitor(state, headers, extensions).await?.ok_or_else(|| to_sign_in(back))?;
     if csrf.is_empty() || csrf != visitor.csrf {
         let message = "This form is not of your session. Open the page again.";
-        return Err(wrong(StatusCode::FORBIDDEN, message));
+        return Err(stopped(&Failure::new(StatusCode::FORBIDDEN, message)));
     }
     Ok(visitor)
 }
@@ -160,32 +163,35 @@ pub(super) fn local_path(given: Option<&str>) -> &str {
     given.filter(is_local).unwrap_or(NOWHERE)
 }
 
-/// What a person is told about an error, and the status.
-pub(super) fn told(error: &SignInError) -> (StatusCode, String) {
-    match error {
-        SignInError::Refused => (StatusCode::UNAUTHORIZED, "That is not right. Check it, and try again.".to_owned()),
+/// What a person is told about an error.
+pub(super) fn told(error: &SignInError) -> Failure {
+    let message = match error {
+        SignInError::Refused => "That is not right. Check it, and try again.".into(),
         SignInError::CodeRequired => {
-            let message = "Your password is right. Type it again, with a one-time code or a recovery code.";
-            (StatusCode::UNAUTHORIZED, message.to_owned())
+            "Your password is right. Type it again, with a one-time code or a recovery code.".into()
         }
-        SignInError::Invalid { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
-        SignInError::RegistrationFull { .. } => (StatusCode::FORBIDDEN, error.to_string()),
-        SignInError::Throttled { retry_after } => {
-            let seconds = retry_after.as_secs().saturating_add(1);
-            (StatusCode::TOO_MANY_REQUESTS, format!("There were too many attempts. Try again in {seconds} seconds."))
+        SignInError::Invalid { .. } | SignInError::RegistrationFull { .. } => error.to_string().into(),
+        SignInError::Throttled(throttled) => {
+            format!("There were too many attempts. Try again in {} seconds.", throttled.retry_after_s()).into()
         }
-        SignInError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Try again.".to_owned()),
+        SignInError::Busy => "The server is busy. Try again.".into(),
         SignInError::Unavailable(cause) => {
             tracing::error!(error = &**cause as &(dyn StdError + 'static), "a page about signing in cannot be shown");
-            (StatusCode::SERVICE_UNAVAILABLE, "This is not possible at the moment. Try again later.".to_owned())
+            "This is not possible at the moment. Try again later.".into()
         }
-    }
+    };
+    told_as(error, message)
+}
+
+/// A message about an error.
+pub(super) fn told_as(error: &SignInError, message: Cow<'static, str>) -> Failure {
+    let (status, retry_after_s) = answers::status(error);
+    Failure::new(status, message).retry_after(retry_after_s)
 }
 
 /// A page with an error alone.
 pub(super) fn error_page(error: &SignInError) -> Stopped {
-    let (status, message) = told(error);
-    wrong(status, &message)
+    stopped(&told(error))
 }
 
 /// Whether a person has agreed.
@@ -203,6 +209,7 @@ pub(super) fn is_approved(decision: &str) -> Result<bool, Stopped> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use identity::{IdentityError, Throttled};
 
     #[test]
     fn pages_lead_to_paths_of_this_server_alone() {
@@ -223,5 +230,31 @@ mod tests {
         }
         assert_eq!(local_path(None), NOWHERE);
         assert_eq!(local_path(Some(&format!("/auth/{}", "x".repeat(MAX_RETURN_BYTES)))), NOWHERE);
+    }
+
+    /// As those of the answers in JSON, which are tested with the pages.
+    #[test]
+    fn a_page_has_the_status_of_the_error_and_says_how_long_to_wait() {
+        let throttled = Throttled { retry_after: Duration::from_millis(6_500) };
+        let unavailable = || SignInError::Unavailable(Box::new(IdentityError::Unreadable));
+        let invalid = SignInError::Invalid { field: "email", message: "is missing".to_owned() };
+        for (error, status, wait) in [
+            (SignInError::Refused, 401, None),
+            (SignInError::CodeRequired, 401, None),
+            (invalid, 400, None),
+            (SignInError::RegistrationFull { limit: 1, roleless_limit: 1 }, 403, None),
+            (throttled.into(), 429, Some("7")),
+            (SignInError::Busy, 503, Some("1")),
+            (unavailable(), 503, Some("1")),
+        ] {
+            for response in [error_page(&error).into_response(), answers::error(&error)] {
+                let retry_after = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap());
+                assert_eq!((response.status().as_u16(), retry_after), (status, wait), "{error}");
+            }
+        }
+        let rejection = auth::Rejection::Unauthenticated(Unauthenticated::Unavailable, Endpoint::Api);
+        let response = failed(&rejection).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     }
 }

@@ -1,7 +1,9 @@
 //! HTML of the pages, which work without scripts.
 
+use crate::http::response;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use std::borrow::Cow;
 
 /// The style of the pages, served by itself: their policy allows no inline styles.
 pub(super) const STYLE: &str = include_str!("page.css");
@@ -24,10 +26,29 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// What went wrong, as a page tells a person.
+pub(in crate::http) struct Failure {
+    status: StatusCode,
+    message: Cow<'static, str>,
+    retry_after_s: Option<u64>,
+}
+
+impl Failure {
+    pub(in crate::http) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into(), retry_after_s: None }
+    }
+
+    /// Tells the browser how many seconds to wait, if waiting helps.
+    pub(super) fn retry_after(self, seconds: Option<u64>) -> Self {
+        Self { retry_after_s: seconds, ..self }
+    }
+}
+
 /// A page that is built from its parts. All text is escaped.
 pub(in crate::http) struct Page {
     title: &'static str,
     status: StatusCode,
+    retry_after_s: Option<u64>,
     body: String,
     /// An origin beside this server that a form of the page may lead to.
     leads_to: Option<String>,
@@ -48,11 +69,16 @@ pub(super) struct Input<'a> {
 
 impl Page {
     pub(in crate::http) fn new(title: &'static str) -> Self {
-        Self { title, status: StatusCode::OK, body: String::new(), leads_to: None, continues_at: None }
+        let (status, body) = (StatusCode::OK, String::new());
+        Self { title, status, retry_after_s: None, body, leads_to: None, continues_at: None }
     }
 
-    pub(in crate::http) fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
+    /// Tells what went wrong, if something did. Screen readers read it at once.
+    pub(in crate::http) fn failed(mut self, failure: Option<&Failure>) -> Self {
+        if let Some(Failure { status, message, retry_after_s }) = failure {
+            (self.status, self.retry_after_s) = (*status, *retry_after_s);
+            self.add(format_args!("<p class=\"error\" role=\"alert\">{}</p>\n", escape(message)));
+        }
         self
     }
 
@@ -74,14 +100,6 @@ impl Page {
     /// The code of an error.
     pub(in crate::http) fn code(mut self, code: &str) -> Self {
         self.add(format_args!("<p><code>{}</code></p>\n", escape(code)));
-        self
-    }
-
-    /// What went wrong, which screen readers read at once.
-    pub(in crate::http) fn error(mut self, message: Option<&str>) -> Self {
-        if let Some(message) = message {
-            self.add(format_args!("<p class=\"error\" role=\"alert\">{}</p>\n", escape(message)));
-        }
         self
     }
 
@@ -156,6 +174,7 @@ impl IntoResponse for Page {
         );
         let policy = HeaderValue::from_str(&self.policy());
         let mut response = (self.status, Html(html)).into_response();
+        response::set_retry_after(&mut response, self.retry_after_s);
         let headers = response.headers_mut();
         if let Ok(policy) = policy {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -1,7 +1,7 @@
 //! The pages that links lead to: to set a password, and to accept an invitation; and the page that asks for such a link.
 
-use super::form::{Stopped, answer, local_path, own_fields, told};
-use super::html::{Input, Page};
+use super::form::{Stopped, answer, local_path, own_fields, told, told_as};
+use super::html::{Failure, Input, Page};
 use crate::http::access::client_of;
 use crate::http::sign_in::cookies;
 use crate::http::state::State as Shared;
@@ -39,22 +39,16 @@ struct Forgot {
     email: String,
 }
 
-type Shown<'a> = Option<(StatusCode, &'a str)>;
-
 fn input<'a>(name: &'static str, label: &'static str, kind: &'static str, autocomplete: &'static str) -> Input<'a> {
     Input { name, label, kind, autocomplete, value: "", is_required: true }
 }
 
-fn page(title: &'static str, error: Shown<'_>) -> Page {
-    Page::new(title).status(error.map_or(StatusCode::OK, |(status, _)| status)).error(error.map(|(_, message)| message))
-}
-
 /// What a person is told about a link.
-fn told_of_link(error: &SignInError) -> (StatusCode, String) {
+fn told_of_link(error: &SignInError) -> Failure {
     match error {
         SignInError::Refused => {
             let message = "This link is not valid: it was used, has expired or was replaced. Ask for another one.";
-            (StatusCode::UNAUTHORIZED, message.to_owned())
+            told_as(error, message.into())
         }
         error => told(error),
     }
@@ -64,9 +58,9 @@ fn new_password<'a>() -> Input<'a> {
     input("password", "New password, of 12 characters or more", "password", "new-password")
 }
 
-fn set_page(token: &str, error: Shown<'_>) -> Response {
+fn set_page(token: &str, failure: Option<&Failure>) -> Response {
     let button = [("", "", "Set the password")];
-    let form = page("Set your password", error);
+    let form = Page::new("Set your password").failed(failure);
     form.form(("post", "/auth/set-password"), &[("token", token)], &[new_password()], &button).into_response()
 }
 
@@ -86,23 +80,20 @@ pub(crate) async fn send_set(State(state): State<Arc<Shared>>, request: Request)
                 .text("Your password is set. Your sessions have ended.")
                 .link("/auth/sign-in", "Sign in")
                 .into_response(),
-            Err(error) => {
-                let (status, message) = told_of_link(&error);
-                set_page(&token, Some((status, &message)))
-            }
+            Err(error) => set_page(&token, Some(&told_of_link(&error))),
         })
     };
     answer(answered.await)
 }
 
-fn invitation_page(token: &str, name: &str, error: Shown<'_>) -> Response {
+fn invitation_page(token: &str, name: &str, failure: Option<&Failure>) -> Response {
     let name = Input {
         value: name,
         is_required: false,
         ..input("display_name", "Your name, as others see it", "text", "name")
     };
     let button = [("", "", "Accept the invitation")];
-    let form = page("Accept your invitation", error);
+    let form = Page::new("Accept your invitation").failed(failure);
     form.form(("post", "/auth/invitation"), &[("token", token)], &[name, new_password()], &button).into_response()
 }
 
@@ -120,8 +111,8 @@ pub(crate) async fn send_invitation(State(state): State<Arc<Shared>>, request: R
         let name = match named {
             Ok(name) => name,
             Err(error) => {
-                let message = format!("Your name: {error}");
-                return Ok(invitation_page(&token, &display_name, Some((StatusCode::BAD_REQUEST, &message))));
+                let failure = Failure::new(StatusCode::BAD_REQUEST, format!("Your name: {error}"));
+                return Ok(invitation_page(&token, &display_name, Some(&failure)));
             }
         };
         let registration = Registration { password: NewPasswordText(password), display_name: name };
@@ -131,23 +122,21 @@ pub(crate) async fn send_invitation(State(state): State<Arc<Shared>>, request: R
                 cookies::start(&mut response, &session, state.config.sign_in.secure_cookies);
                 Ok(response)
             }
-            Err(error) => {
-                let (status, message) = told_of_link(&error);
-                Ok::<_, Stopped>(invitation_page(&token, &display_name, Some((status, &message))))
-            }
+            Err(error) => Ok::<_, Stopped>(invitation_page(&token, &display_name, Some(&told_of_link(&error)))),
         }
     };
     answer(answered.await)
 }
 
-fn forgot_page(state: &Shared, (tenant, email): (&str, &str), error: Shown<'_>) -> Response {
+fn forgot_page(state: &Shared, (tenant, email): (&str, &str), failure: Option<&Failure>) -> Response {
     let of_settings = state.config.sign_in.tenant.as_ref().map(TenantId::as_str);
     let tenant = Some(tenant).filter(|tenant| !tenant.is_empty()).or(of_settings).unwrap_or_default();
     let inputs = [
         Input { value: email, ..input("email", "E-mail address", "email", "username") },
         Input { value: tenant, ..input("tenant", "Tenant", "text", "organization") },
     ];
-    page("Set a new password", error)
+    Page::new("Set a new password")
+        .failed(failure)
         .form(("post", "/auth/forgot-password"), &[], &inputs, &[("", "", "Ask for a link")])
         .into_response()
 }
@@ -165,8 +154,8 @@ pub(crate) async fn send_forgot(State(state): State<Arc<Shared>>, request: Reque
         let of_settings = state.config.sign_in.tenant.as_ref();
         let named = Some(tenant.trim()).filter(|tenant| !tenant.is_empty());
         let Some(in_tenant) = named.map_or(of_settings.cloned(), |tenant| tenant.parse().ok()) else {
-            let error = (StatusCode::BAD_REQUEST, "Name the tenant that you belong to.");
-            return Ok(forgot_page(&state, (&tenant, &email), Some(error)));
+            let failure = Failure::new(StatusCode::BAD_REQUEST, "Name the tenant that you belong to.");
+            return Ok(forgot_page(&state, (&tenant, &email), Some(&failure)));
         };
         match state.deps.identities.request_reset(&in_tenant, &email, &client).await {
             Ok(()) => {
@@ -174,10 +163,7 @@ pub(crate) async fn send_forgot(State(state): State<Arc<Shared>>, request: Reque
                             otherwise an administrator hands it over.";
                 Ok(Page::new("Asked for a link").text(text).into_response())
             }
-            Err(error) => {
-                let (status, message) = told(&error);
-                Ok::<_, Stopped>(forgot_page(&state, (&tenant, &email), Some((status, &message))))
-            }
+            Err(error) => Ok::<_, Stopped>(forgot_page(&state, (&tenant, &email), Some(&told(&error)))),
         }
     };
     answer(answered.await)

@@ -1,7 +1,7 @@
 //! The page where a person signs in, with a password or by an identity provider: `/auth/sign-in`.
 
 use super::form::{self, Stopped, answer, encoded, local_path, own_fields, told, visitor};
-use super::html::{Input, Page};
+use super::html::{Failure, Input, Page};
 use crate::http::access::client_of;
 use crate::http::sign_in::{cookies, second_factor_of_form};
 use crate::http::state::State as Shared;
@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::TenantId;
-use identity::{Credentials, ProviderSummary, SignInError};
+use identity::{Credentials, ProviderSummary};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ fn input<'a>(name: &'static str, label: &'static str, kind: &'static str, autoco
 }
 
 /// The form, with what was typed before and is no secret.
-fn page(state: &Shared, back: &str, (tenant, email): (&str, &str), error: Option<(StatusCode, &str)>) -> Response {
+fn page(state: &Shared, back: &str, (tenant, email): (&str, &str), failure: Option<&Failure>) -> Response {
     let of_settings = state.config.sign_in.tenant.as_ref().map(TenantId::as_str);
     let tenant = Some(tenant).filter(|tenant| !tenant.is_empty()).or(of_settings).unwrap_or_default();
     let inputs = [
@@ -51,8 +51,7 @@ fn page(state: &Shared, back: &str, (tenant, email): (&str, &str), error: Option
         Input { value: tenant, ..input("tenant", "Tenant", "text", "organization") },
     ];
     let form = Page::new("Sign in")
-        .status(error.map_or(StatusCode::OK, |(status, _)| status))
-        .error(error.map(|(_, message)| message))
+        .failed(failure)
         .form(("post", "/auth/sign-in"), &[("return_to", back)], &inputs, &[("", "", "Sign in")])
         .link("/auth/forgot-password", "I do not know my password");
     let providers = state.config.sign_in.providers.list().into_iter();
@@ -90,15 +89,11 @@ pub(crate) async fn send(State(state): State<Arc<Shared>>, request: Request) -> 
     let answered = async {
         let Fields { tenant, email, password, code, return_to } = own_fields(request).await?;
         let back = local_path(Some(&return_to));
-        let refused = |error: &SignInError| {
-            let (status, message) = told(error);
-            page(&state, back, (&tenant, &email), Some((status, &message)))
-        };
         let of_settings = state.config.sign_in.tenant.as_ref();
         let named = Some(tenant.trim()).filter(|tenant| !tenant.is_empty());
         let Some(in_tenant) = named.map_or(of_settings.cloned(), |tenant| tenant.parse().ok()) else {
-            let error = (StatusCode::BAD_REQUEST, "Name the tenant that you belong to.");
-            return Ok(page(&state, back, (&tenant, &email), Some(error)));
+            let failure = Failure::new(StatusCode::BAD_REQUEST, "Name the tenant that you belong to.");
+            return Ok(page(&state, back, (&tenant, &email), Some(&failure)));
         };
         let second_factor = second_factor_of_form(code);
         let credentials = Credentials { tenant: in_tenant, email: email.clone(), password, second_factor };
@@ -108,7 +103,7 @@ pub(crate) async fn send(State(state): State<Arc<Shared>>, request: Request) -> 
                 cookies::start(&mut response, &session, state.config.sign_in.secure_cookies);
                 Ok(response)
             }
-            Err(error) => Ok::<_, Stopped>(refused(&error)),
+            Err(error) => Ok::<_, Stopped>(page(&state, back, (&tenant, &email), Some(&told(&error)))),
         }
     };
     form::answer(answered.await)

@@ -48,31 +48,35 @@ pub(super) fn tokens(tokens: &SessionTokens, in_cookies: bool, is_secure: bool) 
     response
 }
 
+/// The status of an error, and how many seconds to wait before another attempt, if waiting helps.
+pub(in crate::http) fn status(error: &SignInError) -> (StatusCode, Option<u64>) {
+    match error {
+        SignInError::Refused | SignInError::CodeRequired => (StatusCode::UNAUTHORIZED, None),
+        SignInError::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
+        SignInError::RegistrationFull { .. } => (StatusCode::FORBIDDEN, None),
+        SignInError::Throttled(throttled) => (StatusCode::TOO_MANY_REQUESTS, Some(throttled.retry_after_s())),
+        SignInError::Busy | SignInError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+    }
+}
+
 /// The answer to a request that is refused or failed. Internal causes are logged here, once.
 pub(in crate::http) fn error(error: &SignInError) -> Response {
-    let of = |status, code: &str, message: &str| not_stored(response::error(status, code, message).into_response());
-    match error {
-        SignInError::Refused => of(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", REFUSED),
-        SignInError::CodeRequired => of(StatusCode::UNAUTHORIZED, "CODE_REQUIRED", &error.to_string()),
-        SignInError::Invalid { .. } => of(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &error.to_string()),
-        SignInError::Throttled { retry_after } => {
-            let mut response = of(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", &error.to_string());
-            let seconds = retry_after.as_secs().saturating_add(1);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            response
-        }
-        SignInError::RegistrationFull { .. } => of(StatusCode::FORBIDDEN, "REGISTRATION_FULL", &error.to_string()),
-        SignInError::Busy => {
-            let mut response = of(StatusCode::SERVICE_UNAVAILABLE, "BUSY", &error.to_string());
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            response
-        }
+    let (code, message) = match error {
+        SignInError::Refused => ("UNAUTHENTICATED", REFUSED.to_owned()),
+        SignInError::CodeRequired => ("CODE_REQUIRED", error.to_string()),
+        SignInError::Invalid { .. } => ("BAD_USER_INPUT", error.to_string()),
+        SignInError::Throttled(_) => ("TOO_MANY_ATTEMPTS", error.to_string()),
+        SignInError::RegistrationFull { .. } => ("REGISTRATION_FULL", error.to_string()),
+        SignInError::Busy => ("BUSY", error.to_string()),
         SignInError::Unavailable(cause) => {
             tracing::error!(error = &**cause as &(dyn StdError + 'static), "a person cannot sign in, or become a user");
-            let message = "credentials cannot be checked or stored at the moment; retry";
-            of(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message)
+            ("UNAVAILABLE", "credentials cannot be checked or stored at the moment; retry".to_owned())
         }
-    }
+    };
+    let (status, retry_after_s) = status(error);
+    let mut response = not_stored(response::error(status, code, &message).into_response());
+    response::set_retry_after(&mut response, retry_after_s);
+    response
 }
 
 /// The response to a request: its answer, or why there is none.

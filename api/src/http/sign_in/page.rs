@@ -1,7 +1,7 @@
 //! The pages that a browser shows at the end of a sign-in by a provider.
 
 use super::answer::not_stored;
-use crate::http::pages::html::Page;
+use crate::http::pages::html::{Failure, Page};
 use crate::http::response;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,7 +20,10 @@ pub(super) fn continued(path: &str) -> Response {
 /// What went wrong, as a page or in the form of the other errors of this server.
 pub(super) fn failed(status: StatusCode, code: &str, message: &str, as_page: bool) -> Response {
     match as_page {
-        true => Page::new("You are not signed in").status(status).error(Some(message)).code(code).into_response(),
+        true => {
+            let failure = Failure::new(status, message.to_owned());
+            Page::new("You are not signed in").failed(Some(&failure)).code(code).into_response()
+        }
         false => not_stored(response::error(status, code, message).into_response()),
     }
 }

@@ -5,6 +5,7 @@ use super::answer::json;
 use super::cookies;
 use super::page;
 use crate::http::access::client_of;
+use crate::http::response;
 use crate::http::state::State as Shared;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -143,7 +144,7 @@ fn redirect(url: &str) -> Response {
 /// The status and the code of an error.
 fn parts(error: &ProviderSignInError) -> (StatusCode, &'static str) {
     match error {
-        ProviderSignInError::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS"),
+        ProviderSignInError::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS"),
         ProviderSignInError::NoProvider => (StatusCode::NOT_FOUND, "NO_PROVIDER"),
         ProviderSignInError::ReturnPath(_) => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"),
         ProviderSignInError::Refused(identity::Refused::Attempt) => (StatusCode::BAD_REQUEST, "SIGN_IN_NOT_STARTED"),
@@ -158,14 +159,12 @@ fn refused(error: &ProviderSignInError, headers: &HeaderMap) -> Response {
     let (status, code) = parts(error);
     let mut response = page::failed(status, code, &error.to_string(), page::is_wanted(headers));
     let retry_after_s = match error {
-        ProviderSignInError::Throttled { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
+        ProviderSignInError::Throttled(throttled) => Some(throttled.retry_after_s()),
         ProviderSignInError::Provider(_) => Some(5),
         ProviderSignInError::Unavailable(_) => Some(1),
         ProviderSignInError::NoProvider | ProviderSignInError::ReturnPath(_) | ProviderSignInError::Refused(_) => None,
     };
-    if let Some(seconds) = retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    response::set_retry_after(&mut response, retry_after_s);
     response
 }
 
@@ -190,7 +189,7 @@ fn count(provider: Option<&ProviderSummary>, error: &ProviderSignInError) {
         ProviderSignInError::Refused(reason) => {
             tracing::info!(provider = id, %reason, "a sign-in by a provider was refused")
         }
-        ProviderSignInError::Throttled { .. }
+        ProviderSignInError::Throttled(_)
         | ProviderSignInError::NoProvider
         | ProviderSignInError::ReturnPath(_) => {}
     }
