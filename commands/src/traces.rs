@@ -11,7 +11,7 @@ use domain::CallId;
 use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, NamedCalls, SpanId, TraceId};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
-use domain::trace::{Change, SpanReport, Trace, TraceError};
+use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;
@@ -29,8 +29,6 @@ pub struct SpanBatch {
     pub spans: Vec<SpanReport>,
     /// The price book.
     pub prices: PriceBook,
-    /// The declared tag keys. They may be left out if no facts have tags.
-    pub tag_keys: TagKeys,
 }
 
 impl SpanBatch {
@@ -134,39 +132,40 @@ fn decide_batch(
     }
     let before = trace?;
     let mut after = before.merged(&batch.spans).map_err(Undecided::Rejected)?;
-    let changes: BTreeMap<SpanId, Change> = changes_by_span(&after);
-    let mut decision = Decision { states, batch, outcomes: Vec::new() };
-    let mut of_batch = Vec::new();
+    // The decision charges and reverses spans, which changes none of the usages that the repeats follow from.
+    let repeats = after.repeats();
+    let changes = changes_by_span(&after, &repeats);
+    let mut decision = Decision { states, batch, repeats: &repeats };
+    let mut spans = Vec::new();
     for span in batch.spans.iter().filter(|span| span.usage.is_some()) {
         let outcome = decision.span_of_batch(&mut after, span, changes.get(&span.span_id).copied())?;
-        of_batch.push(span.span_id);
-        decision.outcomes.push((span.span_id, outcome));
+        spans.push((span.span_id, outcome));
     }
+    let is_of_batch = |change: &Change| spans.iter().any(|(span_id, _)| *span_id == change.span_id());
     // Refused facts may leave other changes than before.
-    let others: Vec<_> = after.changes().into_iter().filter(|change| !of_batch.contains(&change.span_id())).collect();
+    let others: Vec<_> = after.changes(&repeats).into_iter().filter(|change| !is_of_batch(change)).collect();
     for change in others.iter().take(MAX_OTHER_CHANGES) {
         decision.other_span(&mut after, *change)?;
     }
-    for change in changes_by_span(&after).into_values().filter(|change| of_batch.contains(&change.span_id())) {
+    for change in changes_by_span(&after, &repeats).into_values().filter(is_of_batch) {
         if let Change::Reverse(_) = change {
             decision.other_span(&mut after, change)?;
         }
     }
-    let (outcomes, has_more) = (decision.outcomes, others.len() > MAX_OTHER_CHANGES);
     let event = before.event_to(&after, agent);
     states.append::<Trace, _>(id, event.into_iter().collect())?;
-    Ok(Noted { spans: outcomes, has_more })
+    Ok(Noted { spans, has_more: others.len() > MAX_OTHER_CHANGES })
 }
 
-fn changes_by_span(trace: &Trace) -> BTreeMap<SpanId, Change> {
-    trace.changes().into_iter().map(|change| (change.span_id(), change)).collect()
+fn changes_by_span(trace: &Trace, repeats: &Repeats) -> BTreeMap<SpanId, Change> {
+    trace.changes(repeats).into_iter().map(|change| (change.span_id(), change)).collect()
 }
 
 /// A decision in progress.
 struct Decision<'s, 'a, 'b> {
     states: &'s mut States<'a>,
     batch: &'b SpanBatch,
-    outcomes: Vec<(SpanId, SpanOutcome)>,
+    repeats: &'b Repeats,
 }
 
 impl Decision<'_, '_, '_> {
@@ -178,16 +177,16 @@ impl Decision<'_, '_, '_> {
         change: Option<Change>,
     ) -> Result<SpanOutcome, Undecided<TraceError>> {
         let reported = span.usage.as_ref().and_then(|usage| usage.facts.clone());
-        let is_charged = trace.spans.get(&span.span_id).and_then(|span| span.usage.as_ref());
-        let is_charged = is_charged.is_some_and(|usage| usage.is_charged);
+        let known = trace.usage(span.span_id);
+        let is_charged = known.is_some_and(|usage| usage.is_charged);
         match change {
             Some(Change::Reverse(_)) => Ok(SpanOutcome::Repeat),
-            None if !is_charged && trace.is_repeat(span.span_id) => Ok(SpanOutcome::Repeat),
+            None if !is_charged && self.repeats.contains(span.span_id) => Ok(SpanOutcome::Repeat),
             None if !is_charged => Ok(SpanOutcome::Incomplete),
-            // A snapshot that came after the end is held, and adds what only it says.
+            // A snapshot that came after the end is held, and adds what only it says. A new span holds what is reported.
             Some(Change::Charge(_)) | None => {
-                let held =
-                    trace.spans.get(&span.span_id).and_then(|span| span.usage.as_ref()?.facts.as_deref().cloned());
+                let held = known.and_then(|usage| usage.facts.as_deref().cloned());
+                let reported = reported.filter(|facts| held.as_ref() != Some(facts));
                 let facts = held.into_iter().chain(reported).collect();
                 self.charge(trace, span.span_id, facts)
             }
@@ -197,8 +196,7 @@ impl Decision<'_, '_, '_> {
     /// Charges or reverses a span that was recorded before.
     fn other_span(&mut self, trace: &mut Trace, change: Change) -> Result<(), Undecided<TraceError>> {
         let span_id = change.span_id();
-        let usage = trace.spans.get(&span_id).and_then(|span| span.usage.clone());
-        let Some(usage) = usage else { return Ok(()) };
+        let Some(usage) = trace.usage(span_id).cloned() else { return Ok(()) };
         match change {
             Change::Charge(_) => {
                 let facts = usage.facts.map(|facts| *facts).into_iter().collect();
@@ -224,7 +222,7 @@ impl Decision<'_, '_, '_> {
         span_id: SpanId,
         facts: Vec<CallFacts>,
     ) -> Result<SpanOutcome, Undecided<TraceError>> {
-        let ids = trace.spans.get(&span_id).and_then(|span| CallIds::of(span.usage.as_ref()?.call_ids.iter().copied()));
+        let ids = trace.usage(span_id).and_then(|usage| CallIds::of(usage.call_ids.iter().copied()));
         let Some(ids) = ids else { return Ok(SpanOutcome::Incomplete) };
         let (mut outcome, mut known) = (SpanOutcome::Incomplete, None);
         let mut voided = Vec::new();
@@ -237,7 +235,8 @@ impl Decision<'_, '_, '_> {
             let call_id = calls.remaining();
             let before = self.states.get::<Call>(call_id.0)?;
             known.get_or_insert_with(|| before.charged.is_some() || !voided.is_empty());
-            let (prices, tag_keys) = (self.batch.prices.clone(), self.batch.tag_keys.clone());
+            // Spans have no tags.
+            let (prices, tag_keys) = (self.batch.prices.clone(), TagKeys::default());
             match self.append(&calls, CallCommand::Report { facts, prices, tag_keys })? {
                 Ok(changes) => {
                     let was_changed = matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });

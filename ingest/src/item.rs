@@ -69,7 +69,8 @@ impl TraceSpans {
                 return vec![Err(Refusal { location, reason: RefusalReason::Trace(error) })];
             }
         };
-        let calls = self.spans.into_iter().filter(|span| !trace.is_repeat(span.report.span_id));
+        let repeats = trace.repeats();
+        let calls = self.spans.into_iter().filter(|span| !repeats.contains(span.report.span_id));
         calls.filter_map(TracedSpan::into_record).collect()
     }
 }

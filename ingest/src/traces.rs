@@ -9,9 +9,9 @@ use crate::unpriced::UnpricedModel;
 use commands::{Error, Position, SpanBatch, SpanOutcome, TraceOutcome};
 use domain::call::CallError;
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
-use domain::tag_keys::TagKeys;
-use domain::trace::{Mismatch, SpanReport, TraceError};
+use domain::trace::{Mismatch, SpanReport, Trace, TraceError};
 use std::cmp::Reverse;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The most appends for what a batch of spans has left to do. Each changes several calls.
@@ -57,7 +57,7 @@ impl PreparedTrace {
         let links: Vec<_> = spans.extract_if(.., |span| span.report.usage.is_none()).map(|link| link.report).collect();
         // An outer span starts before those inside of it: what it repeats is known by the time that it is decided about.
         spans.sort_by_key(|span| Reverse(span.facts().map(|facts| facts.started_at)));
-        let mut sender = Sender { connection, prices, trace_id };
+        let mut sender = Sender { connection, prices, trace_id, trace: None };
         let mut links = Some(links);
         let mut chunk = Vec::new();
         let mut spans = spans.into_iter().peekable();
@@ -66,9 +66,10 @@ impl PreparedTrace {
             let first = links.take().unwrap_or_default();
             if let Err(error) = sender.send(std::mem::take(&mut chunk), first, &mut result).await {
                 result.error = Some(error);
-                return result;
+                break;
             }
         }
+        result.mismatches = sender.trace.map(|trace| trace.repeats().mismatches().to_vec()).unwrap_or_default();
         result.spans.sort_by_key(|(location, _)| *location);
         result
     }
@@ -78,6 +79,8 @@ struct Sender {
     connection: Connection,
     prices: PriceBook,
     trace_id: domain::call::TraceId,
+    /// The trace after the last append.
+    trace: Option<Arc<Trace>>,
 }
 
 impl Sender {
@@ -111,8 +114,7 @@ impl Sender {
     async fn execute(&mut self, spans: Vec<SpanReport>) -> Result<TraceOutcome, Error<TraceError>> {
         let Connection { commands, principal, retry } = &self.connection;
         let context = self.connection.context(Uuid::now_v7());
-        let (prices, tag_keys) = (self.prices.clone(), TagKeys::default());
-        let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices, tag_keys };
+        let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices: self.prices.clone() };
         let executed = retry.run(|| commands.record_spans(&context, &batch)).await;
         match executed {
             Err(Error::Rejected(TraceError::Call(outdated @ CallError::PriceBookOutdated { .. }))) => {
@@ -136,7 +138,7 @@ impl Sender {
     ) -> Result<(), ImportError> {
         let TraceOutcome { position, spans: outcomes, mut has_more, trace } = outcome;
         result.position = result.position.max(position);
-        result.mismatches = trace.mismatches();
+        self.trace = Some(trace);
         for (span, (span_id, outcome)) in spans.into_iter().zip(outcomes) {
             debug_assert_eq!(span.report.span_id, span_id, "outcomes are in the order of the batch");
             let location = span.location;

@@ -1,6 +1,6 @@
 //! The prices of a book, and how a name finds them.
 
-use crate::price_book::matching::{MatchKind, ModelPattern, normalized_model};
+use crate::price_book::matching::{MatchKind, ModelForms, ModelPattern, normalized_model};
 use crate::price_book::price::Price;
 use crate::price_book::source::PriceSource;
 use crate::text::Name;
@@ -148,7 +148,7 @@ impl Candidate<'_> {
 pub(crate) struct Lookup<'a> {
     /// The provider of the call; all providers if absent.
     pub(crate) provider: Option<&'a str>,
-    pub(crate) model: &'a Name,
+    pub(crate) model: &'a ModelForms<'a>,
     pub(crate) at: DateTime<Utc>,
     pub(crate) version: u64,
 }
@@ -182,16 +182,15 @@ impl Catalogue {
     }
 
     /// The models whose prices may match a name in one way.
-    fn models(&self, by: MatchKind, model: &Name) -> BTreeSet<&Name> {
+    fn models(&self, by: MatchKind, wanted: &ModelForms<'_>) -> BTreeSet<&Name> {
         match by {
-            MatchKind::Exact => self.by_model.get_key_value(model).map(|(model, _)| model).into_iter().collect(),
-            MatchKind::Alias => self.aliases.get(model).into_iter().flatten().collect(),
-            MatchKind::Normalized => {
-                self.normalized.get(&normalized_model(model.as_str())).into_iter().flatten().collect()
+            MatchKind::Exact => {
+                self.by_model.get_key_value(wanted.name()).map(|(model, _)| model).into_iter().collect()
             }
+            MatchKind::Alias => self.aliases.get(wanted.name()).into_iter().flatten().collect(),
+            MatchKind::Normalized => self.normalized.get(wanted.normalized()).into_iter().flatten().collect(),
             MatchKind::Pattern => {
-                let names = pattern_names(model);
-                let matching = self.patterns.iter().filter(|(pattern, _)| matches_any(pattern, &names));
+                let matching = self.patterns.iter().filter(|(pattern, _)| wanted.fit(pattern));
                 matching.map(|(_, model)| model).collect()
             }
         }
@@ -235,28 +234,18 @@ impl Catalogue {
 }
 
 /// Whether a price matches a name in one way; with the pattern that does, if it is by one.
-fn matching<'a>(price: &'a Price, by: MatchKind, model: &Name) -> Option<Option<&'a ModelPattern>> {
+fn matching<'a>(price: &'a Price, by: MatchKind, wanted: &ModelForms<'_>) -> Option<Option<&'a ModelPattern>> {
     let is_match = match by {
-        MatchKind::Exact => price.model == *model,
-        MatchKind::Alias => price.names.contains(model),
+        MatchKind::Exact => price.model == *wanted.name(),
+        MatchKind::Alias => price.names.contains(wanted.name()),
         MatchKind::Normalized => {
-            let wanted = normalized_model(model.as_str());
-            price.names.iter().chain([&price.model]).any(|name| normalized_model(name.as_str()) == wanted)
+            let mut names = price.names.iter().chain([&price.model]);
+            names.any(|name| normalized_model(name.as_str()) == wanted.normalized())
         }
         MatchKind::Pattern => {
-            let names = pattern_names(model);
-            let matching = price.patterns.iter().filter(|pattern| matches_any(pattern, &names));
+            let matching = price.patterns.iter().filter(|pattern| wanted.fit(pattern));
             return matching.max_by_key(|pattern| (pattern.literals(), *pattern)).map(Some);
         }
     };
     is_match.then_some(None)
-}
-
-/// The forms of a name that patterns are compared with: as it is, and normalized, both in lower case.
-fn pattern_names(model: &Name) -> [String; 2] {
-    [model.as_str().to_lowercase(), normalized_model(model.as_str())]
-}
-
-fn matches_any(pattern: &ModelPattern, names: &[String; 2]) -> bool {
-    names.iter().any(|name| pattern.matches(name))
 }

@@ -1,6 +1,6 @@
 //! Discounts that a tenant agreed with providers.
 
-use crate::price_book::matching::{ModelPattern, normalized_model};
+use crate::price_book::matching::{ModelForms, ModelPattern};
 use crate::text::Name;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -100,14 +100,10 @@ impl Discount {
         self.effective_to.is_none_or(|end| end > self.effective_from)
     }
 
-    fn applies(&self, provider: &Name, model: &Name, at: DateTime<Utc>) -> bool {
+    fn applies(&self, provider: &Name, model: &ModelForms<'_>, at: DateTime<Utc>) -> bool {
         let Self { provider: of_provider, models, effective_from, effective_to, .. } = self;
-        let is_of_model = |pattern: &ModelPattern| {
-            let name = model.as_str();
-            pattern.matches(&name.to_lowercase()) || pattern.matches(&normalized_model(name))
-        };
         of_provider.as_ref().is_none_or(|of| of == provider)
-            && models.as_ref().is_none_or(is_of_model)
+            && models.as_ref().is_none_or(|pattern| model.fit(pattern))
             && *effective_from <= at
             && effective_to.is_none_or(|end| at < end)
     }
@@ -142,7 +138,8 @@ impl Discounts {
         at: DateTime<Utc>,
         version: u64,
     ) -> Option<AppliedDiscount> {
-        let applying = self.as_of(version).filter(|discount| discount.applies(provider, model, at));
+        let model = ModelForms::of(model);
+        let applying = self.as_of(version).filter(|discount| discount.applies(provider, &model, at));
         let chosen = applying.max_by(|one, other| one.rank().cmp(&other.rank()))?;
         (chosen.percent.millionths() > 0)
             .then(|| AppliedDiscount { name: chosen.name.clone(), percent: chosen.percent })

@@ -3,7 +3,9 @@
 use crate::text::Name;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::fmt;
+use std::str::Chars;
 use thiserror::Error;
 
 /// How the name in a call matched a price. The order is that of precedence: the first way in which any price matches
@@ -143,34 +145,66 @@ impl fmt::Display for ModelPattern {
     }
 }
 
+/// The name of a model with the forms of it that are compared with those of prices, each of which is made at most once.
+#[derive(Debug)]
+pub(crate) struct ModelForms<'a> {
+    name: &'a Name,
+    lower: OnceCell<String>,
+    normalized: OnceCell<String>,
+}
+
+impl<'a> ModelForms<'a> {
+    pub(crate) fn of(name: &'a Name) -> Self {
+        Self { name, lower: OnceCell::new(), normalized: OnceCell::new() }
+    }
+
+    /// The name as the call has it.
+    pub(crate) fn name(&self) -> &'a Name {
+        self.name
+    }
+
+    pub(crate) fn normalized(&self) -> &str {
+        self.normalized.get_or_init(|| normalized_model(self.name.as_str()))
+    }
+
+    /// Whether a pattern matches the name as it is, or normalized.
+    pub(crate) fn fit(&self, pattern: &ModelPattern) -> bool {
+        let lower = self.lower.get_or_init(|| self.name.as_str().to_lowercase());
+        pattern.matches(lower) || pattern.matches(self.normalized())
+    }
+}
+
 /// Whether a glob matches a text. Each `*` is tried from its latest position on only, so that the time is bounded by the
 /// product of the lengths.
 fn is_match(glob: &str, text: &str) -> bool {
-    let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
-    let (mut at_glob, mut at_text) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while at_text < text.len() {
-        let fits = match glob.get(at_glob) {
-            Some('*') => {
-                star = Some((at_glob, at_text));
-                at_glob += 1;
+    let (mut glob, mut text) = (glob.chars(), text.chars());
+    // What follows the last `*`, and where in the text it is tried from.
+    let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let rest = text.clone();
+        let fits = match (glob.next(), text.next()) {
+            (Some('*'), _) => {
+                star = Some((glob.clone(), rest.clone()));
+                text = rest;
                 continue;
             }
-            Some('?') => true,
-            Some('#') => text[at_text].is_ascii_digit(),
-            Some(character) => *character == text[at_text],
-            None => false,
+            (None, None) => return true,
+            // What follows an earlier or longer `*` is too long as well.
+            (Some(_), None) => return false,
+            (Some('?'), Some(_)) => true,
+            (Some('#'), Some(found)) => found.is_ascii_digit(),
+            (Some(wanted), Some(found)) => wanted == found,
+            (None, Some(_)) => false,
         };
-        match (fits, star) {
-            (true, _) => (at_glob, at_text) = (at_glob + 1, at_text + 1),
-            (false, Some((star_glob, star_text))) => {
-                star = Some((star_glob, star_text + 1));
-                (at_glob, at_text) = (star_glob + 1, star_text + 1);
+        match (fits, &mut star) {
+            (true, _) => {}
+            (false, Some((after_star, from))) => {
+                from.next();
+                (glob, text) = (after_star.clone(), from.clone());
             }
             (false, None) => return false,
         }
     }
-    glob[at_glob..].iter().all(|character| *character == '*')
 }
 
 /// The makers whose names precede those of models in Bedrock's ids, such as `anthropic.claude-…`.
@@ -343,6 +377,30 @@ mod tests {
                 let is_match = pattern.matches(&name);
                 proptest::prop_assert_eq!(is_match, ModelPattern::new(&pattern.to_string()).unwrap().matches(&name));
             }
+        }
+    }
+    /// The meaning of a glob, tried in all ways.
+    fn is_match_by_all_ways(glob: &[char], text: &[char]) -> bool {
+        match (glob, text) {
+            ([], _) => text.is_empty(),
+            (['*', rest @ ..], _) => (0..=text.len()).any(|skipped| is_match_by_all_ways(rest, &text[skipped..])),
+            (_, []) => false,
+            ([wanted, rest @ ..], [found, after @ ..]) => {
+                let fits = match wanted {
+                    '?' => true,
+                    '#' => found.is_ascii_digit(),
+                    _ => wanted == found,
+                };
+                fits && is_match_by_all_ways(rest, after)
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_glob_matches_as_it_does_if_all_ways_are_tried(glob in "[ab*?#1é]{0,8}", text in "[ab1é*#]{0,10}") {
+            let [glob_chars, text_chars] = [&glob, &text].map(|text| text.chars().collect::<Vec<_>>());
+            proptest::prop_assert_eq!(is_match(&glob, &text), is_match_by_all_ways(&glob_chars, &text_chars));
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::aggregate::Aggregate;
 use crate::ids::derived_id;
 use crate::price_book::catalogue::{Candidate, Catalogue, Lookup};
 use crate::price_book::discount::Discounts;
+use crate::price_book::matching::ModelForms;
 use crate::provider::provider_name;
 use crate::text::Name;
 use chrono::{DateTime, Utc};
@@ -105,6 +106,7 @@ impl PriceBook {
         // A price under the name in the call precedes one under the common name of the provider.
         let names = [provider.map(Name::as_str), common.as_deref()];
         let names = if names[0] == names[1] { &names[..1] } else { &names[..] };
+        let model = &ModelForms::of(model);
         for provider in names.iter().copied() {
             let lookup = Lookup { provider, model, at, version };
             for by in MatchKind::ALL {

@@ -10,14 +10,13 @@
 mod repeats;
 mod span;
 
-pub use repeats::Mismatch;
+pub use repeats::{Mismatch, Repeats};
 pub use span::{SpanKind, SpanReport, SpanUsage, TraceSpan, UsageReport};
 
 use crate::aggregate::Aggregate;
 use crate::call::{CallFacts, SpanId, TraceId};
 use crate::codec::events;
 use crate::ids::{AgentId, derived_id};
-use repeats::Repeats;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,11 +129,16 @@ impl Trace {
         if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
     }
 
-    /// The spans whose charge has to change, ordered by id: charges first. Spans that cannot be charged because a fact is
-    /// missing are not among them.
+    /// Which spans repeat the usage of others. They stay the same while spans are charged or reversed.
     #[must_use]
-    pub fn changes(&self) -> Vec<Change> {
-        let repeats = Repeats::of(self);
+    pub fn repeats(&self) -> Repeats {
+        Repeats::of(self)
+    }
+
+    /// The spans whose charge has to change by the repeats of the trace, ordered by id: charges first. Spans that cannot be
+    /// charged because a fact is missing are not among them.
+    #[must_use]
+    pub fn changes(&self, repeats: &Repeats) -> Vec<Change> {
         let with_usage = self.spans.iter().filter_map(|(id, span)| Some((*id, span.usage.as_ref()?)));
         let change = |(id, usage): (SpanId, &SpanUsage)| match (repeats.contains(id), usage.is_charged) {
             (false, false) if usage.facts.is_some() => Some(Change::Charge(id)),
@@ -146,16 +150,10 @@ impl Trace {
         changes
     }
 
-    /// Whether a span repeats the usage of others.
+    /// What a span states of its usage; none if the trace does not know the span, or it states none.
     #[must_use]
-    pub fn is_repeat(&self, span_id: SpanId) -> bool {
-        Repeats::of(self).contains(span_id)
-    }
-
-    /// The agent and workflow spans whose usage is not the sum of the calls inside of them.
-    #[must_use]
-    pub fn mismatches(&self) -> Vec<Mismatch> {
-        Repeats::of(self).mismatches
+    pub fn usage(&self, span_id: SpanId) -> Option<&SpanUsage> {
+        self.spans.get(&span_id)?.usage.as_ref()
     }
 
     /// Marks a span as charged. What it says is known to its call from now on.
@@ -181,10 +179,8 @@ impl Trace {
     /// Whether another span that is charged is the same call as a span, by the id of the response.
     #[must_use]
     pub fn shares_call(&self, span_id: SpanId) -> bool {
-        let usage = |id: SpanId| self.spans.get(&id).and_then(|span| span.usage.as_ref());
-        let Some(ids) = usage(span_id).map(|usage| usage.call_ids.iter().collect::<BTreeSet<_>>()) else {
-            return false;
-        };
+        let Some(usage) = self.usage(span_id) else { return false };
+        let ids: BTreeSet<_> = usage.call_ids.iter().collect();
         let others = self.spans.iter().filter(|(id, _)| **id != span_id);
         others
             .filter_map(|(_, span)| span.usage.as_ref())

@@ -30,10 +30,11 @@ pub struct Mismatch {
     pub output_of_calls: u128,
 }
 
-/// The spans that repeat others.
-pub(super) struct Repeats {
+/// The spans of a trace that repeat the usage of others.
+#[derive(Debug, Clone)]
+pub struct Repeats {
     repeats: BTreeSet<SpanId>,
-    pub(super) mismatches: Vec<Mismatch>,
+    mismatches: Vec<Mismatch>,
 }
 
 /// What two usages are compared by.
@@ -83,7 +84,7 @@ impl Repeats {
         let parents = nearest_with_usage(trace);
         let mut below: BTreeMap<SpanId, Below> = BTreeMap::new();
         for span_id in inside_out(&parents) {
-            let Some(usage) = trace.spans.get(&span_id).and_then(|span| span.usage.as_ref()) else { continue };
+            let Some(usage) = trace.usage(span_id) else { continue };
             let mut calls = below.remove(&span_id).unwrap_or_default();
             if found.is_repeat(trace, span_id, usage, &calls) {
                 found.repeats.insert(span_id);
@@ -98,12 +99,20 @@ impl Repeats {
         found
     }
 
-    pub(super) fn contains(&self, span_id: SpanId) -> bool {
+    /// Whether a span repeats the usage of others.
+    #[must_use]
+    pub fn contains(&self, span_id: SpanId) -> bool {
         self.repeats.contains(&span_id)
     }
 
+    /// The agent and workflow spans whose usage is not the sum of the calls inside of them.
+    #[must_use]
+    pub fn mismatches(&self) -> &[Mismatch] {
+        &self.mismatches
+    }
+
     fn is_repeat(&mut self, trace: &Trace, span_id: SpanId, usage: &SpanUsage, below: &Below) -> bool {
-        let of = |ids: &[SpanId]| distinct(ids.iter().filter_map(|id| trace.spans.get(id)?.usage.as_ref()));
+        let of = |ids: &[SpanId]| distinct(ids.iter().filter_map(|id| trace.usage(*id)));
         let all = of(&below.all);
         if usage.kind == SpanKind::Summary {
             let sum = sum(&all);
@@ -158,7 +167,7 @@ fn distinct<'a>(spans: impl Iterator<Item = &'a SpanUsage>) -> Vec<&'a SpanUsage
 
 /// For each span that states usage, the nearest span above it that does.
 fn nearest_with_usage(trace: &Trace) -> BTreeMap<SpanId, Option<SpanId>> {
-    let has_usage = |id: SpanId| trace.spans.get(&id).is_some_and(|span| span.usage.is_some());
+    let has_usage = |id: SpanId| trace.usage(id).is_some();
     let mut nearest: BTreeMap<SpanId, Option<SpanId>> = BTreeMap::new();
     for &start in trace.spans.keys() {
         let (mut path, mut on_path, mut at, mut found) = (vec![start], BTreeSet::from([start]), start, None);

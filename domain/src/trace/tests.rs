@@ -64,7 +64,8 @@ fn reports(specs: &[Spec]) -> Vec<SpanReport> {
 
 fn charged(trace: &Trace) -> Vec<u64> {
     let with_usage = trace.spans.iter().filter(|(_, span)| span.usage.is_some());
-    let charged = with_usage.filter(|(id, _)| !trace.is_repeat(**id));
+    let repeats = trace.repeats();
+    let charged = with_usage.filter(|(id, _)| !repeats.contains(**id));
     charged.map(|(id, _)| u64::from_str_radix(&id.to_string(), 16).unwrap()).collect()
 }
 
@@ -119,7 +120,7 @@ fn spans_of_one_response_are_one_call() {
     assert_charged(&[summary(9, 0, 15, 3), answered(1, 9, 2), answered(2, 1, 2), other], &[1, 2, 3]);
     let trace = Trace::default();
     let specs = [summary(9, 0, 15, 3), answered(1, 9, 2), answered(2, 1, 2), call(3, 9, 5, 1)];
-    assert_eq!(trace.merged(&reports(&specs)).unwrap().mismatches(), []);
+    assert_eq!(trace.merged(&reports(&specs)).unwrap().repeats().mismatches(), []);
 }
 
 #[test]
@@ -128,8 +129,8 @@ fn a_summary_is_a_check_and_is_charged_only_if_nothing_else_is_known() {
     assert_charged(&[summary(1, 0, 30, 5), call(2, 1, 30, 5)], &[2]);
     let off = [summary(1, 0, 30, 5), call(2, 1, 10, 2)];
     assert_charged(&off, &[2]);
-    let mismatches = Trace::default().merged(&reports(&off)).unwrap().mismatches();
-    let found: Vec<_> = mismatches.iter().map(|found| (found.span_id, found.prompt_of_calls)).collect();
+    let repeats = Trace::default().merged(&reports(&off)).unwrap().repeats();
+    let found: Vec<_> = repeats.mismatches().iter().map(|found| (found.span_id, found.prompt_of_calls)).collect();
     assert_eq!(found, [(span(1), 10)]);
 }
 
@@ -143,17 +144,17 @@ fn cycles_are_cut() {
 #[test]
 fn a_charged_span_that_turns_out_to_be_a_repeat_is_reversed_and_charged_again_when_it_grows() {
     let mut trace = Trace::default().merged(&reports(&[call(1, 0, 10, 2)])).unwrap();
-    assert_eq!(trace.changes(), [Change::Charge(span(1))]);
+    assert_eq!(trace.changes(&trace.repeats()), [Change::Charge(span(1))]);
     trace.set_charged(span(1));
-    assert_eq!(trace.changes(), []);
+    assert_eq!(trace.changes(&trace.repeats()), []);
     let mut trace = trace.merged(&reports(&[call(2, 1, 10, 2)])).unwrap();
-    assert_eq!(trace.changes(), [Change::Charge(span(2)), Change::Reverse(span(1))]);
+    assert_eq!(trace.changes(&trace.repeats()), [Change::Charge(span(2)), Change::Reverse(span(1))]);
     trace.set_charged(span(2));
     let facts = CallFacts::new(CallKind::Llm, at(0), name("otlp"));
     trace.set_repeat(span(1), Some(facts));
-    assert_eq!(trace.changes(), []);
+    assert_eq!(trace.changes(&trace.repeats()), []);
     let grown = trace.merged(&reports(&[call(1, 0, 50, 2)])).unwrap();
-    assert_eq!(grown.changes(), [Change::Charge(span(1))]);
+    assert_eq!(grown.changes(&grown.repeats()), [Change::Charge(span(1))]);
 }
 
 #[test]
@@ -217,13 +218,13 @@ proptest! {
     #[test]
     fn changes_settle(specs in prop::collection::vec(any_spec(), 1..14)) {
         let mut trace = Trace::default().merged(&reports(&specs)).unwrap();
-        for change in trace.changes() {
+        for change in trace.changes(&trace.repeats()) {
             match change {
                 Change::Charge(id) => trace.set_charged(id),
                 Change::Reverse(id) => trace.set_repeat(id, None),
             }
         }
-        prop_assert_eq!(trace.changes(), []);
+        prop_assert_eq!(trace.changes(&trace.repeats()), []);
         let event = Trace::default().event_to(&trace, None);
         let folded = event.iter().fold(Trace::default(), Trace::evolve);
         prop_assert_eq!(folded, trace);
