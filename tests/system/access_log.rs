@@ -3,6 +3,7 @@
 use crate::graphql::code;
 use crate::identities::{Installation, ask};
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
 use testkit::{Server, TIMEOUT, tenant};
 use uuid::Uuid;
@@ -27,6 +28,40 @@ async fn recorded(server: &Server, auditor: &str, expected: usize) -> Vec<(Strin
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Waits until a statement waits for a table.
+async fn wait_for_blocked(owner: &mut PgConnection, table: &'static str) {
+    let deadline = Instant::now() + TIMEOUT;
+    let blocked = "select exists (select from pg_locks where not granted and relation = $1::regclass)";
+    while !sqlx::query_scalar::<_, bool>(blocked).bind(table).fetch_one(&mut *owner).await.unwrap() {
+        assert!(Instant::now() < deadline, "nothing waits for {table}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A server is told to stop while it writes a record, which the database answers afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_being_written_when_the_server_stops_is_not_lost() {
+    let installation = Installation::new().await;
+    let id = tenant().to_string();
+    let (key, auditor) = (installation.key(&id, "viewer", &[]).await, installation.key(&id, "auditor", &[]).await);
+    let server = installation.serve(&[]).await;
+    let mut owner = installation.database.owner().await;
+    sqlx::raw_sql("begin; lock table apex.access_origins in exclusive mode").execute(&mut owner).await.unwrap();
+    assert_eq!(post(&server, Some(&key), "pump/1").await, 200);
+    wait_for_blocked(&mut owner, "apex.access_origins").await;
+    let release = async {
+        // Time for the server to act on the signal.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sqlx::raw_sql("commit").execute(&mut owner).await.unwrap();
+    };
+    let ((status, _), ()) = tokio::join!(server.terminate(), release);
+    assert_eq!(status, Some(0));
+    let server = installation.serve(&[]).await;
+    let events = recorded(&server, &auditor, 1).await;
+    assert_eq!(events[0].0, "access.credential_used");
+    assert_eq!(server.terminate().await.0, Some(0));
 }
 
 /// The public id of a key.

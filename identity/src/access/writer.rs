@@ -16,11 +16,8 @@ use domain::{Name, OriginId, TenantId};
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::PoisonError;
-use std::time::Duration;
 use uuid::Uuid;
 
-/// How often notes are written.
-const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of batches that wait to be tried again.
 const MAX_UNSENT: usize = 100;
 
@@ -35,15 +32,8 @@ pub(super) struct Batch {
 }
 
 impl AccessRecorder {
-    /// Writes what was noted every second.
-    pub(crate) async fn run(&self, commands: &Commands, secrets: &Secrets) {
-        loop {
-            tokio::time::sleep(WRITE_INTERVAL).await;
-            self.flush(commands, secrets, false).await;
-        }
-    }
-
-    /// Writes what was noted. With `all`, also the refusals of this minute that are still counted.
+    /// Writes what was noted. With `all`, also the refusals of this minute that are still counted. What is written is lost if
+    /// this is canceled.
     pub(crate) async fn flush(&self, commands: &Commands, secrets: &Secrets, all: bool) {
         let (records, dropped) = {
             let mut pending = self.pending();
