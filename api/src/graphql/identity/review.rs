@@ -24,6 +24,8 @@ pub(crate) struct AccessReviewRow {
     extent: RoleExtent,
     /// Global id of the agent that the permissions hold for. Null if `extent` is not `AGENT`.
     agent_id: Option<ID>,
+    /// Global id of the team for whose agents the permissions hold. Null if `extent` is not `TEAM`.
+    team_id: Option<ID>,
     /// Role that gives the permissions. Null for a key.
     grant: Option<AccessGrant>,
     /// API key that has the permissions. Null for a role.
@@ -91,8 +93,8 @@ impl TryFrom<ReviewRow> for AccessReviewRow {
             Basis::Key(key) => (None, Some(AccessKey { prefix: key_prefix(key.id), api_key: key.try_into()? })),
         };
         let (holder, permissions) = (Holder::new(row.holder.into(), row.name), names(row.permissions));
-        let (extent, agent_id) = extent_of(row.extent);
-        Ok(Self { holder, permissions, extent, agent_id, grant, key })
+        let (extent, agent_id, team_id) = extent_of(row.extent);
+        Ok(Self { holder, permissions, extent, agent_id, team_id, grant, key })
     }
 }
 
@@ -104,7 +106,7 @@ pub(crate) struct ReviewQuery;
 impl ReviewQuery {
     /// Lists who can do what in the tenant, and by which grant, sorted by kind and UUID of the holder. The rows of a service
     /// account or a user with a `grant` have its permissions together, directly or by a team; a row with a `key` has what that
-    /// key allows, on the whole tenant or on an agent that the account has roles on. Accounts that are disabled, keys that are
+    /// key allows, on the whole tenant or on an agent or a team that the account has roles on. Accounts that are disabled, keys that are
     /// not accepted, teams that were closed and roles that were withdrawn allow nothing, and have no rows.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn access_review(

@@ -12,10 +12,10 @@ use domain::permissions::Role;
 use domain::role_assignment::{Assignment, Holder};
 use domain::service_account::ServiceAccountCommand;
 use domain::team::{Member, Team, TeamCommand};
-use domain::{ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
+use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{
     AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey, ReviewRow,
-    RoleSummary, TeamSummary,
+    RoleSummary, TeamAgentSummary, TeamSummary,
 };
 
 /// What the access log calls the review.
@@ -141,6 +141,20 @@ impl TeamOperations for OnDatabase<'_> {
 
     async fn remove_member(&self, id: TeamId, member: Member) -> anyhow::Result<()> {
         self.command_team(id, TeamCommand::RemoveMember { member, at: now() }).await
+    }
+
+    async fn agents_of_team(&self, id: TeamId) -> anyhow::Result<Option<Vec<TeamAgentSummary>>> {
+        let (access, directory) = (self.rooms.principal.authorise()?, self.identities.directory());
+        let exists = !directory.teams(&access, id..=id, 1).is_empty();
+        Ok(exists.then(|| directory.agents_of_team(&access, id, None, Team::MAX_AGENTS)))
+    }
+
+    async fn add_agent(&self, id: TeamId, agent_id: AgentId) -> anyhow::Result<()> {
+        self.command_team(id, TeamCommand::AddAgent { agent_id, at: now() }).await
+    }
+
+    async fn remove_agent(&self, id: TeamId, agent_id: AgentId) -> anyhow::Result<()> {
+        self.command_team(id, TeamCommand::RemoveAgent { agent_id, at: now() }).await
     }
 
     async fn close_team(&self, id: TeamId, reason: Option<Body>) -> anyhow::Result<()> {
