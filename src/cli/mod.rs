@@ -11,6 +11,7 @@ mod backend;
 mod database_url;
 mod demo;
 mod documents;
+mod exports;
 mod holders;
 mod import;
 mod jobs;

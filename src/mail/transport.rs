@@ -29,6 +29,12 @@ pub enum MailSettingsError {
         "APEX_SMTP_URL is not valid: expected smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required"
     )]
     Url,
+    /// The URL has a password, and would send it without TLS.
+    #[error(
+        "APEX_SMTP_URL has a password and does not demand TLS, without which it could be read on its way: use \
+         smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required"
+    )]
+    PasswordWithoutTls,
     /// The certificates cannot be used.
     #[error("the file of --smtp-ca-file cannot be used: {0}")]
     CaFile(String),
@@ -94,6 +100,10 @@ impl Transport {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|_| MailSettingsError::Url)?
             .timeout(Some(TIMEOUT));
+        let demands_tls = url.scheme() == "smtps" || url.query_pairs().any(|pair| pair == ("tls".into(), "required".into()));
+        if url.password().is_some() && !demands_tls && settings.smtp_ca_file.is_none() {
+            return Err(MailSettingsError::PasswordWithoutTls);
+        }
         if let Some(file) = &settings.smtp_ca_file {
             let host = url.host_str().ok_or(MailSettingsError::Url)?.to_owned();
             let parameters = trusting(file, host).map_err(MailSettingsError::CaFile)?;
@@ -159,6 +169,12 @@ mod tests {
     async fn settings_that_cannot_be_used_are_refused_without_their_secrets() {
         let refused = |url, from| Transport::of_settings(&settings(url, from)).err().map(|error| error.to_string());
         assert_eq!(refused("smtps://ada:tea@mail.example", "Apex <apex@example.com>"), None);
+        for url in ["smtp://ada:tea@mail.example", "smtp://ada:tea@mail.example?tls=opportunistic"] {
+            let message = refused(url, "apex@example.com").unwrap();
+            assert!(message.contains("does not demand TLS") && !message.contains("tea@"), "{message}");
+        }
+        assert_eq!(refused("smtp://ada:tea@mail.example?tls=required", "apex@example.com"), None);
+        assert_eq!(refused("smtp://mail.example", "apex@example.com"), None);
         for url in ["mail.example", "http://ada:tea@mail.example", "smtp://", ""] {
             let message = refused(url, "apex@example.com").unwrap();
             assert!(message.contains("APEX_SMTP_URL") && !message.contains("tea@"), "{message}");

@@ -39,6 +39,7 @@ mod jobs;
 mod log;
 mod login;
 mod mail;
+mod mail_server;
 mod meters;
 mod metrics;
 mod migrations;

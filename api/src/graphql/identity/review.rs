@@ -6,12 +6,12 @@ use super::role::names;
 use super::types::ApiKey;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::Timestamp;
-use crate::graphql::services::services;
+use crate::graphql::services::{requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject};
 use chrono::Utc;
-use identity::{Basis, GrantBasis, ReviewRow, TeamBasis, key_prefix};
+use identity::{ACCESS_REVIEW, Basis, GrantBasis, ReviewRow, TeamBasis, key_prefix};
 
 /// A row of an access review: what a role allows to an account or a user, or what an API key allows.
 #[derive(Debug, Clone, SimpleObject)]
@@ -117,6 +117,7 @@ impl ReviewQuery {
         #[graphql(desc = "Returns the rows after this cursor. Default: from the first row on.")] after: Option<String>,
     ) -> Result<Connection<String, AccessReviewRow>> {
         let access = access(ctx).await?;
+        requester(ctx)?.note_export(&services(ctx)?.identities, ACCESS_REVIEW);
         let size = connection::size(ctx, first)?;
         let decode = |cursor: &str| connection::decode_text(cursor).and_then(|text| text.parse().ok());
         let after = after.as_deref().map(|cursor| decode(cursor).ok_or_else(|| connection::bad_cursor(cursor)));

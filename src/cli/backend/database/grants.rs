@@ -14,12 +14,9 @@ use domain::service_account::ServiceAccountCommand;
 use domain::team::{Member, Team, TeamCommand};
 use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{
-    AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey, ReviewRow,
+    ACCESS_REVIEW, AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey, ReviewRow,
     RoleSummary, TeamAgentSummary, TeamSummary,
 };
-
-/// What the access log calls the review.
-const EXPORT: &str = "access_review";
 
 impl AccountOperations for OnDatabase<'_> {
     async fn accounts(&self) -> anyhow::Result<Listed<AccountSummary>> {
@@ -168,7 +165,7 @@ impl ReviewOperations for OnDatabase<'_> {
     async fn review(&self, after: Option<ReviewKey>) -> anyhow::Result<(Vec<ReviewRow>, Option<ReviewKey>)> {
         let access = self.rooms.principal.authorise()?;
         if after.is_none() {
-            self.identities.record_export(&self.rooms.principal, EXPORT, now()).await;
+            self.identities.record_export(&self.rooms.principal, ACCESS_REVIEW, now()).await;
         }
         let rows = self.identities.review(&access, after, MAX_LISTED, now()).await?;
         let next = rows.last().map(ReviewRow::key);
