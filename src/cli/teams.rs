@@ -162,7 +162,14 @@ async fn list(backend: &impl Backend, format: Format) -> anyhow::Result<()> {
         });
         let roles: Vec<_> = roles.collect();
         let state = if team.is_closed { "closed" } else { "active" };
-        rows.push(vec![team.id.to_string(), team.name, state.to_owned(), team.members.to_string(), team.agents.to_string(), roles.join(" ")]);
+        rows.push(vec![
+            team.id.to_string(),
+            team.name,
+            state.to_owned(),
+            team.members.to_string(),
+            team.agents.to_string(),
+            roles.join(" "),
+        ]);
     }
     output::list(&["team", "name", "state", "members", "agents", "roles"], rows, 3..5, format)
 }

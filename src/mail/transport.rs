@@ -11,6 +11,7 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport as _, Tokio1Executor};
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -73,12 +74,24 @@ impl From<SmtpError> for SendError {
         match error.status() {
             Some(code) => Self::Answer { code: code.into(), is_permanent: error.is_permanent() },
             None if error.is_timeout() => Self::Connection("it does not answer in time"),
-            None if error.is_tls() => Self::Connection("its certificate is not trusted, or it speaks no TLS"),
+            None if error.is_tls() || is_of_tls(&error) => {
+                Self::Connection("its certificate is not trusted, or it speaks no TLS")
+            }
             None if error.is_client() => Self::Connection("it does not support what the settings demand"),
             None if error.is_response() => Self::Connection("it does not speak SMTP"),
             None => Self::Connection("there is no connection"),
         }
     }
+}
+
+/// Whether TLS could not be agreed on: lettre reports it as a failure of the connection.
+fn is_of_tls(error: &SmtpError) -> bool {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |cause| cause.source());
+    causes.any(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
 }
 
 /// Sends mails by a mail server.
@@ -100,7 +113,8 @@ impl Transport {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|_| MailSettingsError::Url)?
             .timeout(Some(TIMEOUT));
-        let demands_tls = url.scheme() == "smtps" || url.query_pairs().any(|pair| pair == ("tls".into(), "required".into()));
+        let is_required = |(key, value): (Cow<'_, str>, Cow<'_, str>)| key == "tls" && value == "required";
+        let demands_tls = url.scheme() == "smtps" || url.query_pairs().any(is_required);
         if url.password().is_some() && !demands_tls && settings.smtp_ca_file.is_none() {
             return Err(MailSettingsError::PasswordWithoutTls);
         }

@@ -226,7 +226,8 @@ async fn exports_are_recorded() {
         let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(&operator);
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
-    let register = format!("mutation {{ registerAgent(input: {{ id: \"{}\", name: \"ada\" }}) {{ position }} }}", Uuid::nil());
+    let register =
+        format!("mutation {{ registerAgent(input: {{ id: \"{}\", name: \"ada\" }}) {{ position }} }}", Uuid::nil());
     let (_, registered) = ask(&server, &operator, &register).await;
     let position = registered["data"]["registerAgent"]["position"].as_str().unwrap_or_else(|| panic!("{registered}"));
     installation.run(&["access", "review"]).await;

@@ -379,7 +379,8 @@ async fn archiving_is_in_the_access_log_of_every_tenant() {
     database.run(&["log", "archive", "--before", "21", "--to", path]).await.assert_success();
     assert_eq!(recorded().await, Vec::<String>::new());
     for (before, times) in [("21", 1), ("41", 2)] {
-        let output = database.run(&["log", "archive", "--before", before, "--to", path, "--yes"]).await.assert_success();
+        let output =
+            database.run(&["log", "archive", "--before", before, "--to", path, "--yes"]).await.assert_success();
         assert!(output.stderr.contains("SHA-256"), "nothing was archived: {}", output.stderr);
         let expected = ["acme archive command line", "default archive command line"].map(|text| vec![text; times]);
         assert_eq!(recorded().await, expected.concat());

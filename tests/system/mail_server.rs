@@ -35,8 +35,7 @@ impl MailServer {
         let (chain, key) = (write("chain.pem", &certificate.certificate), write("key.pem", &certificate.key));
         let mut command = Command::new(python);
         command.arg(root.join("tests/smtp/server.py")).arg(mode).args([chain, key]).args([USER, PASSWORD]);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let first: Value = serde_json::from_str(&output.next_line().await.unwrap().unwrap()).unwrap();
         let port = first["port"].as_u64().unwrap();
@@ -153,7 +152,12 @@ async fn nothing_is_sent_to_a_mail_server_that_is_not_as_the_settings_demand() {
         Refused { trusted: None, ..case("no authority but those that are shipped", "implicit", implicit) },
         Refused { certificate: &of_other_host, ..case("a certificate of another host", "implicit", implicit) },
         Refused { certificate: &expired, ..case("an expired certificate", "starttls", starttls) },
-        Refused { password: wrong, error: refused_login, logins: &[false], ..case("a wrong password", "implicit", implicit) },
+        Refused {
+            password: wrong,
+            error: refused_login,
+            logins: &[false],
+            ..case("a wrong password", "implicit", implicit)
+        },
         Refused {
             password: wrong,
             error: refused_login,
@@ -191,7 +195,8 @@ async fn a_password_for_a_mail_server_without_tls_is_refused() {
     let installation = Installation::new().await;
     for query in ["", "?tls=opportunistic"] {
         let url = format!("smtp://{USER}:{PASSWORD}@127.0.0.1:1{query}");
-        let mail = ["--smtp-url", &url, "--mail-from", "Apex <apex@example.com>", "--public-url", "https://apex.example"];
+        let mail =
+            ["--smtp-url", &url, "--mail-from", "Apex <apex@example.com>", "--public-url", "https://apex.example"];
         let output = installation.database.run(&[&["serve", "--listen", "127.0.0.1:0"], &mail[..]].concat()).await;
         assert!(output.code == Some(1) && output.stderr.contains("tls=required"), "{}", output.stderr);
         assert_without_secrets(&output.stderr);

@@ -106,9 +106,12 @@ async fn a_role_on_a_team_reaches_what_belongs_to_its_agents_and_nothing_else() 
         let (_, found) = ask(server, &key, &node).await;
         assert_eq!(found["data"]["node"]["id"].is_string(), is_seen, "node of {kind}: {found}");
     }
-    for refused in
-        ["events { nodes { position } }", "usageReport { nodes { __typename } }", "budgets { nodes { id } }", "teams { nodes { id } }"]
-    {
+    for refused in [
+        "events { nodes { position } }",
+        "usageReport { nodes { __typename } }",
+        "budgets { nodes { id } }",
+        "teams { nodes { id } }",
+    ] {
         assert_eq!(code(&ask(server, &key, &format!("{{ {refused} }}")).await.1), "FORBIDDEN", "{refused}");
     }
     let feed = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(&key);
@@ -117,7 +120,8 @@ async fn a_role_on_a_team_reaches_what_belongs_to_its_agents_and_nothing_else() 
     let pause = |agent: Uuid| mutation(&format!("pauseAgent(input: {{ id: \"{agent}\" }})"));
     let submit = |agent: Uuid| mutation(&format!("submitTask(input: {{ agentId: \"{agent}\", title: \"t\" }})"));
     let report = |agent: Uuid| mutation(&format!("reportCall(input: {{ model: \"m\", agentId: \"{agent}\" }})"));
-    for refused in [pause(other.agent), submit(other.agent), report(other.agent), mutation("createTeam(input: { name: \"t\" })")]
+    for refused in
+        [pause(other.agent), submit(other.agent), report(other.agent), mutation("createTeam(input: { name: \"t\" })")]
     {
         assert_eq!(code(&ask(server, &key, &refused).await.1), "FORBIDDEN", "{refused}");
     }
@@ -293,7 +297,8 @@ async fn what_cannot_be_done_with_agents_of_teams_is_refused() {
     let team = team_of(installation, &[]).await;
     let foreign = installation.key("acme", "admin", &[]).await;
     let operator = installation.key(tenant().as_str(), "operator", &[]).await;
-    let add = format!("mutation {{ addTeamAgent(input: {{ id: \"{team}\", agentId: \"{}\" }}) {{ outcome }} }}", own.agent);
+    let add =
+        format!("mutation {{ addTeamAgent(input: {{ id: \"{team}\", agentId: \"{}\" }}) {{ outcome }} }}", own.agent);
     let before = written(installation).await;
     for refused in [add.clone(), add.replace("add", "remove")] {
         assert_eq!(code(&ask(server, &operator, &refused).await.1), "FORBIDDEN");
@@ -311,15 +316,15 @@ async fn what_cannot_be_done_with_agents_of_teams_is_refused() {
     assert_eq!(refusal(&foreign, "removeTeamAgent", &team, own.agent).await, "NOT_CREATED");
     let account = installation.run(&["accounts", "create", "x"]).await;
     let key = |team: &str, more: Value| {
-        let mut input = json!({ "serviceAccountId": account, "scopes": { "all": true }, "lifetime": { "neverExpires": true } });
+        let mut input =
+            json!({ "serviceAccountId": account, "scopes": { "all": true }, "lifetime": { "neverExpires": true } });
         (input["teamId"], input["agentId"]) = (json!(team), more);
         input
     };
     let create = "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret error { code } } }";
-    for (input, expected) in [
-        (key(&team, json!(own.agent)), "AGENT_AND_TEAM"),
-        (key(&unknown, Value::Null), "TEAM_NOT_ACTIVE"),
-    ] {
+    for (input, expected) in
+        [(key(&team, json!(own.agent)), "AGENT_AND_TEAM"), (key(&unknown, Value::Null), "TEAM_NOT_ACTIVE")]
+    {
         let answer = send(server, admin, create, input).await;
         assert_eq!(answer["data"]["createApiKey"]["error"]["code"], expected, "{answer}");
     }

@@ -163,7 +163,8 @@ fn every_refusal_reads_well() {
 fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
     let tenant = tenant("default");
     let own = AgentId(Uuid::from_u128(7));
-    let bound = Some(&[own][..]);
+    let agents = [own];
+    let bound = Some(&agents[..]);
     let reads = |role, bound_to| {
         let grants = Grants { bound_to, ..grants(&tenant, &[role], Scopes::All) };
         let may = |kind: &ResourceKind| {
@@ -204,7 +205,8 @@ fn a_bound_credential_changes_only_what_is_in_the_name_of_its_agent() {
         assert!(changes(None, refused), "{refused:?}");
     }
     // What all agents share is not theirs to change.
-    let grants = Grants { bound_to: own.as_ref().map(std::slice::from_ref), ..grants(&tenant, &[Role::Admin], Scopes::All) };
+    let grants =
+        Grants { bound_to: own.as_ref().map(std::slice::from_ref), ..grants(&tenant, &[Role::Admin], Scopes::All) };
     for (category, is_allowed) in
         [("task", true), ("memory", true), ("budget", false), ("price_book", false), ("api_key", false)]
     {

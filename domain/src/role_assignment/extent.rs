@@ -79,11 +79,10 @@ impl FromStr for RoleExtent {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let id = |kind: &str| Uuid::try_parse(text.strip_prefix(kind)?).ok();
-        match text {
-            "tenant" => Some(Self::Tenant),
-            _ => id("agent ").map(AgentId).map(Self::Agent).or_else(|| id("team ").map(TeamId).map(Self::Team)),
-        }
-        .ok_or_else(|| UnknownExtent(text.to_owned()))
+        let of_agent = || id("agent ").map(AgentId).map(Self::Agent);
+        let of_team = || id("team ").map(TeamId).map(Self::Team);
+        let found = if text == "tenant" { Some(Self::Tenant) } else { of_agent().or_else(of_team) };
+        found.ok_or_else(|| UnknownExtent(text.to_owned()))
     }
 }
 

@@ -12,10 +12,10 @@ use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
-use domain::{AgentId, TeamId};
 use domain::role_assignment::{
     AssignedRole as DomainRole, Assignment, Holder as DomainHolder, RoleExtent as DomainExtent,
 };
+use domain::{AgentId, TeamId};
 use identity::AssignmentSummary;
 
 /// A role that a holder has.
@@ -166,12 +166,7 @@ impl RoleAssignmentPayload {
     }
 }
 
-fn assignment(
-    holder: &HolderInput,
-    role: &RoleInput,
-    agent: Option<&ID>,
-    team: Option<&ID>,
-) -> Result<Assignment> {
+fn assignment(holder: &HolderInput, role: &RoleInput, agent: Option<&ID>, team: Option<&ID>) -> Result<Assignment> {
     let (agent, team) = (Kind::Agent.parse_opt(agent)?.map(AgentId), Kind::Team.parse_opt(team)?.map(TeamId));
     let both = || bad_input("AGENT_AND_TEAM", "a role is granted on an agent or on a team: give `agentId` or `teamId`");
     let extent = DomainExtent::of(agent, team).ok_or_else(both)?;

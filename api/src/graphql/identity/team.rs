@@ -11,9 +11,9 @@ use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
-use domain::{AgentId, TeamId};
 use domain::role_assignment::Holder;
 use domain::team::{Member, TeamCommand};
+use domain::{AgentId, TeamId};
 use identity::{MemberSummary, TeamAgentSummary, TeamSummary};
 use std::ops::Bound;
 use uuid::Uuid;
@@ -151,7 +151,10 @@ impl Team {
     async fn agents(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "Some(connection::DEFAULT_PAGE)", desc = "Number of agents to return, from 1 to 500.")]
+        #[graphql(
+            default_with = "Some(connection::DEFAULT_PAGE)",
+            desc = "Number of agents to return, from 1 to 500."
+        )]
         first: Option<i32>,
         #[graphql(desc = "Returns the agents after this cursor. Default: from the first agent on.")] after: Option<
             String,

@@ -212,10 +212,11 @@ impl State {
                 let (name, basis) = (name.clone(), Basis::Key(key.clone()));
                 ReviewRow { holder, name, permissions, extent, basis }
             };
-            let on_agents = extents.iter().filter(|(extent, _)| **extent != RoleExtent::Tenant).map(|(extent, held)| {
-                let of_team = extent.team().into_iter().flat_map(|team| self.grants.agents_of_team(tenant, team));
-                (*extent, principal.allowed_on(extent.agent().into_iter().chain(of_team), *held))
-            });
+            let on_agents =
+                extents.iter().filter(|(extent, _)| **extent != RoleExtent::Tenant).map(|(extent, held)| {
+                    let of_team = extent.team().into_iter().flat_map(|team| self.grants.agents_of_team(tenant, team));
+                    (*extent, principal.allowed_on(extent.agent().into_iter().chain(of_team), *held))
+                });
             let on_agents: Vec<_> = on_agents.filter(|(_, permissions)| !permissions.is_empty()).collect();
             let on_tenant = (RoleExtent::Tenant, principal.allowed());
             let on_tenant = Some(on_tenant).filter(|(_, allowed)| on_agents.is_empty() || !allowed.is_empty());

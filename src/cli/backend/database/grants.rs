@@ -14,8 +14,8 @@ use domain::service_account::ServiceAccountCommand;
 use domain::team::{Member, Team, TeamCommand};
 use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{
-    ACCESS_REVIEW, AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey, ReviewRow,
-    RoleSummary, TeamAgentSummary, TeamSummary,
+    ACCESS_REVIEW, AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey,
+    ReviewRow, RoleSummary, TeamAgentSummary, TeamSummary,
 };
 
 impl AccountOperations for OnDatabase<'_> {
