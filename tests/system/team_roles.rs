@@ -67,6 +67,8 @@ async fn a_role_on_a_team_reaches_what_belongs_to_its_agents_and_nothing_else() 
     let fleet = Fleet::new().await;
     let Fleet { installation, server, admin, own, second, other, calls, position } = &fleet;
     let team = team_of(installation, &[own.agent, second.agent]).await;
+    // The third agent is one of another team.
+    team_of(installation, &[other.agent]).await;
     let (_, key) = account_with_role(installation, "operator", &team).await;
     wait_until("the role counts", async || sees(server, &key, &[own.agent, second.agent]).await).await;
     let answer = lists(server, &key, position).await;
