@@ -248,7 +248,7 @@ async fn exports_are_recorded() {
     assert!(last["position"].as_i64().unwrap() <= before && head(&installation).await > before, "{last}");
     // What is looked at is no export.
     installation.run(&["roles", "list"]).await;
-    let events = recorded(&server, &auditor, 9).await;
+    let events = recorded(&server, &auditor, 8).await;
     let exported: Vec<_> = events.iter().filter(|(name, _)| name == "access.data_exported").collect();
     let by = |payload: &Value| match payload["subject"].as_str().unwrap() {
         subject if subject.contains(&id_of(&operator)) => "key",

@@ -35,7 +35,13 @@ impl MailServer {
         let (chain, key) = (write("chain.pem", &certificate.certificate), write("key.pem", &certificate.key));
         let mut command = Command::new(python);
         command.arg(root.join("tests/smtp/server.py")).arg(mode).args([chain, key]).args([USER, PASSWORD]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let first: Value = serde_json::from_str(&output.next_line().await.unwrap().unwrap()).unwrap();
         let port = first["port"].as_u64().unwrap();

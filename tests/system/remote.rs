@@ -131,6 +131,7 @@ async fn reports_and_replays_are_the_same_at_a_server_and_on_the_database() {
     drop(server.terminate().await);
 }
 
+#[allow(clippy::too_many_lines, reason = "a list of commands, each of which needs those before it")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_at_a_server_do_what_they_do_on_the_database() {
     let installation = Installation::new().await;
