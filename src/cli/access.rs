@@ -22,7 +22,7 @@ enum Command {
     /// List who can do what, by which grant and since when, and what each API key allows.
     ///
     /// A service account or a user has a row for each role that it has, directly or by a team. A service account has a row for
-    /// each key that is accepted, too: what the key allows is what its account may do, restricted to its scopes and its agent.
+    /// each key that is accepted, too: what the key allows is what its account may do, restricted to its scopes and its agent or team.
     /// Accounts that are disabled, keys that are not accepted, teams that were closed and roles that were withdrawn allow
     /// nothing, and have no rows.
     Review {
@@ -153,7 +153,12 @@ fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 14] {
         Scopes::All => "all".to_owned(),
         Scopes::Only(permissions) => names(permissions),
     };
-    let extent = key.agent_id.map_or(extent, RoleExtent::Agent).to_string();
+    let extent = match (extent, key.agent_id, key.team_id) {
+        (_, Some(agent), _) => RoleExtent::Agent(agent),
+        (RoleExtent::Tenant, None, Some(team)) => RoleExtent::Team(team),
+        (extent, None, _) => extent,
+    };
+    let extent = extent.to_string();
     let none = String::new;
     [
         "key".to_owned(),

@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use writer::Batch;
 
+/// What the access log calls an export of the access review.
+pub const ACCESS_REVIEW: &str = "access_review";
+
 /// The maximum number of pairs of credential and origin that are known to be recorded.
 const MAX_KNOWN_USES: u64 = 100_000;
 /// The maximum number of new origins of one credential that are recorded in an hour and process: a client can change what it

@@ -80,6 +80,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("Mutation.renameTeam", "command:identities"),
     ("Mutation.addTeamMember", "command:identities"),
     ("Mutation.removeTeamMember", "command:identities"),
+    ("Mutation.addTeamAgent", "command:identities"),
+    ("Mutation.removeTeamAgent", "command:identities"),
     ("Mutation.closeTeam", "command:identities"),
     ("Mutation.defineRole", "command:identities"),
     ("Mutation.changeRole", "command:identities"),
