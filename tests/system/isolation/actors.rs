@@ -99,7 +99,8 @@ async fn key(client: &Client, roles: &[Role], bound_to: Option<&str>, on_agent: 
         let variables = json!({ "account": account, "role": written(&role), "agent": agent });
         operate(client, grant, variables, "grantRole").await;
     }
-    let create = "mutation ($account: ID!, $agent: ID) { createApiKey(input: { serviceAccountId: $account, agentId: $agent,
+    let create =
+        "mutation ($account: ID!, $agent: ID) { createApiKey(input: { serviceAccountId: $account, agentId: $agent,
         scopes: { all: true }, lifetime: { neverExpires: true } }) { secret error { message } } }";
     let created = operate(client, create, json!({ "account": account, "agent": bound_to }), "createApiKey").await;
     created["secret"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()

@@ -113,7 +113,8 @@ impl Client {
             }
             // Whole lines that were not looked at yet.
             let end = text.rfind('\n').map_or(read, |end| end + 1).max(read);
-            let positions = text[read..end].lines().filter_map(|line| line.strip_prefix("id:")?.trim().parse::<u64>().ok());
+            let positions =
+                text[read..end].lines().filter_map(|line| line.strip_prefix("id:")?.trim().parse::<u64>().ok());
             reported = reported.max(positions.max());
             read = end;
             match reported {

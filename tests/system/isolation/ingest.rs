@@ -178,7 +178,8 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
             let credential = actor.map(|actor| actor.credential.as_str());
             for world in [own, foreign] {
                 let body = make(world);
-                let headers = ["x-apex-tenant", "x-tenant", "x-tenant-id", "x-scope-orgid"].map(|name| (name, &*world.tenant));
+                let headers =
+                    ["x-apex-tenant", "x-tenant", "x-tenant-id", "x-scope-orgid"].map(|name| (name, &*world.tenant));
                 let answer = matrix.client.send_body(credential, route, &body, &headers).await;
                 let sent = String::from_utf8_lossy(&body.bytes).into_owned();
                 let name = format!("{} {route} about {}", actor.map_or("nobody", |actor| &actor.name), world.tenant);

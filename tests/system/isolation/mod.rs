@@ -17,6 +17,7 @@
 mod actors;
 mod canaries;
 mod client;
+mod existence;
 mod exports;
 mod forgetful;
 mod ingest;
@@ -132,8 +133,8 @@ async fn fill(
     let (tenant, mark) = (&world.tenant, &world.mark);
     let park = format!(
         "insert into apex.parked_events (projection, position, tenant_id, category, stream_id, cause)
-         select 'tasks', max(position), '{tenant}', 'task', gen_random_uuid(), '{mark}-cause' from apex.events
-         where tenant_id = '{tenant}';
+         select 'tasks', position, tenant_id, category, stream_id, '{mark}-cause' from apex.events
+         where tenant_id = '{tenant}' and category = 'task' order by position desc limit 1;
          select apex.record_parking_decision('tasks', position, 'retry', '{mark}-decider', '{mark}-why')
          from apex.parked_events where tenant_id = '{tenant}'"
     );
@@ -175,6 +176,8 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
         }
     }
     progress.done(&format!("{} actors × {} queries", actors.len(), own.len() + foreign.len()));
+    problems.extend(existence::check(&matrix, &actors).await);
+    progress.done("existence");
     problems.extend(streams::check(&matrix, &actors).await);
     progress.done("streams");
     problems.extend(sockets::check(&matrix, &actors).await);
@@ -199,7 +202,8 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
             of_operator.extend(verdicts.into_iter().filter(|_| actor.credential == OPERATOR_TOKEN));
         }
         let changed = rows_of(&matrix.installation.database, &matrix.foreign.tenant).await.differences(&before);
-        problems.extend(changed.iter().map(|table| format!("{}: a command changed another tenant: {table}", actor.name)));
+        problems
+            .extend(changed.iter().map(|table| format!("{}: a command changed another tenant: {table}", actor.name)));
     }
     progress.done(&format!("{} actors × {} commands", actors.len(), own_commands.len() + commands.len()));
     let operator = actors.iter().find(|actor| actor.credential == OPERATOR_TOKEN).unwrap();

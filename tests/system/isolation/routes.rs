@@ -1,10 +1,10 @@
 //! Every route, with what identifies objects of another tenant.
 
+use super::Matrix;
 use super::actors::Actor;
 use super::ingest::{self, MakeBody};
 use super::operations::ANY;
 use super::seeding::PASSWORD;
-use super::Matrix;
 use api::{ROUTES, RouteAccess};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

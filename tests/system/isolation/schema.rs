@@ -325,15 +325,13 @@ fn special(field: &str, world: &World) -> Option<Vec<Given>> {
     };
     match field {
         "node" => {
-            let of_kind = |(kind, taken): &(&str, &str)| {
-                given(kind, Some(taken), json!({ "id": world.id(kind).global }))
-            };
+            let of_kind =
+                |(kind, taken): &(&str, &str)| given(kind, Some(taken), json!({ "id": world.id(kind).global }));
             Some(NODES.iter().map(of_kind).collect())
         }
         "streamEvents" => {
-            let of_stream = |(category, id): (&String, &String)| {
-                given(category, None, json!({ "category": category, "id": id }))
-            };
+            let of_stream =
+                |(category, id): (&String, &String)| given(category, None, json!({ "category": category, "id": id }));
             Some(world.streams.iter().map(of_stream).collect())
         }
         "aggregateState" => {

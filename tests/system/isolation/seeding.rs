@@ -117,7 +117,8 @@ impl Seeding<'_> {
         self.done("declareTagKey", json!({ "key": tagkey }), "TagKey", "").await;
         let price = json!([{ "provider": provider, "model": model, "listPrice": true, "effectiveFrom": "2020-01-01T00:00:00Z",
                              "components": [{ "meter": "INPUT", "rate": "0.000001", "per": 1 }] }]);
-        let discount = json!([{ "name": self.text("discountname"), "percent": "1", "effectiveFrom": "2100-01-01T00:00:00Z" }]);
+        let discount =
+            json!([{ "name": self.text("discountname"), "percent": "1", "effectiveFrom": "2100-01-01T00:00:00Z" }]);
         self.done("setDiscounts", json!({ "discounts": discount }), "PriceBook", "").await;
         let source = self.text("pricesource");
         self.done("setPrices", json!({ "prices": price, "source": source }), "PriceBook", "").await;

@@ -75,7 +75,8 @@ async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -
 async fn problems(matrix: &Matrix, actor: &Actor, about: &World, head: u64) -> Vec<String> {
     let requests = matrix.requests(&["Subscription"], about);
     let reading = tokio::time::timeout(TIMEOUT, read(matrix, actor, &requests, head));
-    let mut received = reading.await.unwrap_or_else(|_| panic!("{}: a subscription has not reached {head}", actor.name));
+    let mut received =
+        reading.await.unwrap_or_else(|_| panic!("{}: a subscription has not reached {head}", actor.name));
     let mut problems = Vec::new();
     for (id, request) in requests.iter().enumerate() {
         let Received { text, is_refused } = received.remove(&id).unwrap_or_default();

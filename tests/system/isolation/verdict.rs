@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_refusal_of_a_field_inside_is_none_of_the_whole() {
-        let refused = |path: Value| is_refused(&json!({ "errors": [{ "extensions": { "code": "FORBIDDEN" }, "path": path }] }));
+        let refused =
+            |path: Value| is_refused(&json!({ "errors": [{ "extensions": { "code": "FORBIDDEN" }, "path": path }] }));
         assert!(refused(json!(["agents"])) && refused(Value::Null));
         assert!(!refused(json!(["agents", "nodes", 0, "tasks"])));
         assert!(!is_refused(&json!({ "errors": [{ "extensions": { "code": "BAD_USER_INPUT" } }] })));
