@@ -3,6 +3,8 @@
 use super::client::Client;
 use super::ingest;
 use super::world::{Id, Size, World};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::TenantId;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -51,6 +53,13 @@ impl Seeding<'_> {
         text
     }
 
+    /// Keeps the id of an object that no command returned, and searches for it.
+    fn know(&mut self, kind: &'static str, uuid: &str) {
+        let global = URL_SAFE_NO_PAD.encode(format!("{kind}:{uuid}"));
+        self.world.canaries.add(kind, &[uuid, &global]);
+        self.world.ids.insert(kind, Id { global, uuid: uuid.to_owned() });
+    }
+
     /// Executes a command, and keeps the id of the object that it returns.
     async fn done(&mut self, field: &str, input: Value, kind: &'static str, object: &str) -> Value {
         let named = format!("{}{}Input", field[..1].to_ascii_uppercase(), &field[1..]);
@@ -81,8 +90,7 @@ impl Seeding<'_> {
     /// Agents, tasks, calls, memories and budgets, one of which alerts.
     pub(super) async fn objects(&mut self, size: Size) {
         let dag = Uuid::now_v7().to_string();
-        self.world.canaries.add("Dag", &[&dag]);
-        self.world.ids.insert("Dag", Id { global: dag.clone(), uuid: dag.clone() });
+        self.know("Dag", &dag);
         let command = self.world.command;
         let (name, kind, model) = (self.text("agentname"), self.text("agentkind"), self.text("agentmodel"));
         let label = json!([{ "key": self.text("labelkey"), "value": self.text("labelvalue") }]);
@@ -190,9 +198,8 @@ impl Seeding<'_> {
         let session = sign_in(self.client, self.admin, &user, person, &device).await;
         let text = |name: &str| session[name].as_str().unwrap_or_else(|| panic!("{session}")).to_owned();
         let uuid = text("sessionId");
-        self.world.canaries.add("Session", &[&uuid]);
+        self.know("Session", &uuid);
         self.world.canaries.add_secret(&text("refreshToken"));
-        self.world.ids.insert("Session", Id { global: uuid.clone(), uuid });
         // Its first use is in the access log.
         self.client.ask(&text("accessToken"), &json!({ "query": "{ head }" })).await;
     }
