@@ -3,7 +3,6 @@
 use super::actors::Actor;
 use super::schema::Request;
 use super::verdict::{is_allowed, is_refused};
-use super::world::World;
 use super::{Matrix, shortened};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -72,9 +71,8 @@ async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -
     received
 }
 
-async fn problems(matrix: &Matrix, actor: &Actor, about: &World, head: u64) -> Vec<String> {
-    let requests = matrix.requests(&["Subscription"], about);
-    let reading = tokio::time::timeout(TIMEOUT, read(matrix, actor, &requests, head));
+async fn problems(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -> Vec<String> {
+    let reading = tokio::time::timeout(TIMEOUT, read(matrix, actor, requests, head));
     let mut received =
         reading.await.unwrap_or_else(|_| panic!("{}: a subscription has not reached {head}", actor.name));
     let mut problems = Vec::new();
@@ -96,7 +94,8 @@ async fn problems(matrix: &Matrix, actor: &Actor, about: &World, head: u64) -> V
 /// Opens every subscription of every actor, about the objects of both tenants, and returns what is wrong with them.
 pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let head = u64::try_from(matrix.installation.database.head().await).unwrap();
-    let both = actors.iter().flat_map(|actor| [(actor, &matrix.own), (actor, &matrix.foreign)]);
-    let reading = both.map(|(actor, about)| problems(matrix, actor, about, head));
+    let [own, foreign] = &matrix.both("Subscription");
+    let both = actors.iter().flat_map(|actor| [(actor, own), (actor, foreign)]);
+    let reading = both.map(|(actor, requests)| problems(matrix, actor, requests, head));
     futures::stream::iter(reading).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.concat()
 }

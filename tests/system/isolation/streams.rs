@@ -56,10 +56,10 @@ async fn work(matrix: &Matrix, credential: &str, world: &World) -> u64 {
 /// The streams of an actor: each subscription, and the event stream, about the objects of both tenants.
 fn streams_of<'a>(matrix: &Matrix, actor: &'a Actor) -> Vec<Opened<'a>> {
     let mut opened = Vec::new();
+    for request in matrix.both("Subscription").into_iter().flatten() {
+        opened.push(Opened { actor, path: "/graphql".to_owned(), request: Some(request) });
+    }
     for world in [&matrix.own, &matrix.foreign] {
-        for request in matrix.requests(&["Subscription"], world) {
-            opened.push(Opened { actor, path: "/graphql".to_owned(), request: Some(request) });
-        }
         let stream = world.id("Agent").uuid;
         for query in [String::new(), "?after=0".to_owned(), format!("?after=0&category=agent&streamId={stream}")] {
             opened.push(Opened { actor, path: format!("/events{query}"), request: None });
