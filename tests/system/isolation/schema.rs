@@ -148,6 +148,7 @@ impl Schema {
                             let of_kind = self.selection(&json!({ "name": kind }), LEVELS - 1, is_whole);
                             format!(" {{ __typename id ... on {kind}{of_kind} }}")
                         }
+                        None if name == "node" => " { __typename id }".to_owned(),
                         None => self.selection(&field["type"], LEVELS, is_whole),
                     };
                     let body = body(root, field, &selection, &variables);
@@ -327,7 +328,10 @@ fn special(field: &str, world: &World) -> Option<Vec<Given>> {
         "node" => {
             let of_kind =
                 |(kind, taken): &(&str, &str)| given(kind, Some(taken), json!({ "id": world.id(kind).global }));
-            Some(NODES.iter().map(of_kind).collect())
+            // Ids of what has no type of its own, or is read otherwise.
+            let others = ["Dag", "Invitation", "Session"];
+            let others = others.map(|kind| given(kind, None, json!({ "id": world.id(kind).global })));
+            Some(NODES.iter().map(of_kind).chain(others).collect())
         }
         "streamEvents" => {
             let of_stream =
