@@ -19,7 +19,7 @@ pub(super) struct Body {
 pub(super) type MakeBody = fn(&World) -> Body;
 
 /// Texts of a tenant that an export has, beside those of its objects. They are searched for.
-pub(super) const TEXTS: [&str; 3] = ["service", "exportuser", "exportsession"];
+pub(super) const TEXTS: [&str; 2] = ["service", "exportuser"];
 
 fn json_body(body: &Value) -> Body {
     Body { content_type: "application/json", bytes: body.to_string().into_bytes() }

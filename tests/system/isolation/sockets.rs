@@ -40,7 +40,12 @@ async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -
     let (mut received, mut done) = (BTreeMap::<usize, Received>::new(), BTreeSet::new());
     while done.len() < requests.len() {
         let message = receiver.next().await.unwrap_or_else(|| panic!("{}: the socket was closed", actor.name)).unwrap();
-        let Message::Text(message) = message else { panic!("{}: {message:?}", actor.name) };
+        let message = match message {
+            Message::Text(message) => message,
+            // The library answers it.
+            Message::Ping(_) => continue,
+            other => panic!("{}: {other:?}", actor.name),
+        };
         let json: Value = serde_json::from_str(&message).unwrap();
         let id: Option<usize> = json["id"].as_str().map(|id| id.parse().unwrap());
         match (json["type"].as_str().unwrap(), id) {
