@@ -50,6 +50,8 @@ use world::{SMALL, STRIKING, Size, World};
 
 /// The tokens of the settings.
 const OPERATOR_TOKEN: &str = "operator-token-of-a-test";
+/// The interval of heartbeats, which report positions. A client that is delayed for twice as long loses its WebSocket.
+const KEEPALIVE_MS: &str = "2000";
 /// The requests that are sent at the same time.
 const AT_ONCE: usize = 8;
 
@@ -66,7 +68,7 @@ struct Matrix {
 }
 
 async fn serve(installation: &Installation, more: &[&str]) -> Server {
-    let arguments = ["--operator-token", OPERATOR_TOKEN, "--keepalive-ms", "200", "--sign-in-attempts", "1000"];
+    let arguments = ["--operator-token", OPERATOR_TOKEN, "--keepalive-ms", KEEPALIVE_MS, "--sign-in-attempts", "1000"];
     installation.serve(&[&arguments, more].concat()).await
 }
 
@@ -157,23 +159,28 @@ async fn fill(
     world
 }
 
-/// Prints how long a part of the matrix took.
-struct Progress(Instant);
+/// The problems that were found, each of which is printed with the part of the matrix that found it.
+struct Found {
+    problems: Vec<String>,
+    since: Instant,
+}
 
-impl Progress {
-    fn done(&mut self, what: &str) {
-        println!("{:5.1} s: {what}", self.0.elapsed().as_secs_f32());
-        self.0 = Instant::now();
+impl Found {
+    fn add(&mut self, what: &str, problems: Vec<String>) {
+        println!("{:5.1} s: {what}: {} problems", self.since.elapsed().as_secs_f32(), problems.len());
+        problems.iter().for_each(|problem| println!("    {problem}"));
+        self.problems.extend(problems);
+        self.since = Instant::now();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_tenant() {
-    let mut progress = Progress(Instant::now());
+    let mut found = Found { problems: Vec::new(), since: Instant::now() };
     let matrix = Matrix::new().await;
     let mut actors = actors::all(&matrix).await;
     let ([own, foreign], [own_commands, commands]) = (matrix.both("Query"), matrix.both("Mutation"));
-    progress.done("two tenants");
+    found.add("two tenants", Vec::new());
     let (mut problems, mut of_operator) = (Vec::new(), Vec::new());
     for actor in &actors {
         for (requests, is_own) in [(&own, true), (&foreign, false)] {
@@ -182,19 +189,13 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
             of_operator.extend(verdicts.into_iter().filter(|_| actor.credential == OPERATOR_TOKEN));
         }
     }
-    progress.done(&format!("{} actors × {} queries", actors.len(), own.len() + foreign.len()));
-    problems.extend(existence::check(&matrix, &actors).await);
-    progress.done("existence");
-    problems.extend(streams::check(&matrix, &actors).await);
-    progress.done("streams");
-    problems.extend(sockets::check(&matrix, &actors).await);
-    progress.done("sockets");
-    problems.extend(routes::check(&matrix, &actors).await);
-    progress.done("routes");
-    problems.extend(exports::check(&matrix).await);
-    progress.done("exports");
-    problems.extend(ingest::check(&matrix, &actors).await);
-    progress.done("ingest");
+    found.add(&format!("{} actors × {} queries", actors.len(), own.len() + foreign.len()), problems);
+    found.add("existence", existence::check(&matrix, &actors).await);
+    found.add("streams", streams::check(&matrix, &actors).await);
+    found.add("sockets", sockets::check(&matrix, &actors).await);
+    found.add("routes", routes::check(&matrix, &actors).await);
+    found.add("exports", exports::check(&matrix).await);
+    found.add("ingest", ingest::check(&matrix, &actors).await);
     // Last, because commands end what they are given to, and those with few permissions first. What clients have said then,
     // they may be told later.
     actors.sort_by_key(|actor| actor.permissions.iter().count());
@@ -202,6 +203,7 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
     let told: String = told.chain([ingest::told(&matrix.foreign)]).collect();
     let canaries = matrix.foreign.canaries.without(&told);
     let before = rows_of(&matrix.installation.database, &matrix.foreign.tenant).await;
+    let mut problems = Vec::new();
     for actor in &actors {
         for (requests, is_own) in [(&own_commands, true), (&commands, false)] {
             let verdicts = matrix.answers(actor, requests, &canaries).await;
@@ -209,12 +211,14 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
             of_operator.extend(verdicts.into_iter().filter(|_| actor.credential == OPERATOR_TOKEN));
         }
         let changed = rows_of(&matrix.installation.database, &matrix.foreign.tenant).await.differences(&before);
-        problems
-            .extend(changed.iter().map(|table| format!("{}: a command changed another tenant: {table}", actor.name)));
+        let changed =
+            changed.into_iter().map(|table| format!("{}: a command changed another tenant: {table}", actor.name));
+        problems.extend(changed);
     }
-    progress.done(&format!("{} actors × {} commands", actors.len(), own_commands.len() + commands.len()));
+    found.add(&format!("{} actors × {} commands", actors.len(), own_commands.len() + commands.len()), problems);
     let operator = actors.iter().find(|actor| actor.credential == OPERATOR_TOKEN).unwrap();
-    problems.extend(verdict::check_that_a_missing_check_is_found(operator, &of_operator));
+    found.add("control", verdict::check_that_a_missing_check_is_found(operator, &of_operator));
+    let problems = found.problems;
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
     matrix.end().await;
 }

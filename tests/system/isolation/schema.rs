@@ -140,7 +140,7 @@ impl Schema {
                 // A search finds out what texts are.
                 taken.extend(about.ends_with(".search").then(|| "read:contents".to_owned()));
                 // What a command returns may be null field by field, and sums have no texts.
-                let is_one = root == "Mutation" || name == "usageTotals";
+                let is_one = root == "Mutation" || ["usageTotals", "usageReport"].contains(&name);
                 let selections: &[bool] = if is_one { &[true] } else { &[true, false] };
                 for &is_whole in selections {
                     let selection = match node {

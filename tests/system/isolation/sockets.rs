@@ -21,7 +21,7 @@ struct Received {
 }
 
 /// The sockets that are open at the same time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 12;
 
 /// Subscribes to everything as an actor, and reads all of it up to a position of the log.
 async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -> BTreeMap<usize, Received> {
