@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use testkit::TIMEOUT;
+use tokio::sync::Semaphore;
 
 /// A client of a server.
 pub(super) struct Client {
@@ -98,7 +99,9 @@ impl Client {
             None => self.http.get(url),
         };
         let request = request.bearer_auth(credential).header("accept", "text/event-stream");
+        let permit = marker.opening.acquire().await.unwrap();
         let mut response = request.send().await.unwrap();
+        drop(permit);
         let mut text = format!("{:?}\n", response.headers());
         let (mut is_open, mut read, mut reported) = (false, text.len(), None);
         loop {
@@ -129,12 +132,16 @@ impl Client {
 
 /// How often a stream that sends nothing looks whether it is read to its end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// The streams that are being opened at the same time.
+const OPENED_AT_ONCE: usize = 8;
 /// How long streams are read on that report no position, after everything has happened.
 const LAST_SUMS: Duration = Duration::from_secs(3);
 
 /// Until which position streams are read, and how many are open.
 pub(super) struct Marker {
     pub(super) opened: AtomicUsize,
+    /// Lets few be opened at the same time: each takes a connection to the database for a moment.
+    opening: Semaphore,
     position: AtomicU64,
     set_at: OnceLock<Instant>,
     since: Instant,
@@ -144,7 +151,8 @@ impl Marker {
     /// No position yet.
     pub(super) fn new() -> Self {
         let position = AtomicU64::new(u64::MAX);
-        Self { opened: AtomicUsize::new(0), position, set_at: OnceLock::new(), since: Instant::now() }
+        let opening = Semaphore::new(OPENED_AT_ONCE);
+        Self { opened: AtomicUsize::new(0), opening, position, set_at: OnceLock::new(), since: Instant::now() }
     }
 
     pub(super) fn set(&self, position: u64) {
