@@ -318,7 +318,8 @@ impl Principal {
     /// credential is bound to other agents.
     #[must_use]
     pub fn allowed_on(&self, agents: impl IntoIterator<Item = AgentId>, permissions: PermissionSet) -> PermissionSet {
-        let is_reached = |agent: &AgentId| self.bound_to.as_ref().is_none_or(|bound| bound.contains(agent));
+        let is_reached =
+            |agent: &AgentId| self.bound_to.as_ref().is_none_or(|bound| bound.binary_search(agent).is_ok());
         let on_agents = agents.into_iter().find(is_reached).map(|agent| (agent, permissions)).into_iter().collect();
         self.allowed_by(Grants { permissions: PermissionSet::default(), on_agents: &on_agents, ..self.grants() })
     }

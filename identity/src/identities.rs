@@ -1,7 +1,6 @@
 //! From an API key or an access token to a principal, and the work beside it.
 
 use crate::access::{AccessRecorder, KnownOrigin, read_origins};
-use crate::client::Client;
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::expired::delete_expired;
@@ -139,16 +138,6 @@ impl Identities {
     #[must_use]
     pub fn access(&self) -> &AccessRecorder {
         &self.shared.access
-    }
-
-    /// Records in the access log that data are exported, at the command line, whose process may end before [`Identities::run`]
-    /// would write it.
-    pub async fn record_export(&self, principal: &Principal, data: &'static str, at: DateTime<Utc>) {
-        if !self.directory().is_active(principal.tenant()) {
-            return;
-        }
-        self.access().exported(principal, data, &Client::default(), at);
-        self.flush_access(true).await;
     }
 
     /// Where requests of a tenant came from, for those ids that are known, by id.

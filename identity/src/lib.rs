@@ -30,7 +30,7 @@ mod teams;
 mod throttle;
 mod usage;
 
-pub use access::{ACCESS_REVIEW, AccessRecorder, ContentsRead, KnownOrigin, Refusal};
+pub use access::{ACCESS_REVIEW, AccessRecorder, ContentsRead, KnownOrigin, Refusal, record_export};
 pub use client::Client;
 pub use directory::{
     AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, InvitationSummary, KeySummary,

@@ -32,7 +32,7 @@ enum Command {
     },
 }
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 19] = [
     "kind",
     "holder",
     "holder_name",
@@ -48,6 +48,7 @@ const HEADER: [&str; 18] = [
     "added_by",
     "key",
     "key_prefix",
+    "bound_to",
     "scopes",
     "expires_at",
     "last_used_hour",
@@ -125,7 +126,7 @@ fn cells(row: ReviewRow) -> Vec<String> {
     first.into_iter().chain(rest).collect()
 }
 
-fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 14] {
+fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 15] {
     let way = grant.team.as_ref().map_or_else(|| "direct".to_owned(), |team| format!("team {}", team.id));
     let (team_name, member_since, added_by) =
         grant.team.map(|team| (team.name, output::time(team.member.at), team.member.by)).unwrap_or_default();
@@ -145,18 +146,19 @@ fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 14] {
         none(),
         none(),
         none(),
+        none(),
     ]
 }
 
-fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 14] {
+fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 15] {
     let scopes = match key.scopes {
         Scopes::All => "all".to_owned(),
         Scopes::Only(permissions) => names(permissions),
     };
-    let extent = match (extent, key.agent_id, key.team_id) {
-        (_, Some(agent), _) => RoleExtent::Agent(agent),
-        (RoleExtent::Tenant, None, Some(team)) => RoleExtent::Team(team),
-        (extent, None, _) => extent,
+    let bound_to = match (key.agent_id, key.team_id) {
+        (Some(agent), _) => RoleExtent::Agent(agent).to_string(),
+        (None, Some(team)) => RoleExtent::Team(team).to_string(),
+        (None, None) => String::new(),
     };
     let extent = extent.to_string();
     let none = String::new;
@@ -172,6 +174,7 @@ fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 14] {
         none(),
         key.id.to_string(),
         key_prefix(key.id),
+        bound_to,
         scopes,
         time(key.expires_at),
         time(key.last_used_at),

@@ -46,10 +46,10 @@ impl Replay {
         with_rooms(session, async |rooms| {
             match (&self.selection.stream, self.selection.as_of) {
                 (Some(stream), Some(point)) => {
-                    exports::record(session, rooms, "aggregate_state").await?;
+                    exports::record(rooms, "aggregate_state").await;
                     state(rooms, stream, point).await?;
                 }
-                _ => events(session, rooms, &self.selection).await?,
+                _ => events(rooms, &self.selection).await?,
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -57,7 +57,7 @@ impl Replay {
     }
 }
 
-async fn events(session: &Session, rooms: &Rooms, selection: &Selection) -> anyhow::Result<()> {
+async fn events(rooms: &Rooms, selection: &Selection) -> anyhow::Result<()> {
     let first = match selection.from {
         Some(Point::Position(position)) => position,
         Some(Point::Time(time)) => rooms.log.position_at(time).await?,
@@ -69,7 +69,7 @@ async fn events(session: &Session, rooms: &Rooms, selection: &Selection) -> anyh
         None => rooms.log.head().await?,
     };
     // After the end is known, which does not include the record.
-    exports::record(session, rooms, "events").await?;
+    exports::record(rooms, "events").await;
     let mut output = BufWriter::new(io::stdout().lock());
     let (access, log) = (rooms.principal.authorise::<ReadData>()?, rooms.log.of_tenants(rooms.reads.clone()));
     let mut pages = match &selection.stream {

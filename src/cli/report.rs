@@ -55,7 +55,7 @@ impl ReportCommand {
         with_rooms(session, async |rooms| {
             let head = rooms.log.head().await?;
             if exports::is_export(cost.format) {
-                exports::record(session, rooms, "usage_report").await?;
+                exports::record(rooms, "usage_report").await;
             }
             if let Some(known_at) = cost.known_at {
                 known::report(rooms, &cost, known_at).await?;

@@ -11,7 +11,6 @@ use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport as _, Tokio1Executor};
-use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -113,8 +112,9 @@ impl Transport {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|_| MailSettingsError::Url)?
             .timeout(Some(TIMEOUT));
-        let is_required = |(key, value): (Cow<'_, str>, Cow<'_, str>)| key == "tls" && value == "required";
-        let demands_tls = url.scheme() == "smtps" || url.query_pairs().any(is_required);
+        // The first value of a parameter is the one that applies.
+        let tls = url.query_pairs().find(|(key, _)| key == "tls");
+        let demands_tls = url.scheme() == "smtps" || tls.is_some_and(|(_, value)| value == "required");
         if url.password().is_some() && !demands_tls && settings.smtp_ca_file.is_none() {
             return Err(MailSettingsError::PasswordWithoutTls);
         }
@@ -183,7 +183,11 @@ mod tests {
     async fn settings_that_cannot_be_used_are_refused_without_their_secrets() {
         let refused = |url, from| Transport::of_settings(&settings(url, from)).err().map(|error| error.to_string());
         assert_eq!(refused("smtps://ada:tea@mail.example", "Apex <apex@example.com>"), None);
-        for url in ["smtp://ada:tea@mail.example", "smtp://ada:tea@mail.example?tls=opportunistic"] {
+        for url in [
+            "smtp://ada:tea@mail.example",
+            "smtp://ada:tea@mail.example?tls=opportunistic",
+            "smtp://ada:tea@mail.example?tls=opportunistic&tls=required",
+        ] {
             let message = refused(url, "apex@example.com").unwrap();
             assert!(message.contains("does not demand TLS") && !message.contains("tea@"), "{message}");
         }

@@ -367,6 +367,7 @@ async fn archiving_is_in_the_access_log_of_every_tenant() {
     for tenant in ["default", "acme"] {
         database.run(&["tenants", "create", tenant]).await.assert_success();
     }
+    database.run(&["tenants", "suspend", "acme"]).await.assert_success();
     database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();

@@ -288,6 +288,12 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     let id = Uuid::try_parse(key.split('_').nth(1).unwrap()).unwrap().to_string();
     let rotated = installation.run(&["keys", "rotate", &id, "--never-expires"]).await;
     assert!(sees(server, &rotated, &[second.agent]).await);
+    // What all agents share is read with the agents of the team: not without any.
+    let memories = "{ memories { nodes { uuid } } }";
+    assert!(!uuids(&ask(server, &rotated, memories).await.1, "memories").is_empty());
+    installation.run(&["teams", "close", &team]).await;
+    let is_refused = async || code(&ask(server, &rotated, memories).await.1) == "FORBIDDEN";
+    wait_until("a key of a closed team reads nothing of agents", is_refused).await;
     drop(fleet.server.terminate().await);
 }
 

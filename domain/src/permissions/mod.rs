@@ -171,8 +171,8 @@ impl<A> Access<A> {
         &self.tenant
     }
 
-    /// The agents to whose objects the access is limited, of the kinds that belong to agents, in the order of their ids. None
-    /// if it is not limited.
+    /// The agents to whose objects the access is limited, of the kinds that belong to agents, in the order of their ids;
+    /// never an empty list. None if it is not limited.
     #[must_use]
     pub fn agents(&self) -> Option<&[AgentId]> {
         self.agents.as_deref()
@@ -232,6 +232,9 @@ fn agents_of(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Resu
     }
     let (is_bound, in_scopes) = (grants.bound_to.is_some(), |permission| grants.scopes.contain(permission));
     let is_held = |permission| grants.permissions.contains(permission) && in_scopes(permission);
+    if grants.bound_to.is_some_and(<[_]>::is_empty) && is_about_agents(resource) {
+        return forbidden("the credential is bound to a team that has no agents");
+    }
     if holds(action, resource, is_bound, is_held) {
         return Ok(grants.bound_to.filter(|_| is_about_agents(resource)).map(Arc::from));
     }

@@ -18,6 +18,7 @@ use pending::{Pending, Record};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use writer::Batch;
+pub use writer::record_export;
 
 /// What the access log calls an export of the access review.
 pub const ACCESS_REVIEW: &str = "access_review";

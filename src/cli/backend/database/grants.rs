@@ -15,7 +15,7 @@ use domain::team::{Member, Team, TeamCommand};
 use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{
     ACCESS_REVIEW, AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey,
-    ReviewRow, RoleSummary, TeamAgentSummary, TeamSummary,
+    ReviewRow, RoleSummary, TeamAgentSummary, TeamSummary, record_export,
 };
 
 impl AccountOperations for OnDatabase<'_> {
@@ -165,7 +165,7 @@ impl ReviewOperations for OnDatabase<'_> {
     async fn review(&self, after: Option<ReviewKey>) -> anyhow::Result<(Vec<ReviewRow>, Option<ReviewKey>)> {
         let access = self.rooms.principal.authorise()?;
         if after.is_none() {
-            self.identities.record_export(&self.rooms.principal, ACCESS_REVIEW, now()).await;
+            record_export(&self.rooms.commands, &self.rooms.principal, ACCESS_REVIEW, now()).await;
         }
         let rows = self.identities.review(&access, after, MAX_LISTED, now()).await?;
         let next = rows.last().map(ReviewRow::key);

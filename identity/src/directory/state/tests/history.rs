@@ -658,5 +658,5 @@ fn a_key_of_a_team_reaches_the_agents_of_the_team() {
     assert!(decide(&mut world.events, &mut world.teams, team.0, remove));
     assert_eq!(agents(&world), Some(vec![one]));
     assert!(decide(&mut world.events, &mut world.teams, team.0, TeamCommand::Close { reason: None, at: at(1) }));
-    assert_eq!(agents(&world), Some(Vec::new()), "the key of a closed team reaches no agent");
+    assert_eq!(agents(&world), None, "the key of a closed team reaches no agent");
 }
