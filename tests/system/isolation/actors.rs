@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// What of the own tenant the permissions of an actor hold for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum ActorExtent {
     /// All of it.
     Tenant,
     /// What an API key that is bound to an agent reaches.
@@ -25,7 +25,7 @@ pub(super) struct Actor {
     pub(super) name: String,
     pub(super) credential: String,
     pub(super) permissions: PermissionSet,
-    pub(super) reach: Reach,
+    pub(super) extent: ActorExtent,
     /// Whether it is a person, with a session.
     pub(super) is_user: bool,
 }
@@ -36,7 +36,7 @@ impl Actor {
             name: name.to_owned(),
             credential: credential.to_owned(),
             permissions: PermissionSet::of_roles(roles),
-            reach: Reach::Tenant,
+            extent: ActorExtent::Tenant,
             is_user: false,
         }
     }
@@ -60,20 +60,20 @@ impl Actor {
         let (action, kind) = (permission.action(), permission.kind());
         let has = |permission| self.permissions.contains(permission);
         let reads_own = action == Action::ReadData && Permission::of(Action::ReadOwnData, kind).is_some_and(has);
-        match self.reach {
-            Reach::Tenant => has(permission),
-            Reach::BoundKey if action == Action::ReadData => reads_when_bound(self.permissions, kind.key()),
-            Reach::BoundKey => {
+        match self.extent {
+            ActorExtent::Tenant => has(permission),
+            ActorExtent::BoundKey if action == Action::ReadData => reads_when_bound(self.permissions, kind.key()),
+            ActorExtent::BoundKey => {
                 action == Action::SendCommand && has(permission) && kind.when_bound() == WhenBound::OwnObjects
             }
-            Reach::OneAgent => kind.is_of_one_agent() && (has(permission) || reads_own),
+            ActorExtent::OneAgent => kind.is_of_one_agent() && (has(permission) || reads_own),
         }
     }
 
     /// Whether a command, or a call that is reported, may be refused although the actor may give some of its kind: it is not
     /// about the agent of the actor.
     pub(super) fn is_limited_to_an_agent(&self) -> bool {
-        self.reach != Reach::Tenant
+        self.extent != ActorExtent::Tenant
     }
 }
 
@@ -129,9 +129,12 @@ pub(super) async fn all(matrix: &Matrix) -> Vec<Actor> {
     }
     actors.push(Actor::new("no role", &key(client, &[], None, None).await, &[]));
     let bound = key(client, &[Role::Agent], Some(&agent), None).await;
-    actors.push(Actor { reach: Reach::BoundKey, ..Actor::new("agent, bound key", &bound, &[Role::Agent]) });
+    actors.push(Actor { extent: ActorExtent::BoundKey, ..Actor::new("agent, bound key", &bound, &[Role::Agent]) });
     let on_agent = key(client, &[], None, Some((Role::Operator, &agent))).await;
-    actors.push(Actor { reach: Reach::OneAgent, ..Actor::new("operator on one agent", &on_agent, &[Role::Operator]) });
+    actors.push(Actor {
+        extent: ActorExtent::OneAgent,
+        ..Actor::new("operator on one agent", &on_agent, &[Role::Operator])
+    });
     actors.push(Actor { is_user: true, ..Actor::new("user", &user(client, Role::Viewer).await, &[Role::Viewer]) });
     actors.push(Actor::new("shared token", "tea", &[Role::Operator, Role::InstallationViewer]));
     actors.push(Actor::new("operator token", OPERATOR_TOKEN, &[Role::Admin, Role::InstallationOperator]));
@@ -145,10 +148,10 @@ fn an_actor_may_do_what_the_table_says_of_its_role_and_reach() {
     let reads = Permission::of(Action::ReadData, ResourceKind::Agents).unwrap();
     assert!(!admin.without(reads).may("read:agents") && admin.without(reads).may("read:tasks"));
     assert!(!Actor::new("no role", "", &[]).may(ANY));
-    let bound = Actor { reach: Reach::BoundKey, ..Actor::new("bound", "", &[Role::Agent]) };
+    let bound = Actor { extent: ActorExtent::BoundKey, ..Actor::new("bound", "", &[Role::Agent]) };
     assert!(bound.may("read:tasks") && bound.may("command:calls") && bound.may("read:prices") && bound.may(ANY));
     assert!(!bound.may("read:events") && !bound.may("command:agents"));
-    let one = Actor { reach: Reach::OneAgent, ..Actor::new("one", "", &[Role::Operator]) };
+    let one = Actor { extent: ActorExtent::OneAgent, ..Actor::new("one", "", &[Role::Operator]) };
     assert!(one.may("read:tasks") && one.may("command:agents") && one.may("read:contents") && one.may(ANY));
     assert!(!one.may("read:prices") && !one.may("read:events") && !one.may("command:budgets"));
 }

@@ -1,6 +1,6 @@
 //! Subscriptions and event streams, while both tenants are at work.
 
-use super::actors::{Actor, Reach};
+use super::actors::{Actor, ActorExtent};
 use super::client::Marker;
 use super::schema::Request;
 use super::verdict::{is_allowed, is_refused};
@@ -29,7 +29,7 @@ impl Opened<'_> {
             // Each message has the payload of an event, whichever agent's it is.
             None => {
                 let taken = ["read:events", "read:contents"];
-                self.actor.reach == Reach::Tenant && taken.iter().all(|permission| self.actor.may(permission))
+                self.actor.extent == ActorExtent::Tenant && taken.iter().all(|permission| self.actor.may(permission))
             }
         }
     }
