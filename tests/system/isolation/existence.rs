@@ -15,6 +15,8 @@ fn nowhere(foreign: &World, own: &World) -> (World, Vec<(String, String)>) {
     let mark = format!("zr{}", &Uuid::new_v4().simple().to_string()[..14]);
     let mut nowhere = World { position: foreign.position.clone(), ..World::new(&mark, mark.clone()) };
     let mut written = vec![(foreign.mark.clone(), mark)];
+    // Positions are a part of other numbers.
+    let is_told = |id: &str| id.parse::<u64>().is_err();
     // Another id of the same form: a position or a UUID, with or without the kind of object.
     let other = |id: &str| if id.parse::<u64>().is_ok() { "987654321".to_owned() } else { Uuid::new_v4().to_string() };
     for (kind, id) in &foreign.ids {
@@ -24,7 +26,8 @@ fn nowhere(foreign: &World, own: &World) -> (World, Vec<(String, String)>) {
             Some((name, _)) => URL_SAFE_NO_PAD.encode(format!("{name}:{uuid}")),
             None => uuid.clone(),
         };
-        written.extend([(id.uuid.clone(), uuid.clone()), (id.global.clone(), global.clone())]);
+        let pairs = [(id.uuid.clone(), uuid.clone()), (id.global.clone(), global.clone())];
+        written.extend(pairs.into_iter().filter(|(id, _)| is_told(id)));
         nowhere.ids.insert(*kind, Id { global, uuid });
     }
     for (category, id) in &foreign.streams {

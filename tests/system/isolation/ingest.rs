@@ -96,7 +96,7 @@ mod protobuf {
             bytes.push((number & 0x7f) as u8 | 0x80);
             number >>= 7;
         }
-        bytes.push(number as u8);
+        bytes.push((number & 0x7f) as u8);
         bytes
     }
 

@@ -159,28 +159,19 @@ async fn fill(
     world
 }
 
-/// The problems that were found, each of which is printed with the part of the matrix that found it.
-struct Found {
-    problems: Vec<String>,
-    since: Instant,
-}
-
-impl Found {
-    fn add(&mut self, what: &str, problems: Vec<String>) {
-        println!("{:5.1} s: {what}: {} problems", self.since.elapsed().as_secs_f32(), problems.len());
-        problems.iter().for_each(|problem| println!("    {problem}"));
-        self.problems.extend(problems);
-        self.since = Instant::now();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_tenant() {
-    let mut found = Found { problems: Vec::new(), since: Instant::now() };
+    let (mut found, mut since) = (Vec::new(), Instant::now());
+    let mut add = |what: &str, problems: Vec<String>| {
+        println!("{:5.1} s: {what}: {} problems", since.elapsed().as_secs_f32(), problems.len());
+        problems.iter().for_each(|problem| println!("    {problem}"));
+        since = Instant::now();
+        found.extend(problems);
+    };
     let matrix = Matrix::new().await;
     let mut actors = actors::all(&matrix).await;
     let ([own, foreign], [own_commands, commands]) = (matrix.both("Query"), matrix.both("Mutation"));
-    found.add("two tenants", Vec::new());
+    add("two tenants", Vec::new());
     let (mut problems, mut of_operator) = (Vec::new(), Vec::new());
     for actor in &actors {
         for (requests, is_own) in [(&own, true), (&foreign, false)] {
@@ -189,13 +180,13 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
             of_operator.extend(verdicts.into_iter().filter(|_| actor.credential == OPERATOR_TOKEN));
         }
     }
-    found.add(&format!("{} actors × {} queries", actors.len(), own.len() + foreign.len()), problems);
-    found.add("existence", existence::check(&matrix, &actors).await);
-    found.add("streams", streams::check(&matrix, &actors).await);
-    found.add("sockets", sockets::check(&matrix, &actors).await);
-    found.add("routes", routes::check(&matrix, &actors).await);
-    found.add("exports", exports::check(&matrix).await);
-    found.add("ingest", ingest::check(&matrix, &actors).await);
+    add(&format!("{} actors × {} queries", actors.len(), own.len() + foreign.len()), problems);
+    add("existence", existence::check(&matrix, &actors).await);
+    add("streams", streams::check(&matrix, &actors).await);
+    add("sockets", sockets::check(&matrix, &actors).await);
+    add("routes", routes::check(&matrix, &actors).await);
+    add("exports", exports::check(&matrix).await);
+    add("ingest", ingest::check(&matrix, &actors).await);
     // Last, because commands end what they are given to, and those with few permissions first. What clients have said then,
     // they may be told later.
     actors.sort_by_key(|actor| actor.permissions.iter().count());
@@ -215,11 +206,10 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
             changed.into_iter().map(|table| format!("{}: a command changed another tenant: {table}", actor.name));
         problems.extend(changed);
     }
-    found.add(&format!("{} actors × {} commands", actors.len(), own_commands.len() + commands.len()), problems);
+    add(&format!("{} actors × {} commands", actors.len(), own_commands.len() + commands.len()), problems);
     let operator = actors.iter().find(|actor| actor.credential == OPERATOR_TOKEN).unwrap();
-    found.add("control", verdict::check_that_a_missing_check_is_found(operator, &of_operator));
-    let problems = found.problems;
-    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+    add("control", verdict::check_that_a_missing_check_is_found(operator, &of_operator));
+    assert!(found.is_empty(), "{} problems:\n{}", found.len(), found.join("\n"));
     matrix.end().await;
 }
 
