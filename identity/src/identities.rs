@@ -245,13 +245,16 @@ impl Identities {
     async fn principal(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Option<Principal>, IdentityError> {
         let directory = &self.shared.directory;
         directory.refresh().await?;
-        let is_right = self.is_secret(id, secret).await?;
+        // Nothing more is looked up for a wrong secret, which would take longer for a key that exists.
+        if !self.is_secret(id, secret).await? {
+            return Ok(None);
+        }
         // Reading the hash may have taken as long as a revocation.
         directory.refresh().await?;
         match directory.principal(id, Utc::now()) {
-            Ok(principal) => Ok(Some(principal).filter(|_| is_right)),
-            Err(NoPrincipal::Unreadable) if is_right => Err(IdentityError::Unreadable),
-            Err(NoPrincipal::Unreadable | NoPrincipal::Refused) => Ok(None),
+            Ok(principal) => Ok(Some(principal)),
+            Err(NoPrincipal::Unreadable) => Err(IdentityError::Unreadable),
+            Err(NoPrincipal::Refused) => Ok(None),
         }
     }
 
