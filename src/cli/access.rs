@@ -155,11 +155,8 @@ fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 15] {
         Scopes::All => "all".to_owned(),
         Scopes::Only(permissions) => names(permissions),
     };
-    let bound_to = match (key.agent_id, key.team_id) {
-        (Some(agent), _) => RoleExtent::Agent(agent).to_string(),
-        (None, Some(team)) => RoleExtent::Team(team).to_string(),
-        (None, None) => String::new(),
-    };
+    let bound_to = RoleExtent::of(key.agent_id, key.team_id).filter(|bound_to| *bound_to != RoleExtent::Tenant);
+    let bound_to = bound_to.map(|bound_to| bound_to.to_string()).unwrap_or_default();
     let extent = extent.to_string();
     let none = String::new;
     [

@@ -77,6 +77,21 @@ impl Fleet {
     }
 }
 
+/// Checks whether a key sees an object: by its id, at a position, and by its global id, as an administrator knows it.
+pub(crate) async fn assert_seen(fleet: &Fleet, key: &str, (kind, id): (&str, Uuid), is_seen: bool) {
+    let Fleet { server, admin, position, .. } = fleet;
+    let as_of = format!("asOf: {{ position: \"{position}\" }}");
+    let query = format!("{{ now: {kind}(id: \"{id}\") {{ uuid id }} then: {kind}(id: \"{id}\", {as_of}) {{ uuid }} }}");
+    let (_, found) = ask(server, key, &query).await;
+    for field in ["now", "then"] {
+        assert_eq!(found["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {found}");
+    }
+    let (_, known) = ask(server, admin, &query).await;
+    let node = format!("{{ node(id: \"{}\") {{ id }} }}", known["data"]["now"]["id"].as_str().unwrap());
+    let (_, found) = ask(server, key, &node).await;
+    assert_eq!(found["data"]["node"]["id"].is_string(), is_seen, "node of {kind}: {found}");
+}
+
 #[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_on_agents_reaches_what_belongs_to_them_and_nothing_else() {
@@ -119,18 +134,7 @@ async fn a_role_on_agents_reaches_what_belongs_to_them_and_nothing_else() {
         ("call", calls[2], false),
         ("call", calls[3], false),
     ] {
-        let as_of = format!("asOf: {{ position: \"{position}\" }}");
-        let query =
-            format!("{{ now: {kind}(id: \"{id}\") {{ uuid id }} then: {kind}(id: \"{id}\", {as_of}) {{ uuid }} }}");
-        let (_, found) = ask(server, &key, &query).await;
-        for field in ["now", "then"] {
-            assert_eq!(found["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {found}");
-        }
-        // By its global id, as an administrator knows it.
-        let (_, known) = ask(server, admin, &query).await;
-        let node = format!("{{ node(id: \"{}\") {{ id }} }}", known["data"]["now"]["id"].as_str().unwrap());
-        let (_, found) = ask(server, &key, &node).await;
-        assert_eq!(found["data"]["node"]["id"].is_string(), is_seen, "node of {kind}: {found}");
+        assert_seen(&fleet, &key, (kind, id), is_seen).await;
     }
     // What all agents share, and what is not known to be of one, is not given by a role on an agent.
     for refused in [

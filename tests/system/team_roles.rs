@@ -1,7 +1,7 @@
 //! Roles on teams, and keys that are bound to teams: what they reach follows the agents of the team, at once and in every process,
 //! and the access review names the team.
 
-use crate::agent_roles::{Fleet, lists, scoped_account, set, written};
+use crate::agent_roles::{Fleet, assert_seen, lists, scoped_account, set, written};
 use crate::graphql::code;
 use crate::identities::{Installation, ask, send, uuids, websocket};
 use reqwest::StatusCode;
@@ -96,17 +96,7 @@ async fn a_role_on_a_team_reaches_what_belongs_to_its_agents_and_nothing_else() 
         ("call", calls[2], false),
         ("call", calls[3], false),
     ] {
-        let as_of = format!("asOf: {{ position: \"{position}\" }}");
-        let query =
-            format!("{{ now: {kind}(id: \"{id}\") {{ uuid id }} then: {kind}(id: \"{id}\", {as_of}) {{ uuid }} }}");
-        let (_, found) = ask(server, &key, &query).await;
-        for field in ["now", "then"] {
-            assert_eq!(found["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {found}");
-        }
-        let (_, known) = ask(server, admin, &query).await;
-        let node = format!("{{ node(id: \"{}\") {{ id }} }}", known["data"]["now"]["id"].as_str().unwrap());
-        let (_, found) = ask(server, &key, &node).await;
-        assert_eq!(found["data"]["node"]["id"].is_string(), is_seen, "node of {kind}: {found}");
+        assert_seen(&fleet, &key, (kind, id), is_seen).await;
     }
     for refused in [
         "events { nodes { position } }",

@@ -160,8 +160,8 @@ pub(super) fn check_table(of_schema: &BTreeSet<String>) {
     let known: BTreeSet<_> = OPERATIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
     let new: Vec<_> = of_schema.difference(&known).cloned().collect();
     assert!(new.is_empty(), "{}", missing(&new));
-    let gone: Vec<_> = known.difference(of_schema).collect();
-    assert!(gone.is_empty(), "remove from OPERATIONS in tests/system/isolation/operations.rs: {gone:?}");
+    let removed: Vec<_> = known.difference(of_schema).collect();
+    assert!(removed.is_empty(), "remove from OPERATIONS in tests/system/isolation/operations.rs: {removed:?}");
     let taken: BTreeSet<_> = OPERATIONS.iter().flat_map(|(_, permissions)| permissions.split(' ')).collect();
     for permission in taken.iter().filter(|permission| **permission != ANY) {
         assert!(permission.parse::<Permission>().is_ok(), "{permission} is not in the permission table");

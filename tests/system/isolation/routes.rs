@@ -90,8 +90,8 @@ pub(super) fn check_table<'a>(of_router: impl IntoIterator<Item = &'a str>) {
          in by it, what is sent to it. Add:\n{}",
         new.concat()
     );
-    let gone: Vec<_> = known.difference(&of_router).collect();
-    assert!(gone.is_empty(), "remove from TAKES in tests/system/isolation/routes.rs: {gone:?}");
+    let removed: Vec<_> = known.difference(&of_router).collect();
+    assert!(removed.is_empty(), "remove from TAKES in tests/system/isolation/routes.rs: {removed:?}");
 }
 
 /// The routes by which data comes in, the permission that each takes, and what makes a body for it.

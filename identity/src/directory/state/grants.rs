@@ -129,8 +129,9 @@ impl Grants {
                 agents.insert(added.agent_id, Origin::of(event));
             }
             TeamEvent::AgentRemoved(removed) => {
-                let agents = self.agents_added.entry((tenant.clone(), id)).or_default();
-                agents.remove(&removed.agent_id);
+                if let Some(agents) = self.agents_added.get_mut(&(tenant.clone(), id)) {
+                    agents.remove(&removed.agent_id);
+                }
             }
             TeamEvent::Closed(_) => {
                 folded.state.members.iter().copied().for_each(leave);
