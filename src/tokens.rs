@@ -15,7 +15,7 @@ pub struct Tokens {
     /// The token of operators, which also admits to everything that `token` does. Without one, every client that is admitted
     /// is an operator.
     operator_token: Option<Secret>,
-    /// A token for `/metrics` only. The other tokens admit to it, too.
+    /// A token for `/metrics` only, which is about all tenants. That of operators admits to it, too.
     metrics_token: Option<Secret>,
 }
 
@@ -24,7 +24,8 @@ type Rights = (&'static [Role], Scopes);
 
 /// The roles of the operator token, and of every client where there is none.
 const OPERATOR: &[Role] = &[Role::Admin, Role::InstallationOperator];
-/// The roles of the token of clients, where operators have one of their own.
+/// The roles of the token of clients, where operators have one of their own: it acts in one tenant, and reads nothing that is
+/// about others.
 const USER: &[Role] = &[Role::Operator, Role::InstallationViewer];
 
 impl Tokens {
@@ -62,7 +63,7 @@ impl Tokens {
                 // credential. A mangled one never counts as none.
                 let tokens = [&self.metrics_token, &self.operator_token, &self.token];
                 let is_open = value.is_none() && tokens.iter().all(|token| token.is_none());
-                let metrics_only = (USER, Scopes::Only(PermissionSet::of_action(Action::ReadMetrics)));
+                let metrics_only = (OPERATOR, Scopes::Only(PermissionSet::of_action(Action::ReadMetrics)));
                 if is_open || is_bearer(&self.metrics_token) { Ok(metrics_only) } else { Err(refused) }
             }
             // A client that sends a credential expects to have its rights: a mistyped one never gives those of none.
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_accept_their_own_token_and_every_other() {
+    fn metrics_accept_their_own_token_and_that_of_operators() {
         let with = |metrics: Option<&str>, token: Option<&str>, operator: Option<&str>| Tokens {
             metrics_token: metrics.map(|token| Secret::from(token.to_owned())),
             ..tokens(token, operator)
@@ -183,7 +184,9 @@ mod tests {
             assert!(!opens(&tokens, None) && !opens(&tokens, Some("Bearer x")) && !opens(&tokens, Some("m")));
         }
         let all = with(Some("m"), Some("t"), Some("o"));
-        assert!(["Bearer m", "bearer t", "Bearer o"].iter().all(|value| opens(&all, Some(value))));
+        assert!(["Bearer m", "Bearer o"].iter().all(|value| opens(&all, Some(value))));
+        // The token of clients is of one tenant, unless there is no other for operators.
+        assert!(!opens(&all, Some("Bearer t")) && opens(&with(Some("m"), Some("t"), None), Some("bearer t")));
         // The metrics token is not accepted anywhere else, and gives nothing but the metrics.
         assert_eq!(roles(&all, Some("Bearer m")), Err(Unauthenticated::Invalid));
         let (_, scopes) = at(&all, Endpoint::Metrics, Some("Bearer m")).unwrap();

@@ -64,7 +64,10 @@ async fn metrics_require_a_token() {
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         assert!(!body.contains("apex_log_events_total") && body.contains("APEX_METRICS_TOKEN"), "{body}");
     }
-    for token in ["of-prometheus", "of-an-operator", "of-a-user"] {
+    // They are about all tenants, and the token of clients is of one.
+    let (status, body) = get("/metrics", Some("of-a-user")).await;
+    assert!(status == StatusCode::FORBIDDEN && !body.contains("apex_log_events_total"), "{body}");
+    for token in ["of-prometheus", "of-an-operator"] {
         let (status, body) = get("/metrics", Some(token)).await;
         assert!(status == StatusCode::OK && body.contains("apex_log_events_total"), "{token}: {body}");
     }

@@ -143,7 +143,7 @@ async fn a_tenant_at_its_limit_is_refused_and_no_other() {
     let stream =
         stream.header("accept", "text/event-stream").json(&json!({ "query": "subscription { events { type } }" }));
     assert_eq!(stream.send().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
-    let metrics = reqwest::Client::new().get(format!("{}/metrics", server.address)).bearer_auth("tea");
+    let metrics = reqwest::Client::new().get(format!("{}/metrics", server.address)).bearer_auth("rum");
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     let refused = "apex_rate_limited_total{scope=\"tenant\",resource=\"requests\"} ";
     let refused = metrics.lines().find_map(|line| line.strip_prefix(refused)).unwrap();

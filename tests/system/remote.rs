@@ -16,9 +16,30 @@ async fn at(server: &Server, token: &str, arguments: &[&str]) -> ProgramOutput {
     run(command).await
 }
 
+/// A report without its position and the head of the log, which grow between two runs: a report is recorded as an export,
+/// and so is one that is read at a server, a moment later.
+fn without_positions(report: &str, format: &str) -> String {
+    let line = |line: &str| match format {
+        "csv" => line.rsplitn(3, ',').last().map(str::to_owned),
+        "json" => (!["\"position\":", "\"head\":"].iter().any(|key| line.starts_with(key))).then(|| line.to_owned()),
+        _ => Some(line.to_owned()),
+    };
+    report.lines().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Asserts that a report has the same bytes at the server and on the database, except for its position.
+async fn assert_same_report(installation: &Installation, server: &Server, report: &[&str], format: &str) {
+    let arguments = [&["report", "cost", "--format", format], report].concat();
+    let remote = at(server, "tea", &arguments).await.assert_success();
+    let local = installation.database.run(&arguments).await.assert_success();
+    let (remote, local) = (without_positions(&remote.stdout, format), without_positions(&local.stdout, format));
+    assert!(!remote.is_empty(), "{arguments:?} prints nothing");
+    assert_eq!(remote, local, "{arguments:?}");
+}
+
 /// Asserts that a subcommand prints the same bytes at the server and on the database, and exits alike.
 async fn assert_same(installation: &Installation, server: &Server, arguments: &[&str]) {
-    // The access log grows in the background, and with it the position of a report.
+    // When a key was last used, which is recorded in the background, is part of some lists.
     wait_until(&format!("{arguments:?} prints the same"), async || {
         let remote = at(server, "tea", arguments).await;
         let local = installation.database.run(arguments).await;
@@ -103,7 +124,7 @@ async fn reports_and_replays_are_the_same_at_a_server_and_on_the_database() {
     ];
     for report in reports {
         for format in ["table", "csv", "json"] {
-            assert_same(&installation, &server, &[&["report", "cost", "--format", format], report].concat()).await;
+            assert_same_report(&installation, &server, report, format).await;
         }
     }
     let refused = ["report", "cost", "--from", "2023-09-01T00:01:00Z"];

@@ -56,8 +56,8 @@ impl Rejection {
                 "credentials cannot be checked at the moment; retry".to_owned(),
             ),
             Self::Unauthenticated(_, Endpoint::Metrics) => unauthenticated(
-                "metrics require a token in the header `Authorization: Bearer …`: APEX_METRICS_TOKEN, APEX_TOKEN or \
-                 APEX_OPERATOR_TOKEN",
+                "metrics require a token in the header `Authorization: Bearer …`: APEX_METRICS_TOKEN or \
+                 APEX_OPERATOR_TOKEN, or APEX_TOKEN where operators have no token of their own",
             ),
             Self::Unauthenticated(Unauthenticated::Missing, Endpoint::Api) => unauthenticated(
                 "a token or an API key is required in the header `Authorization: Bearer …`; people sign in at /auth/login",

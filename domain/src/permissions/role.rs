@@ -26,7 +26,7 @@ pub enum Role {
     Billing,
     /// Reads everything in a tenant, to examine it.
     Auditor,
-    /// Reads the status and the metrics of an installation.
+    /// Reads the status of the read models of an installation, which tells nothing of any tenant.
     #[serde(skip)]
     InstallationViewer,
     /// Operates an installation, and manages its tenants.

@@ -37,7 +37,7 @@ const TABLE: [Row; 32] = [
     (ReadData, Events, &[Admin, Operator, Viewer, Auditor, System]),
     (ReadData, Contents, &[Admin, Operator, Agent, Auditor, System]),
     (ReadData, AccessLog, &[Admin, Auditor, System]),
-    (ReadData, Tenants, &[InstallationViewer, InstallationOperator]),
+    (ReadData, Tenants, &[InstallationOperator]),
     (ReadOwnData, Agents, &[Agent]),
     (ReadOwnData, Tasks, &[Agent]),
     (ReadOwnData, Memories, &[Agent]),
@@ -54,7 +54,7 @@ const TABLE: [Row; 32] = [
     (ReadProjections, Installation, &[InstallationViewer, InstallationOperator]),
     (OperateProjections, Installation, &[InstallationOperator]),
     (OperateJobs, Installation, &[InstallationOperator]),
-    (ReadMetrics, Installation, &[InstallationViewer, InstallationOperator]),
+    (ReadMetrics, Installation, &[InstallationOperator]),
     (MaintainLog, Installation, &[InstallationOperator]),
     (RunInstallation, Installation, &[InstallationOperator]),
 ];

@@ -37,7 +37,7 @@ fn each_role_is_a_set_of_actions() {
         // They may read some of the data only.
         (&[Role::Agent], &[Action::ReadOwnData, Action::SendCommand]),
         (&[Role::Billing], &[Action::SendCommand]),
-        (&[Role::InstallationViewer], &[Action::ReadProjections, Action::ReadMetrics]),
+        (&[Role::InstallationViewer], &[Action::ReadProjections]),
         (&[Role::Admin, Role::Agent, Role::InstallationOperator], Action::ALL),
         (&[Role::System], &both),
         (&[], &[]),
@@ -73,7 +73,7 @@ fn an_aggregate_is_judged_by_the_row_of_its_kind() {
 #[test]
 fn scopes_take_away_and_never_add() {
     let metrics = Scopes::Only(PermissionSet::of_action(Action::ReadMetrics));
-    assert_eq!(allowed(&[Role::Admin, Role::InstallationViewer], metrics), [Action::ReadMetrics]);
+    assert_eq!(allowed(&[Role::Admin, Role::InstallationOperator], metrics), [Action::ReadMetrics]);
     assert_eq!(allowed(&[], metrics), []);
     // A scope that the roles do not have does not make up for one that they have and the credential lacks.
     let tenant = tenant("default");
