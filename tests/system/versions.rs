@@ -202,3 +202,32 @@ async fn a_new_read_model_version_is_built_compared_and_switched_without_a_faile
     }
     Arc::into_inner(rooms).unwrap().close().await.unwrap();
 }
+
+/// The indexes of the tables of read models in a schema, as they would be defined in `apex`.
+async fn indexes(database: &TestDatabase, schema: &str) -> Vec<String> {
+    let sql = "select replace(indexdef, $1 || '.', 'apex.') from pg_indexes
+               where schemaname = $1 and tablename in (select table_name from apex.projection_tables) order by indexname";
+    sqlx::query_scalar(sql).bind(schema).fetch_all(&database.pool).await.unwrap()
+}
+
+/// While a read model is built, its tables have the unique indexes only.
+#[tokio::test]
+async fn a_build_ends_with_the_indexes_of_the_live_tables() {
+    let database = TestDatabase::new().await;
+    let rooms = database.rooms().await;
+    let live = indexes(&database, "apex").await;
+    for projection in projections::all() {
+        let make = sqlx::query("select apex.make_projection($1, 'apex_next')").bind(projection.name());
+        make.execute(&database.pool).await.unwrap();
+    }
+    let unique: Vec<_> = live.iter().filter(|index| index.starts_with("CREATE UNIQUE")).cloned().collect();
+    assert!(0 < unique.len() && unique.len() < live.len(), "{live:?}");
+    assert_eq!(indexes(&database, "apex_next").await, unique);
+    // Twice: a build that goes on finds the indexes of the first one.
+    for _ in 0..2 {
+        agent(&rooms).await;
+        build(&testkit::access(), &rooms.pool, &rooms.log, &projections::all(), 1000, |_| {}).await.unwrap();
+        assert_eq!(indexes(&database, "apex_next").await, live);
+    }
+    rooms.close().await.unwrap();
+}
