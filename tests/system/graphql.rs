@@ -31,6 +31,12 @@ async fn refusal(server: &Server, field: &str, input: Value) -> String {
     payload["error"]["code"].as_str().unwrap_or_else(|| panic!("{field}: {payload}")).to_owned()
 }
 
+/// Whether an answer is an error with this code. To wait for one, since [`code`] fails the test without one.
+pub(crate) fn is_error(answer: &Value, code: &str) -> bool {
+    answer["errors"][0]["extensions"]["code"] == code
+}
+
+/// The code of an answer that is an error.
 pub(crate) fn code(answer: &Value) -> &str {
     answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{answer}"))
 }

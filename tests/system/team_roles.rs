@@ -2,7 +2,7 @@
 //! and the access review names the team.
 
 use crate::agent_roles::{Fleet, assert_seen, lists, scoped_account, set, written};
-use crate::graphql::code;
+use crate::graphql::{code, is_error};
 use crate::identities::{Installation, ask, send, uuids, websocket};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -35,9 +35,14 @@ async fn account_with_role(installation: &Installation, role: &str, team: &str) 
 async fn sees(server: &Server, key: &str, agents: &[Uuid]) -> bool {
     let answer = ask(server, key, AGENTS).await.1;
     if agents.is_empty() {
-        return code(&answer) == "FORBIDDEN" || answer["data"]["agents"]["nodes"] == json!([]);
+        return is_error(&answer, "FORBIDDEN") || answer["data"]["agents"]["nodes"] == json!([]);
     }
     answer["errors"].is_null() && uuids(&answer, "agents") == set(agents)
+}
+
+/// Waits until a server knows a key that another process created.
+async fn until_known(server: &Server, key: &str) {
+    wait_until("the key is known", async || ask(server, key, AGENTS).await.0 != StatusCode::UNAUTHORIZED).await;
 }
 
 async fn until_all_see(servers: &[Server], key: &str, agents: &[Uuid]) -> Duration {
@@ -239,6 +244,7 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     let account = installation.run(&["accounts", "create", "of the team", "--role", "operator"]).await;
     let create = ["keys", "create", "--account", &account, "--team", &team];
     let key = installation.run(&[&create[..], &["--all-scopes"]].concat()).await;
+    until_known(server, &key).await;
     let answer = lists(server, &key, position).await;
     assert_eq!(uuids(&answer, "agents"), set(&[own.agent]), "{answer}");
     assert_eq!((uuids(&answer, "tasks"), uuids(&answer, "calls")), (set(&[own.task]), set(&calls[..1])));
@@ -255,10 +261,15 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
         assert_eq!(code(&ask(server, &key, &refused).await.1), "FORBIDDEN", "{refused}");
     }
     assert_eq!(written(installation).await, before, "something was written");
-    assert!(ask(server, &key, &report(own.agent)).await.1.to_string().contains("DONE"));
+    let reported = async |key: &str| {
+        let (_, answer) = ask(server, key, &report(own.agent)).await;
+        assert_eq!(answer["data"]["reportCall"]["outcome"], "DONE", "{answer}");
+    };
+    reported(&key).await;
     // One that reports calls and does nothing else.
     let ingest = installation.run(&[&create[..], &["--scope", "command:calls"]].concat()).await;
-    assert!(ask(server, &ingest, &report(own.agent)).await.1.to_string().contains("DONE"));
+    until_known(server, &ingest).await;
+    reported(&ingest).await;
     for refused in [report(second.agent), AGENTS.to_owned(), "{ calls { nodes { id } } }".to_owned()] {
         assert_eq!(code(&ask(server, &ingest, &refused).await.1), "FORBIDDEN", "{refused}");
     }
@@ -277,12 +288,13 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     // A key that replaces it is bound to the team, too.
     let id = Uuid::try_parse(key.split('_').nth(1).unwrap()).unwrap().to_string();
     let rotated = installation.run(&["keys", "rotate", &id, "--never-expires"]).await;
+    until_known(server, &rotated).await;
     assert!(sees(server, &rotated, &[second.agent]).await);
     // What all agents share is read with the agents of the team: not without any.
     let memories = "{ memories { nodes { uuid } } }";
     assert!(!uuids(&ask(server, &rotated, memories).await.1, "memories").is_empty());
     installation.run(&["teams", "close", &team]).await;
-    let is_refused = async || code(&ask(server, &rotated, memories).await.1) == "FORBIDDEN";
+    let is_refused = async || is_error(&ask(server, &rotated, memories).await.1, "FORBIDDEN");
     wait_until("a key of a closed team reads nothing of agents", is_refused).await;
     drop(fleet.server.terminate().await);
 }
@@ -295,6 +307,8 @@ async fn what_cannot_be_done_with_agents_of_teams_is_refused() {
     let team = team_of(installation, &[]).await;
     let foreign = installation.key("acme", "admin", &[]).await;
     let operator = installation.key(tenant().as_str(), "operator", &[]).await;
+    until_known(server, &foreign).await;
+    until_known(server, &operator).await;
     let add =
         format!("mutation {{ addTeamAgent(input: {{ id: \"{team}\", agentId: \"{}\" }}) {{ outcome }} }}", own.agent);
     let before = written(installation).await;
