@@ -8,7 +8,7 @@ use crate::kind::AggregateKey;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::states::{States, Undecided};
 use domain::CallId;
-use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, NamedCalls, SpanId, TraceId};
+use domain::call::{Call, CallCommand, CallError, CallEvent, CallFacts, CallIds, NamedCalls, Reporters, SpanId, TraceId};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
 use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError};
@@ -29,6 +29,8 @@ pub struct SpanBatch {
     pub spans: Vec<SpanReport>,
     /// The price book.
     pub prices: PriceBook,
+    /// Who reports the spans: the import that they belong to, if they belong to one.
+    pub reported_by: Reporters,
 }
 
 impl SpanBatch {
@@ -131,11 +133,11 @@ fn decide_batch(
         drop(states.get::<Call>(id.0));
     }
     let before = trace?;
-    let mut after = before.merged(&batch.spans).map_err(Undecided::Rejected)?;
+    let mut after = before.merged_by(&batch.spans, &batch.reported_by).map_err(Undecided::Rejected)?;
     // The decision charges and reverses spans, which changes none of the usages that the repeats follow from.
     let repeats = after.repeats();
     let changes = changes_by_span(&after, &repeats);
-    let mut decision = Decision { states, batch, repeats: &repeats };
+    let mut decision = Decision { states, prices: &batch.prices, repeats: &repeats };
     let mut spans = Vec::new();
     for span in batch.spans.iter().filter(|span| span.usage.is_some()) {
         let outcome = decision.span_of_batch(&mut after, span, changes.get(&span.span_id).copied())?;
@@ -157,15 +159,15 @@ fn decide_batch(
     Ok(Noted { spans, has_more: others.len() > MAX_OTHER_CHANGES })
 }
 
-fn changes_by_span(trace: &Trace, repeats: &Repeats) -> BTreeMap<SpanId, Change> {
+pub(crate) fn changes_by_span(trace: &Trace, repeats: &Repeats) -> BTreeMap<SpanId, Change> {
     trace.changes(repeats).into_iter().map(|change| (change.span_id(), change)).collect()
 }
 
 /// A decision in progress.
-struct Decision<'s, 'a, 'b> {
-    states: &'s mut States<'a>,
-    batch: &'b SpanBatch,
-    repeats: &'b Repeats,
+pub(crate) struct Decision<'s, 'a, 'b> {
+    pub(crate) states: &'s mut States<'a>,
+    pub(crate) prices: &'b PriceBook,
+    pub(crate) repeats: &'b Repeats,
 }
 
 impl Decision<'_, '_, '_> {
@@ -194,7 +196,7 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Charges or reverses a span that was recorded before.
-    fn other_span(&mut self, trace: &mut Trace, change: Change) -> Result<(), Undecided<TraceError>> {
+    pub(crate) fn other_span(&mut self, trace: &mut Trace, change: Change) -> Result<(), Undecided<TraceError>> {
         let span_id = change.span_id();
         let Some(usage) = trace.usage(span_id).cloned() else { return Ok(()) };
         match change {
@@ -224,6 +226,8 @@ impl Decision<'_, '_, '_> {
     ) -> Result<SpanOutcome, Undecided<TraceError>> {
         let ids = trace.usage(span_id).and_then(|usage| CallIds::of(usage.call_ids.iter().copied()));
         let Some(ids) = ids else { return Ok(SpanOutcome::Incomplete) };
+        // Those of the span, which may be more than those of the batch, or others.
+        let reported_by = trace.spans.get(&span_id).map(|span| span.reported_by.clone()).unwrap_or_default();
         let (mut outcome, mut known) = (SpanOutcome::Incomplete, None);
         let mut voided = Vec::new();
         for facts in facts {
@@ -236,8 +240,8 @@ impl Decision<'_, '_, '_> {
             let before = self.states.get::<Call>(call_id.0)?;
             known.get_or_insert_with(|| before.charged.is_some() || !voided.is_empty());
             // Spans have no tags.
-            let (prices, tag_keys) = (self.batch.prices.clone(), TagKeys::default());
-            match self.append(&calls, CallCommand::Report { facts, prices, tag_keys })? {
+            let (prices, tag_keys, reported_by) = (self.prices.clone(), TagKeys::default(), reported_by.clone());
+            match self.append(&calls, CallCommand::Report { facts, prices, tag_keys, reported_by })? {
                 Ok(changes) => {
                     let was_changed = matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
                     let (is_new, is_changed) = (known == Some(false), was_changed || changes > 0);
@@ -255,12 +259,12 @@ impl Decision<'_, '_, '_> {
         Ok(outcome)
     }
 
-    fn resolve(&mut self, ids: &CallIds) -> Result<Result<NamedCalls, CallError>, Undecided<TraceError>> {
+    pub(crate) fn resolve(&mut self, ids: &CallIds) -> Result<Result<NamedCalls, CallError>, Undecided<TraceError>> {
         Ok(NamedCalls::resolve(ids, |id| self.states.get::<Call>(id.0))?)
     }
 
-    /// Executes a command to a call, and returns the number of its events.
-    fn append(
+    /// Executes a command to a call, and returns the number of its events that change more than who reported it.
+    pub(crate) fn append(
         &mut self,
         calls: &NamedCalls,
         command: CallCommand,
@@ -272,7 +276,7 @@ impl Decision<'_, '_, '_> {
             Ok(events) => events,
             Err(error) => return Ok(Err(error)),
         };
-        let count = events.len();
+        let count = events.iter().filter(|(_, event)| !matches!(event, CallEvent::Confirmed(_))).count();
         for (id, event) in events {
             self.states.append::<Call, _>(id.0, vec![event])?;
         }

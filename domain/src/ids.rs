@@ -56,6 +56,8 @@ id! {
     TeamId,
     /// The id of a custom role: a set of permissions that a tenant names.
     RoleId,
+    /// The id of an import: a run of an importer, or a request of an exporter. It is the correlation id of all of its events.
+    ImportId,
 }
 
 /// The UUID namespace of all derived ids. It never changes.
@@ -66,12 +68,22 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6170_6578_0000_5000_8000_6576_656e_747
 /// Each part is prefixed with its length, so that `["a", "bc"]` and `["ab", "c"]` give different ids.
 #[must_use]
 pub fn derived_id(parts: &[&str]) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, &with_lengths(parts.iter().map(|part| part.as_bytes())))
+}
+
+/// An id derived from content of any kind, such as the body of a request: the same content always gives the same id.
+#[must_use]
+pub fn content_id(kind: &str, content: &[u8]) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, &with_lengths([b"content", kind.as_bytes(), content].into_iter()))
+}
+
+fn with_lengths<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut name = Vec::new();
     for part in parts {
         name.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        name.extend_from_slice(part.as_bytes());
+        name.extend_from_slice(part);
     }
-    Uuid::new_v5(&NAMESPACE, &name)
+    name
 }
 
 /// The id of a tenant, which owns streams: 1 to 63 characters of `a-z`, `0-9`, `-` and `_`, starting with a letter or

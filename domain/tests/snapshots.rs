@@ -11,8 +11,9 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallReversed, CallVoided,
-    ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, SpanId, Tags,
+    AbsorbedCall, Call, CallAmended, CallConfirmed, CallEvent, CallFacts, CallKind, CallRecorded, CallReportWithdrawn,
+    CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, Reporters,
+    SpanId, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::invitation::{
@@ -357,15 +358,24 @@ fn call() -> impl Strategy<Value = CallEvent> {
     let corrected = btree_map(select(Field::ALL), at(), 0..4);
     let provenance = (vec(origin, 0..2), corrected, option::of(at()))
         .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
-    (charged, provenance, 0..4, id()).prop_map(|((facts, charge), provenance, kind, other)| {
+    (charged, provenance, 0..6, id()).prop_map(|((facts, charge), provenance, kind, other)| {
         let tags = facts.tags.iter().flat_map(Tags::iter);
         let counted_tags = tags.map(|(key, _)| key.clone()).take(1).collect();
-        let after = ChargedCall { facts, provenance, charge, counted_tags };
+        let (import_id, at, reason) = (ImportId(other), facts.started_at, Body::new("wrong file").unwrap());
+        let reported_by = Reporters::of((kind != 0).then_some(import_id));
+        let after = ChargedCall { facts, provenance, charge, counted_tags, reported_by: reported_by.clone() };
         let absorbed = vec![AbsorbedCall { id: CallId(other), before: after.clone() }];
         match kind {
             0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
             1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed }),
-            2 => CallEvent::Reversed(CallReversed { before: after }),
+            2 => CallEvent::Reversed(CallReversed {
+                before: after,
+                import_id: None,
+                reason: Some(reason),
+                at: Some(at),
+            }),
+            3 => CallEvent::Confirmed(CallConfirmed { reported_by }),
+            4 => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
             _ => CallEvent::Voided(CallVoided { into: CallId(other) }),
         }
     })
@@ -388,7 +398,7 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
     let span = (span_id(), option::of(span_id()), option::of(usage));
     let span = span.prop_map(|(span_id, parent_span_id, usage)| RecordedSpan {
         span_id,
-        span: TraceSpan { parent_span_id, usage },
+        span: TraceSpan { parent_span_id, usage, reported_by: Reporters::default() },
     });
     (option::of(id()), vec(span, 0..4))
         .prop_map(|(agent, spans)| TraceEvent::SpansRecorded(SpansRecorded { agent_id: agent.map(AgentId), spans }))

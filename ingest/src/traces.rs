@@ -7,7 +7,7 @@ use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::record::Location;
 use crate::unpriced::UnpricedModel;
 use commands::{Error, Position, SpanBatch, SpanOutcome, TraceOutcome};
-use domain::call::CallError;
+use domain::call::{CallError, Reporters};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use domain::trace::{Mismatch, SpanReport, Trace, TraceError};
 use std::cmp::Reverse;
@@ -112,9 +112,10 @@ impl Sender {
     }
 
     async fn execute(&mut self, spans: Vec<SpanReport>) -> Result<TraceOutcome, Error<TraceError>> {
-        let Connection { commands, principal, retry } = &self.connection;
+        let Connection { commands, principal, retry, import_id, .. } = &self.connection;
+        let reported_by = Reporters::of(Some(*import_id));
         let context = self.connection.context(Uuid::now_v7());
-        let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices: self.prices.clone() };
+        let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices: self.prices.clone(), reported_by };
         let executed = retry.run(|| commands.record_spans(&context, &batch)).await;
         match executed {
             Err(Error::Rejected(TraceError::Call(outdated @ CallError::PriceBookOutdated { .. }))) => {

@@ -14,9 +14,11 @@ pub use repeats::{Mismatch, Repeats};
 pub use span::{SpanKind, SpanReport, SpanUsage, TraceSpan, UsageReport};
 
 use crate::aggregate::Aggregate;
-use crate::call::{CallFacts, SpanId, TraceId};
+use crate::call::{CallFacts, DataClass, Reporters, SpanId, TraceId};
 use crate::codec::events;
-use crate::ids::{AgentId, derived_id};
+use crate::ids::{AgentId, ImportId, derived_id};
+use crate::text::Body;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,11 +45,27 @@ pub struct SpansRecorded {
     pub spans: Vec<RecordedSpan>,
 }
 
+/// The payload of `trace.spans_withdrawn`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpansWithdrawn {
+    /// The import that was taken back.
+    pub import_id: ImportId,
+    /// Spans that the import reported, ordered by id. Those that it alone reported are no longer part of the trace.
+    pub span_ids: Vec<SpanId>,
+    /// Why the import was taken back.
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Body,
+    /// When the import was taken back.
+    pub at: DateTime<Utc>,
+}
+
 events! {
     /// An event of a trace.
     pub enum TraceEvent {
         /// Spans of a batch were recorded, or other spans are charged than before.
         "trace.spans_recorded" v 1 => SpansRecorded(SpansRecorded),
+        /// An import that reported spans was taken back.
+        "trace.spans_withdrawn" v 1 => SpansWithdrawn(SpansWithdrawn),
     }
 }
 
@@ -61,6 +79,8 @@ pub enum TraceCommand {
         agent_id: Option<AgentId>,
         /// The spans.
         spans: Vec<SpanReport>,
+        /// Who reports them: the import that they belong to, if they belong to one.
+        reported_by: Reporters,
     },
 }
 
@@ -122,11 +142,26 @@ impl Trace {
     /// # Errors
     /// [`TraceError::TooManySpans`] beyond [`Trace::MAX_SPANS`].
     pub fn merged(&self, reports: &[SpanReport]) -> Result<Self, TraceError> {
+        self.merged_by(reports, &Reporters::default())
+    }
+
+    /// As [`Trace::merged`], with who reports the spans.
+    ///
+    /// # Errors
+    /// [`TraceError::TooManySpans`] beyond [`Trace::MAX_SPANS`].
+    pub fn merged_by(&self, reports: &[SpanReport], reported_by: &Reporters) -> Result<Self, TraceError> {
         let mut merged = self.clone();
         for report in reports {
-            merged.spans.entry(report.span_id).or_default().join(report);
+            let span = merged.spans.entry(report.span_id).or_insert_with(|| TraceSpan::reported_by(reported_by));
+            span.join(report, reported_by);
         }
         if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
+    }
+
+    /// The spans that an import reported, ordered by id.
+    pub fn spans_of(&self, import_id: ImportId) -> impl Iterator<Item = (SpanId, &TraceSpan)> {
+        let spans = self.spans.iter().map(|(id, span)| (*id, span));
+        spans.filter(move |(_, span)| span.reported_by.contains(import_id))
     }
 
     /// Which spans repeat the usage of others. They stay the same while spans are charged or reversed.
@@ -172,6 +207,15 @@ impl Trace {
         }
     }
 
+    /// Removes a span, unless others than an import reported it too.
+    fn withdraw(&mut self, span_id: SpanId, import_id: ImportId) {
+        let Some(span) = self.spans.get_mut(&span_id) else { return };
+        match span.reported_by.without(import_id) {
+            Some(left) => span.reported_by = left,
+            None => _ = self.spans.remove(&span_id),
+        }
+    }
+
     fn usage_mut(&mut self, span_id: SpanId) -> Option<&mut SpanUsage> {
         self.spans.get_mut(&span_id)?.usage.as_mut()
     }
@@ -204,8 +248,8 @@ impl Aggregate for Trace {
     type Error = TraceError;
 
     fn decide(&self, command: TraceCommand) -> Result<Vec<TraceEvent>, TraceError> {
-        let TraceCommand::Record { agent_id, spans } = command;
-        Ok(self.event_to(&self.merged(&spans)?, agent_id).into_iter().collect())
+        let TraceCommand::Record { agent_id, spans, reported_by } = command;
+        Ok(self.event_to(&self.merged_by(&spans, &reported_by)?, agent_id).into_iter().collect())
     }
 
     fn owner(&self, _: Uuid) -> Option<AgentId> {
@@ -213,9 +257,17 @@ impl Aggregate for Trace {
     }
 
     fn evolve(mut self, event: &TraceEvent) -> Self {
-        let TraceEvent::SpansRecorded(SpansRecorded { agent_id, spans }) = event;
-        self.agent_id = self.agent_id.or(*agent_id);
-        self.spans.extend(spans.iter().map(|recorded| (recorded.span_id, recorded.span.clone())));
+        match event {
+            TraceEvent::SpansRecorded(SpansRecorded { agent_id, spans }) => {
+                self.agent_id = self.agent_id.or(*agent_id);
+                self.spans.extend(spans.iter().map(|recorded| (recorded.span_id, recorded.span.clone())));
+            }
+            TraceEvent::SpansWithdrawn(SpansWithdrawn { import_id, span_ids, .. }) => {
+                for span_id in span_ids {
+                    self.withdraw(*span_id, *import_id);
+                }
+            }
+        }
         self
     }
 }

@@ -1,6 +1,6 @@
 //! Spans as a trace knows them.
 
-use crate::call::{CallFacts, CallIds, SpanId};
+use crate::call::{CallFacts, CallIds, Reporters, SpanId};
 use crate::ids::CallId;
 use crate::meter::Meter;
 use crate::text::Name;
@@ -29,6 +29,9 @@ pub struct TraceSpan {
     /// The usage that it states; absent if it states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<SpanUsage>,
+    /// The imports that reported the span, and whether others did too; absent if no import reported it.
+    #[serde(default, skip_serializing_if = "Reporters::is_without_import")]
+    pub reported_by: Reporters,
 }
 
 /// The usage that a span states.
@@ -90,8 +93,14 @@ fn rank(usage: &Usage) -> (u64, u64, usize, [Quantity; Meter::COUNT]) {
 }
 
 impl TraceSpan {
+    /// A span of which nothing is known but who reports it.
+    pub(super) fn reported_by(reporters: &Reporters) -> Self {
+        Self { reported_by: reporters.clone(), ..Self::default() }
+    }
+
     /// Joins an export of the span, which may come before others and more than once.
-    pub(super) fn join(&mut self, report: &SpanReport) {
+    pub(super) fn join(&mut self, report: &SpanReport, reporters: &Reporters) {
+        self.reported_by = self.reported_by.union(reporters);
         // A span has one parent. Were there two, the lower one would be it in any order.
         self.parent_span_id = match (self.parent_span_id, report.parent_span_id) {
             (Some(known), Some(reported)) => Some(known.min(reported)),

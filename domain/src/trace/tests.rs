@@ -175,7 +175,7 @@ fn the_number_of_spans_is_limited() {
 }
 
 fn record(spans: Vec<SpanReport>) -> TraceCommand {
-    TraceCommand::Record { agent_id: None, spans }
+    TraceCommand::Record { agent_id: None, spans, reported_by: Reporters::default() }
 }
 
 fn any_spec() -> impl Strategy<Value = Spec> {

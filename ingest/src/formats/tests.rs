@@ -7,7 +7,7 @@ use crate::format::{Defaults, Format};
 use crate::prices::builtin;
 use crate::record::Record;
 use chrono::DateTime;
-use domain::call::{Call, CallCommand, CallIds, CallKind};
+use domain::call::{Call, CallCommand, CallIds, CallKind, Reporters};
 use domain::price_book::{PriceBook, PriceBookCommand, PriceSource};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Meter, Money, Name, TaskId, Usage};
@@ -61,6 +61,7 @@ fn the_events_of_calls_are_small() {
                 facts: record.facts.clone(),
                 prices: prices.clone(),
                 tag_keys: TagKeys::default(),
+                reported_by: Reporters::default(),
             };
             Call::default().decide(command).unwrap()[0].encode().unwrap().len()
         };

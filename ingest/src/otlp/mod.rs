@@ -11,6 +11,8 @@ pub use received::Received;
 pub use receiver::{ReceiveError, Receiver};
 
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
+use domain::{AgentId, ImportId, content_id, derived_id};
+use uuid::Uuid;
 
 /// The most bytes of a body after decompression: 16 MiB. SDKs export 512 spans at once, and collectors 8,192.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -52,6 +54,8 @@ impl Signal {
 #[derive(Debug)]
 pub struct Export {
     pub(crate) decoded: Decoded,
+    /// Derived from the body.
+    content_id: Uuid,
 }
 
 impl Export {
@@ -65,6 +69,13 @@ impl Export {
             Signal::Logs => decode_logs(body, encoding)?,
             Signal::Metrics => decode_metrics(body, encoding)?,
         };
-        Ok(Self { decoded })
+        Ok(Self { decoded, content_id: content_id(signal.name(), body) })
+    }
+
+    /// The id of the import that the request is, if its sender gives it none: the same content sent for the same agent is the
+    /// same import, so that a retry is.
+    pub(crate) fn import_id(&self, agent: Option<AgentId>) -> ImportId {
+        let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
+        derived_id(&["import", "request", &agent, &self.content_id.to_string()]).into()
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
 use commands::Position;
+use domain::ImportId;
 use domain::trace::Mismatch;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,8 +12,10 @@ use std::fmt::Write as _;
 const MAX_SHOWN: usize = 10;
 
 /// The result of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Received {
+    /// The import that the request is.
+    pub import_id: ImportId,
     /// The number of spans or records of the request.
     pub count: u64,
     /// The number of them that were rejected. A retry does not help.
@@ -33,8 +36,20 @@ pub struct Received {
 
 impl Received {
     /// The result of a request with a number of spans or records, of which none is counted yet.
-    pub(super) fn of(count: u64) -> Self {
-        Self { count, ..Self::default() }
+    #[must_use]
+    pub fn of(count: u64, import_id: ImportId) -> Self {
+        Self {
+            import_id,
+            count,
+            rejected: 0,
+            recorded: 0,
+            amended: 0,
+            duplicate: 0,
+            repeats: 0,
+            position: Position::ZERO,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal) {

@@ -10,7 +10,7 @@ use crate::record::Location;
 use crate::retry::RetryPolicy;
 use crate::traces::{SpanResult, TraceResult};
 use commands::{Commands, Error, Principal};
-use domain::Aggregate as _;
+use domain::{Aggregate as _, ImportId};
 use domain::call::Call;
 use domain::permissions::{Forbidden, SendCommand};
 use domain::price_book::PriceBook;
@@ -52,11 +52,20 @@ impl Receiver {
 
     /// Reports what a request exports, as a principal. If its credential is bound to an agent, all calls are of that agent.
     ///
+    /// The request is an import, which can be taken back. If no id is given for it, one is derived from its content, so that a
+    /// retry is the same import.
+    ///
     /// # Errors
     /// [`ReceiveError`] if not all of it could be recorded.
-    pub async fn receive(&self, principal: Arc<Principal>, export: Export) -> Result<Received, ReceiveError> {
+    pub async fn receive(
+        &self,
+        principal: Arc<Principal>,
+        export: Export,
+        import_id: Option<ImportId>,
+    ) -> Result<Received, ReceiveError> {
+        let import_id = import_id.unwrap_or_else(|| export.import_id(principal.agent()));
         let decoded = export.decoded;
-        let mut received = Received::of(decoded.count);
+        let mut received = Received::of(decoded.count, import_id);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
         received.warn_of_unread(&decoded.unread);
         for metric in &decoded.usage_metrics {
@@ -69,7 +78,8 @@ impl Receiver {
         }
         let agent = principal.agent();
         let prices = self.commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await.map_err(failed)?;
-        let connection = Connection { commands: self.commands.clone(), principal, retry: RetryPolicy::none() };
+        let (commands, retry, run_id) = (self.commands.clone(), RetryPolicy::none(), Uuid::now_v7());
+        let connection = Connection { commands, principal, retry, import_id, run_id };
         let importer = Importer::of(connection, prices, self.owners.clone());
         let importer = Arc::new(importer);
         let (mut reports, mut failure) = (JoinSet::new(), None);

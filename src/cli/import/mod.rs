@@ -3,6 +3,7 @@
 mod file;
 mod importers;
 mod inputs;
+mod undo;
 mod unpriced;
 
 pub(super) use file::import_sample;
@@ -20,6 +21,7 @@ use ingest::{ColumnError, Columns, Defaults, UnpricedCalls, prices};
 use inputs::Inputs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use uuid::Uuid;
 
 /// Import calls from files.
 ///
@@ -28,6 +30,10 @@ use std::process::ExitCode;
 /// imported. While the database is busy or unreachable, the import retries. What was imported before an error or an
 /// interruption is kept; run the same import again to continue.
 ///
+/// Each import has an id, which is printed. `apex import undo ID --reason REASON` takes it back: the calls that no one else
+/// reported are not counted any more. Give --import-id to continue an import under its id, or to import several times under
+/// one.
+///
 /// Without a FORMAT, that of each file is recognised by its content. Of a folder, the files in it and below are imported;
 /// those that are of no format, or contain no calls, are named and skipped.
 ///
@@ -35,8 +41,16 @@ use std::process::ExitCode;
 /// could not be read to its end or has another format, or the import had to stop. If several apply, the first of 1, 3
 /// and 4 is used. A closed standard output or standard error is not an error.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "apex import [OPTIONS] [FORMAT] <FILE>...", after_long_help = inputs::help())]
+#[command(
+    override_usage = "apex import [OPTIONS] [FORMAT] <FILE>...\n       apex import undo [OPTIONS] --reason <REASON> <ID>",
+    after_long_help = inputs::help(),
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(super) struct Import {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// The format of the files, if it shall not be recognised; then the files, plain or gzipped, folders of files, or `-`
     /// for standard input
     #[arg(required = true, value_name = "FILE")]
@@ -65,6 +79,10 @@ pub(super) struct Import {
     #[arg(long = "column", value_name = "FIELD=COLUMN", value_parser = column)]
     columns: Vec<String>,
 
+    /// The id of the import, a UUID [default: a new one]
+    #[arg(long, value_name = "ID")]
+    import_id: Option<Uuid>,
+
     /// Do not wait for the read models to catch up
     #[arg(long)]
     no_wait: bool,
@@ -72,6 +90,11 @@ pub(super) struct Import {
     /// The format of the counts on standard output
     #[arg(long = "format", id = "output_format", value_name = "FORMAT", value_enum, default_value_t = ListFormat::Table)]
     output: ListFormat,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Undo(undo::Undo),
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
@@ -93,8 +116,12 @@ const SOME_REFUSED: u8 = 3;
 const NO_CALLS: u8 = 4;
 
 impl Import {
-    pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(mut self, session: &Session) -> anyhow::Result<ExitCode> {
+        let command = self.command.take();
         with_rooms(session, async |rooms| {
+            if let Some(Command::Undo(undo)) = command {
+                return undo.run(rooms).await;
+            }
             if !self.no_wait {
                 rooms.start_projections();
             }
@@ -108,7 +135,9 @@ impl Import {
         let Inputs { format, files } = Inputs::of(&self.inputs)?;
         let defaults = self.defaults()?;
         let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-        let mut importers = Importers::new(rooms, prices);
+        let import_id = self.import_id.unwrap_or_else(Uuid::now_v7);
+        say!("import {import_id}; to take it back: apex import undo {import_id} --reason REASON");
+        let mut importers = Importers::new(rooms, prices, import_id.into());
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
         let mut unpriced = UnpricedCalls::default();
         for file in &files {
@@ -121,7 +150,7 @@ impl Import {
             }
         }
         let caught_up = if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
-        self.print(&counts)?;
+        self.print(import_id, &counts)?;
         unpriced::print(&unpriced);
         let not_started = files.len() - counts.len();
         let code = exit_code(&counts, endings, not_started)?;
@@ -139,13 +168,24 @@ impl Import {
         })
     }
 
-    fn print(&self, counts: &[FileCounts]) -> anyhow::Result<()> {
+    fn print(&self, import_id: Uuid, counts: &[FileCounts]) -> anyhow::Result<()> {
         let rows: Vec<_> = counts.iter().map(FileCounts::row).collect();
         match self.output {
             ListFormat::Table => Ok(output::table(&FileCounts::header(), &rows, 1..6)?),
-            ListFormat::Json => output::json(&counts),
+            ListFormat::Json => {
+                let rows: Vec<_> = counts.iter().map(|counts| OfImport { import_id, counts }).collect();
+                output::json(&rows)
+            }
         }
     }
+}
+
+/// The counts of a file, with the import that they are of.
+#[derive(serde::Serialize)]
+struct OfImport<'a> {
+    import_id: Uuid,
+    #[serde(flatten)]
+    counts: &'a FileCounts,
 }
 
 /// The exit code of the import, or the error that stopped it. `not_started` is the number of files after that error.

@@ -8,6 +8,7 @@ use crate::http::state::State;
 use crate::requester::Requester;
 use axum::http::StatusCode;
 use bytes::Bytes;
+use domain::ImportId;
 use domain::rate_limits::LimitedResource;
 use ingest::otlp::{Encoding, Export, ReceiveError, Received, Signal};
 use metrics::counter;
@@ -35,7 +36,8 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
     let decode = || Export::decode(signal, encoding, &body);
     let export = state.cpu_permits.run(is_large(body.len()), decode).await?;
     drop(body);
-    let receiving = state.receiver.receive(requester.principal.clone(), export);
+    let import_id = requester.correlation_id.map(ImportId);
+    let receiving = state.receiver.receive(requester.principal.clone(), export, import_id);
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
     match received.map_err(|_| Failure::late())? {
         Ok(received) => {

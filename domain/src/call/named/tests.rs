@@ -427,7 +427,9 @@ proptest! {
                     CallEvent::Corrected(_)
                     | CallEvent::Repriced(_)
                     | CallEvent::Voided(_)
-                    | CallEvent::Reversed(_) => &[],
+                    | CallEvent::Reversed(_)
+                    | CallEvent::Confirmed(_)
+                    | CallEvent::ReportWithdrawn(_) => &[],
                 };
                 let streams = after.map(|_| *id).into_iter().chain(absorbed.iter().map(|absorbed| absorbed.id));
                 let had = streams.clone().filter_map(|id| known.0.get(&id)?.charged.as_ref());
