@@ -206,6 +206,23 @@ fn the_documents_are_read_and_defaults_never_change_the_ids_of_their_calls() {
     }
 }
 
+#[test]
+fn a_record_that_names_no_provider_has_the_one_that_an_option_names_or_none() {
+    let unnamed = [SAMPLES[0], SAMPLES[1], SAMPLES[2]].map(|(format, sample)| (format, sample));
+    let of_formats = [Format::Csv, Format::Jsonl, Format::OpenHands];
+    let documents = DOCUMENTS.iter().filter(|(format, _)| of_formats.contains(format));
+    let documents = documents.map(|(format, text)| (*format, text.as_bytes()));
+    for (format, content) in unnamed.into_iter().chain(documents) {
+        let bedrock = Name::new("bedrock").ok();
+        for provider in [None, bedrock] {
+            let defaults = Defaults { provider: provider.clone(), ..defaults() };
+            let found = read_records(format, defaults, Box::new(content)).unwrap().flat_map(into_records);
+            let providers: BTreeSet<_> = found.map(|record| record.unwrap().facts.provider).collect();
+            assert_eq!(providers, BTreeSet::from([provider]), "{format:?}");
+        }
+    }
+}
+
 /// Ids are in the logs of users: a changed derivation would import every call again.
 #[test]
 fn the_ids_of_calls_never_change() {

@@ -14,11 +14,11 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::Component;
-use domain::Name;
+use domain::{Name, derived_id};
 use file::{Ending, FileCounts, import_file};
 use importers::Importers;
 use ingest::{ColumnError, Columns, Defaults, UnpricedCalls, prices};
-use inputs::Inputs;
+use inputs::{InputFile, Inputs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use uuid::Uuid;
@@ -31,8 +31,7 @@ use uuid::Uuid;
 /// interruption is kept; run the same import again to continue.
 ///
 /// Each import has an id, which is printed. `apex import undo ID --reason REASON` takes it back: the calls that no one else
-/// reported are not counted any more. Give --import-id to continue an import under its id, or to import several times under
-/// one.
+/// reported are not counted any more. The same import of unchanged files has the same id; --import-id gives another one.
 ///
 /// Without a FORMAT, that of each file is recognised by its content. Of a folder, the files in it and below are imported;
 /// those that are of no format, or contain no calls, are named and skipped.
@@ -60,8 +59,8 @@ pub(super) struct Import {
     #[arg(long, value_parser = name)]
     model: Option<Name>,
 
-    /// The provider of calls that name none [default: `anthropic` for `claude-code`, `openai` for `autogpt`, none for
-    /// the others]. A call without a provider is priced only if a single provider lists its model
+    /// The provider of calls that name none. A call without a provider is priced at the list price of the model's maker, or if
+    /// a single provider sells the model
     #[arg(long, value_parser = name)]
     provider: Option<Name>,
 
@@ -79,7 +78,8 @@ pub(super) struct Import {
     #[arg(long = "column", value_name = "FIELD=COLUMN", value_parser = column)]
     columns: Vec<String>,
 
-    /// The id of the import, a UUID [default: a new one]
+    /// The id of the import, a UUID [default: one that is derived from the options, and from the paths, sizes and times of the
+    /// files, so that the same import of unchanged files has the same id; a new one for standard input]
     #[arg(long, value_name = "ID")]
     import_id: Option<Uuid>,
 
@@ -135,7 +135,7 @@ impl Import {
         let Inputs { format, files } = Inputs::of(&self.inputs)?;
         let defaults = self.defaults()?;
         let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-        let import_id = self.import_id.unwrap_or_else(Uuid::now_v7);
+        let import_id = self.import_id.unwrap_or_else(|| self.derived_id(&files));
         say!("import {import_id}; to take it back: apex import undo {import_id} --reason REASON");
         let mut importers = Importers::new(rooms, prices, import_id.into());
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
@@ -156,6 +156,15 @@ impl Import {
         let code = exit_code(&counts, endings, not_started)?;
         caught_up?;
         Ok(code)
+    }
+
+    /// The id of an import that is given none.
+    fn derived_id(&self, files: &[InputFile]) -> Uuid {
+        let Self { inputs: _, model, provider, agent, at, columns, .. } = self;
+        let options = format!("{model:?} {provider:?} {agent:?} {at:?} {columns:?}");
+        let files: Vec<_> = files.iter().map(InputFile::identity).collect();
+        let parts = ["import", &options].into_iter().chain(files.iter().map(String::as_str));
+        derived_id(&parts.collect::<Vec<_>>())
     }
 
     fn defaults(&self) -> anyhow::Result<Defaults> {
