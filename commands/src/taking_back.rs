@@ -242,7 +242,8 @@ fn decide_spans(
     limit: usize,
 ) -> Result<bool, Undecided<TraceError>> {
     let TakeBack { import_id, reason, at, .. } = take_back.clone();
-    let mut trace = states.get::<Trace>(id)?;
+    let before = states.get::<Trace>(id)?;
+    let mut trace = before.clone();
     let (mut span_ids, mut calls, mut has_more) = (Vec::new(), Vec::new(), false);
     for (span_id, span) in trace.spans_of(import_id) {
         let charged = span.usage.as_ref().filter(|usage| usage.is_charged);
@@ -270,6 +271,7 @@ fn decide_spans(
         return Ok(true);
     }
     let mut after = Trace::clone(&trace);
+    after.mark_renamed(&before);
     let changes = changes_by_span(&after, &repeats);
     for change in changes.values().take(limit) {
         decision.other_span(&mut after, *change)?;

@@ -186,7 +186,7 @@ impl Decision<'_, '_, '_> {
             None if !is_charged && self.repeats.contains(span.span_id) => Ok(SpanOutcome::Repeat),
             None if !is_charged => Ok(SpanOutcome::Incomplete),
             // A snapshot that came after the end is held, and adds what only it says. A new span holds what is reported.
-            Some(Change::Charge(_)) | None => {
+            Some(Change::Charge(_) | Change::Name(_)) | None => {
                 let held = known.and_then(|usage| usage.facts.as_deref().cloned());
                 let reported = reported.filter(|facts| held.as_ref() != Some(facts));
                 let facts = held.into_iter().chain(reported).collect();
@@ -204,6 +204,7 @@ impl Decision<'_, '_, '_> {
                 let facts = usage.facts.map(|facts| *facts).into_iter().collect();
                 self.charge(trace, span_id, facts)?;
             }
+            Change::Name(_) => _ = self.name(trace, span_id)?,
             // The call has the records of other spans, too.
             Change::Reverse(_) if trace.shares_call(span_id) => trace.set_repeat(span_id, None),
             Change::Reverse(_) => {
@@ -229,8 +230,11 @@ impl Decision<'_, '_, '_> {
         // Those of the span, which may be more than those of the batch, or others.
         let reported_by = trace.spans.get(&span_id).map(|span| span.reported_by.clone()).unwrap_or_default();
         let (mut outcome, mut known) = (SpanOutcome::Incomplete, None);
-        let mut voided = Vec::new();
-        for facts in facts {
+        let (mut voided, names) = (Vec::new(), trace.names_of(span_id));
+        // Before the report: of two names of one record, the lower one would count.
+        let is_renamed = self.name(trace, span_id)?;
+        for mut facts in facts {
+            names.write(&mut facts);
             let calls = match self.resolve(&ids)? {
                 Ok(calls) => calls,
                 Err(error) => return Ok(refused(trace, span_id, error)),
@@ -243,7 +247,7 @@ impl Decision<'_, '_, '_> {
             let (prices, tag_keys, reported_by) = (self.prices.clone(), TagKeys::default(), reported_by.clone());
             match self.append(&calls, CallCommand::Report { facts, prices, tag_keys, reported_by })? {
                 Ok(changes) => {
-                    let was_changed = matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
+                    let was_changed = is_renamed || matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
                     let (is_new, is_changed) = (known == Some(false), was_changed || changes > 0);
                     let call = self.states.get::<Call>(call_id.0)?;
                     outcome = SpanOutcome::Charged { call_id, call, is_new, is_changed, voided: voided.clone() };
@@ -257,6 +261,22 @@ impl Decision<'_, '_, '_> {
             trace.set_charged(span_id);
         }
         Ok(outcome)
+    }
+
+    /// Names the call of a charged span by the names that the span has now, and returns whether that changed it.
+    fn name(&mut self, trace: &mut Trace, span_id: SpanId) -> Result<bool, Undecided<TraceError>> {
+        let usage = trace.usage(span_id).filter(|usage| usage.is_charged && usage.is_renamed);
+        let Some((ids, record)) = usage.and_then(|usage| {
+            Some((CallIds::of(usage.call_ids.iter().copied())?, usage.record.clone()?))
+        }) else {
+            trace.set_named(span_id);
+            return Ok(false);
+        };
+        let calls = self.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
+        let command = CallCommand::Name { record, names: trace.names_of(span_id) };
+        let changes = self.append(&calls, command)?.map_err(|error| Undecided::Rejected(error.into()))?;
+        trace.set_named(span_id);
+        Ok(changes > 0)
     }
 
     pub(crate) fn resolve(&mut self, ids: &CallIds) -> Result<Result<NamedCalls, CallError>, Undecided<TraceError>> {

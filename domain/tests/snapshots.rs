@@ -11,8 +11,8 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    AbsorbedCall, Call, CallAmended, CallConfirmed, CallEvent, CallFacts, CallKind, CallRecorded, CallReportWithdrawn,
-    CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, Reporters,
+    AbsorbedCall, Call, CallAmended, CallConfirmed, CallEvent, CallFacts, CallKind, CallNames, CallRecorded,
+    CallReportWithdrawn, CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, Reporters,
     SpanId, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
@@ -390,6 +390,9 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
         response_id: models.first().cloned(),
         call_ids: call_ids.into_iter().map(CallId).collect(),
         is_charged,
+        fallback: CallNames::default(),
+        record: None,
+        is_renamed: is_charged,
         facts: started_at.zip(models.first().cloned()).map(|(started_at, model)| {
             Box::new(CallFacts { model: Some(model.clone()), ..CallFacts::new(CallKind::Llm, started_at, model) })
         }),
@@ -398,7 +401,12 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
     let span = (span_id(), option::of(span_id()), option::of(usage));
     let span = span.prop_map(|(span_id, parent_span_id, usage)| RecordedSpan {
         span_id,
-        span: TraceSpan { parent_span_id, usage, reported_by: Reporters::default() },
+        span: TraceSpan {
+            parent_span_id,
+            usage,
+            names: CallNames { agent_id: parent_span_id.map(|_| AgentId(Uuid::from_u128(3))), ..CallNames::default() },
+            reported_by: Reporters::default(),
+        },
     });
     (option::of(id()), vec(span, 0..4))
         .prop_map(|(agent, spans)| TraceEvent::SpansRecorded(SpansRecorded { agent_id: agent.map(AgentId), spans }))

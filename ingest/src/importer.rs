@@ -100,8 +100,8 @@ impl Importer {
     /// As for [`Importer::prepare`].
     pub async fn prepare_trace(&self, trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
         for span in &trace.spans {
-            if let Some(facts) = span.facts() {
-                self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), facts.started_at).await?;
+            if let Some(started_at) = span.facts().map(|facts| facts.started_at).or(span.started_at) {
+                self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), started_at).await?;
             }
         }
         let prices = PriceBook::clone(&self.prices.state);

@@ -61,7 +61,8 @@ impl PreparedTrace {
         let mut links = Some(links);
         let mut chunk = Vec::new();
         let mut spans = spans.into_iter().peekable();
-        while spans.peek().is_some() {
+        // Links alone may name the agent of calls that came before.
+        while spans.peek().is_some() || links.as_ref().is_some_and(|links| !links.is_empty()) {
             chunk.extend(spans.by_ref().take(SpanBatch::MAX_WITH_USAGE));
             let first = links.take().unwrap_or_default();
             if let Err(error) = sender.send(std::mem::take(&mut chunk), first, &mut result).await {

@@ -71,6 +71,7 @@ mod statements;
 mod subscriptions;
 mod sums;
 mod tags;
+mod taking_back;
 mod teams;
 mod tls;
 mod users;

@@ -16,6 +16,7 @@ mod fields;
 mod identity;
 mod join;
 mod named;
+mod names;
 mod reporters;
 mod repricing;
 mod taking_back;
@@ -31,6 +32,7 @@ pub use fields::{CallFacts, DataClass, Field};
 pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
+pub use names::CallNames;
 pub use reporters::Reporters;
 pub use repricing::Repricing;
 pub use values::{
@@ -91,6 +93,14 @@ pub enum CallCommand {
     },
     /// Reverses the charge of a call whose only record turned out to repeat other calls.
     Reverse,
+    /// Sets what one of the records of the call says of whose the call is, whatever it said before: an outer span that names
+    /// the agent may come after the call.
+    Name {
+        /// The record.
+        record: RecordKey,
+        /// What it says. It says nothing new about what is not named.
+        names: CallNames,
+    },
     /// Voids a call that was reported wrongly, for good: later reports of it are rejected.
     Void {
         /// Why the call is voided.
@@ -259,6 +269,7 @@ impl Aggregate for Call {
                 let reversed = |before| CallEvent::Reversed(CallReversed::repeat(before));
                 Ok(self.charged.clone().map(reversed).into_iter().collect())
             }
+            CallCommand::Name { record, names } => Ok(self.name(&record, &names)?.into_iter().collect()),
             CallCommand::Void { reason, at } => Ok(self.void(reason, at)?.into_iter().collect()),
             CallCommand::TakeBack { import_id, reason, at } => {
                 Ok(self.take_back(import_id, reason, at)?.into_iter().collect())

@@ -100,6 +100,7 @@ impl NamedCalls {
             | CallCommand::Correct { .. }
             | CallCommand::Reprice { .. }
             | CallCommand::Reverse
+            | CallCommand::Name { .. }
             | CallCommand::Void { .. }
             | CallCommand::TakeBack { .. }) => {
                 let events = call.decide(command)?.into_iter().map(|event| (into, event));

@@ -7,6 +7,7 @@
 //!
 //! A credential that is bound to an agent has a part of the trace to itself, so that it changes no call of another agent.
 
+mod naming;
 mod repeats;
 mod span;
 
@@ -114,6 +115,8 @@ pub enum Change {
     Charge(SpanId),
     /// The span is charged, and repeats others.
     Reverse(SpanId),
+    /// The span is charged, and it is known only now whose the call is.
+    Name(SpanId),
 }
 
 impl Change {
@@ -121,7 +124,7 @@ impl Change {
     #[must_use]
     pub fn span_id(self) -> SpanId {
         match self {
-            Self::Charge(id) | Self::Reverse(id) => id,
+            Self::Charge(id) | Self::Reverse(id) | Self::Name(id) => id,
         }
     }
 }
@@ -155,6 +158,7 @@ impl Trace {
             let span = merged.spans.entry(report.span_id).or_insert_with(|| TraceSpan::reported_by(reported_by));
             span.join(report, reported_by);
         }
+        merged.mark_renamed(self);
         if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
     }
 
@@ -178,6 +182,7 @@ impl Trace {
         let change = |(id, usage): (SpanId, &SpanUsage)| match (repeats.contains(id), usage.is_charged) {
             (false, false) if usage.facts.is_some() => Some(Change::Charge(id)),
             (true, true) => Some(Change::Reverse(id)),
+            (false, true) if usage.is_renamed => Some(Change::Name(id)),
             _ => None,
         };
         let mut changes: Vec<_> = with_usage.filter_map(change).collect();
@@ -195,7 +200,15 @@ impl Trace {
     pub fn set_charged(&mut self, span_id: SpanId) {
         if let Some(usage) = self.usage_mut(span_id) {
             usage.is_charged = true;
+            usage.is_renamed = false;
             usage.facts = None;
+        }
+    }
+
+    /// Marks a charged span as one whose call is under the names that the span has now.
+    pub fn set_named(&mut self, span_id: SpanId) {
+        if let Some(usage) = self.usage_mut(span_id) {
+            usage.is_renamed = false;
         }
     }
 
@@ -203,6 +216,7 @@ impl Trace {
     pub fn set_repeat(&mut self, span_id: SpanId, facts: Option<CallFacts>) {
         if let Some(usage) = self.usage_mut(span_id) {
             usage.is_charged = false;
+            usage.is_renamed = false;
             usage.facts = facts.map(Box::new);
         }
     }

@@ -1,6 +1,6 @@
 //! Spans as a trace knows them.
 
-use crate::call::{CallFacts, CallIds, Reporters, SpanId};
+use crate::call::{CallFacts, CallIds, CallNames, RecordKey, Reporters, SpanId};
 use crate::ids::CallId;
 use crate::meter::Meter;
 use crate::text::Name;
@@ -26,6 +26,9 @@ pub struct TraceSpan {
     /// The span that it is a part of; absent for a root, and while it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<SpanId>,
+    /// Whose the calls at and inside of the span are, as the span itself says; absent if it names nothing.
+    #[serde(default, skip_serializing_if = "CallNames::is_empty")]
+    pub names: CallNames,
     /// The usage that it states; absent if it states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<SpanUsage>,
@@ -56,6 +59,15 @@ pub struct SpanUsage {
     /// call because it names no model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Box<CallFacts>>,
+    /// Whose the call is if no span names it, such as the service; absent if nothing is known.
+    #[serde(default, skip_serializing_if = "CallNames::is_empty")]
+    pub fallback: CallNames,
+    /// The record of the call that the span is; absent if the facts were never those of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordKey>,
+    /// Whether the span is charged under other names than those that it has now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_renamed: bool,
 }
 
 /// What an export says of a span.
@@ -65,6 +77,8 @@ pub struct SpanReport {
     pub span_id: SpanId,
     /// The span that it is a part of.
     pub parent_span_id: Option<SpanId>,
+    /// Whose the calls at and inside of the span are, as the span itself says.
+    pub names: CallNames,
     /// The usage that it states.
     pub usage: Option<UsageReport>,
 }
@@ -84,6 +98,15 @@ pub struct UsageReport {
     pub call_ids: CallIds,
     /// The facts of the call; none if something is missing without which nothing can be charged.
     pub facts: Option<CallFacts>,
+    /// Whose the call is if no span names it.
+    pub fallback: CallNames,
+}
+
+impl UsageReport {
+    fn record(&self) -> Option<RecordKey> {
+        let facts = self.facts.as_ref()?;
+        Some(RecordKey { at: facts.started_at, source: facts.source.clone(), id: facts.record_id.clone() })
+    }
 }
 
 /// What two exports of one span are compared by: counts grow while a response is streamed.
@@ -106,6 +129,7 @@ impl TraceSpan {
             (Some(known), Some(reported)) => Some(known.min(reported)),
             (known, reported) => known.or(reported),
         };
+        self.names = self.names.joined(&report.names);
         let Some(reported) = &report.usage else { return };
         match &mut self.usage {
             Some(known) => known.join(reported),
@@ -124,6 +148,9 @@ impl SpanUsage {
             call_ids: reported.call_ids.iter().collect(),
             is_charged: false,
             facts: reported.facts.clone().map(Box::new),
+            fallback: reported.fallback.clone(),
+            record: reported.record(),
+            is_renamed: false,
         }
     }
 
@@ -137,6 +164,8 @@ impl SpanUsage {
         self.models.extend(reported.models.iter().cloned());
         self.response_id = self.response_id.clone().max(reported.response_id.clone());
         self.call_ids.extend(reported.call_ids.iter());
+        self.fallback = self.fallback.joined(&reported.fallback);
+        self.record = self.record.take().into_iter().chain(reported.record()).min();
         // A span that is charged has its facts in its call.
         if !self.is_charged && (is_greater || self.facts.is_none()) {
             self.facts = reported.facts.clone().map(Box::new).or(self.facts.take());

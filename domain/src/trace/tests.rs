@@ -1,5 +1,5 @@
 use super::*;
-use crate::call::{CallIds, CallKey, CallKind, CallSpan};
+use crate::call::{CallIds, CallKey, CallKind, CallNames, CallSpan};
 use crate::meter::Meter;
 use crate::testing::{at, name, usage};
 use crate::text::Name;
@@ -53,9 +53,10 @@ fn report(spec: &Spec) -> SpanReport {
             response_id: Name::new(spec.response).ok(),
             call_ids,
             facts: Some(facts),
+            fallback: CallNames::default(),
         }
     });
-    SpanReport { span_id: span(spec.id), parent_span_id: SpanId::new(spec.parent), usage }
+    SpanReport { span_id: span(spec.id), parent_span_id: SpanId::new(spec.parent), names: CallNames::default(), usage }
 }
 
 fn reports(specs: &[Spec]) -> Vec<SpanReport> {
@@ -192,6 +193,60 @@ fn any_spec() -> impl Strategy<Value = Spec> {
     })
 }
 
+fn shuffle<T>(items: &mut [T], mut seed: u64) {
+    for at in (1..items.len()).rev() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        items.swap(at, usize::try_from(seed >> 33).unwrap() % (at + 1));
+    }
+}
+
+/// A span, the agent that it names, and that of its service. Spans are in those with lower ids, so that there is no cycle.
+fn named_spec() -> impl Strategy<Value = (Spec, Option<u128>, Option<u128>)> {
+    let agent = || prop::option::of(1_u128..5);
+    (any_spec(), agent(), agent()).prop_map(|(spec, named, service)| {
+        let parent = if spec.parent < spec.id { spec.parent } else { 0 };
+        (Spec { parent, ..spec }, named, service)
+    })
+}
+
+fn named_report((spec, named, service): &(Spec, Option<u128>, Option<u128>)) -> SpanReport {
+    let names = |agent: &Option<u128>| {
+        let agent_id = agent.map(|number| AgentId(crate::testing::uuid(number)));
+        CallNames { agent_id, ..CallNames::default() }
+    };
+    let mut report = SpanReport { names: names(named), ..report(spec) };
+    if let Some(usage) = &mut report.usage {
+        usage.fallback = names(service);
+    }
+    report
+}
+
+/// The agents of the charged spans, after batches whose changes were made one after the other.
+fn charged_names(batches: &[&[SpanReport]]) -> BTreeMap<SpanId, Option<AgentId>> {
+    let (mut trace, mut calls) = (Trace::default(), BTreeMap::new());
+    for batch in batches {
+        trace = trace.merged(batch).unwrap();
+        for change in trace.changes(&trace.repeats()) {
+            let agent = trace.names_of(change.span_id()).agent_id;
+            match change {
+                Change::Charge(id) => {
+                    calls.insert(id, agent);
+                    trace.set_charged(id);
+                }
+                Change::Name(id) => {
+                    calls.insert(id, agent);
+                    trace.set_named(id);
+                }
+                Change::Reverse(id) => {
+                    calls.remove(&id);
+                    trace.set_repeat(id, Some(CallFacts::new(CallKind::Llm, at(0), name("otlp"))));
+                }
+            }
+        }
+    }
+    calls
+}
+
 proptest! {
     /// What is charged does not depend on the order, the repetition or the batches in which spans arrive.
     #[test]
@@ -202,11 +257,7 @@ proptest! {
     ) {
         let reports = reports(&specs);
         let mut shuffled = reports.clone();
-        let mut seed = order;
-        for at in (1..shuffled.len()).rev() {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            shuffled.swap(at, usize::try_from(seed >> 33).unwrap() % (at + 1));
-        }
+        shuffle(&mut shuffled, order);
         shuffled.extend(reports.iter().take(cut).cloned());
         let (first, second) = shuffled.split_at(cut.min(shuffled.len()));
         let whole = Trace::default().merged(&reports).unwrap();
@@ -222,12 +273,62 @@ proptest! {
             match change {
                 Change::Charge(id) => trace.set_charged(id),
                 Change::Reverse(id) => trace.set_repeat(id, None),
+                Change::Name(id) => trace.set_named(id),
             }
         }
         prop_assert_eq!(trace.changes(&trace.repeats()), []);
         let event = Trace::default().event_to(&trace, None);
         let folded = event.iter().fold(Trace::default(), Trace::evolve);
         prop_assert_eq!(folded, trace);
+    }
+
+    /// Whose a call is does not depend on the order, the repetition or the batches in which its span and those around it
+    /// arrive, nor on what was charged in between.
+    #[test]
+    fn the_names_of_calls_do_not_depend_on_the_order(
+        specs in prop::collection::vec(named_spec(), 1..14),
+        order in any::<u64>(),
+        cuts in prop::collection::btree_set(0_usize..14, 0..5),
+    ) {
+        let reports: Vec<_> = specs.iter().map(named_report).collect();
+        let mut shuffled = reports.clone();
+        shuffle(&mut shuffled, order);
+        shuffled.extend(reports.first().cloned());
+        let (mut batches, mut rest) = (Vec::new(), &shuffled[..]);
+        for cut in cuts {
+            let (batch, others) = rest.split_at(cut.min(rest.len()));
+            batches.push(batch);
+            rest = others;
+        }
+        batches.push(rest);
+        let at_once = charged_names(&[&reports]);
+        prop_assert_eq!(&charged_names(&batches), &at_once);
+        // The nearest span that names an agent counts.
+        let trace = Trace::default().merged(&reports).unwrap();
+        for (id, agent) in at_once {
+            prop_assert_eq!(trace.names_of(id).agent_id, agent);
+        }
+    }
+
+    /// An import that is taken back leaves the trace that the others reported.
+    #[test]
+    fn spans_of_an_import_that_is_taken_back_are_gone(
+        specs in prop::collection::vec((any_spec(), 1_u128..4), 1..14), taken in 1_u128..4,
+    ) {
+        let import = |number| ImportId(crate::testing::uuid(number));
+        // One report of each span, so that no import adds to what another one said.
+        let specs: BTreeMap<_, _> = specs.into_iter().map(|(spec, by)| (spec.id, (spec, by))).collect();
+        let merged = |specs: &mut dyn Iterator<Item = &(Spec, u128)>| {
+            specs.fold(Trace::default(), |trace, (spec, by)| {
+                trace.merged_by(&[report(spec)], &Reporters::of(Some(import(*by)))).unwrap()
+            })
+        };
+        let all = merged(&mut specs.values());
+        let span_ids = all.spans_of(import(taken)).map(|(id, _)| id).collect();
+        let (reason, at) = (crate::testing::body("wrong file"), at(9));
+        let withdrawn = SpansWithdrawn { import_id: import(taken), span_ids, reason, at };
+        let left = all.evolve(&TraceEvent::SpansWithdrawn(withdrawn));
+        prop_assert_eq!(left, merged(&mut specs.values().filter(|(_, by)| *by != taken)));
     }
 
     /// Of spans that state usage, at least one is charged.
