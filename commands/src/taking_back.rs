@@ -10,15 +10,16 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::executor::{Commands, erased};
 use crate::kind::AggregateKey;
+use crate::outcome::OutcomeKind;
 use crate::principal::Principal;
 use crate::states::{States, Undecided};
 use crate::traces::{Decision, changes_by_span};
 use chrono::{DateTime, Utc};
-use domain::call::{Call, CallCommand, CallEvent, CallIds};
+use domain::call::{Call, CallCommand, CallError, CallEvent, CallIds};
 use domain::permissions::SendCommand;
 use domain::price_book::PriceBook;
 use domain::trace::{SpansWithdrawn, Trace, TraceError, TraceEvent};
-use domain::{Aggregate, AgentId, Body, CallId, Event, ImportId, TaskId};
+use domain::{AgentId, Aggregate, Body, CallId, Event, ImportId, TaskId};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +27,8 @@ use streams::{Position, ReadFilter, RecordedEvent};
 use uuid::Uuid;
 
 /// The events that say which calls an import reported, and which agents and tasks it created.
-const TYPES: [&str; 6] = [
-    "call.recorded",
-    "call.amended",
-    "call.confirmed",
-    "trace.spans_recorded",
-    "agent.registered",
-    "task.submitted",
-];
+const TYPES: [&str; 6] =
+    ["call.recorded", "call.amended", "call.confirmed", "trace.spans_recorded", "agent.registered", "task.submitted"];
 /// The most events of these types that a step reads.
 const MAX_EVENTS: usize = 5_000;
 /// The most calls that a step takes back.
@@ -172,7 +167,7 @@ impl Commands {
         let (context, charging) = (take_back.context(), take_back.principal.charging());
         let prices = self.load::<PriceBook>(&charging, PriceBook::id()).await;
         // A load is never rejected.
-        let prices = prices.map_err(|error| error.map_rejected(|_| TraceError::TooManySpans))?;
+        let prices = prices.map_err(|error| error.map_rejected(|_| TraceError::Call(CallError::NotReported)))?;
         let noted = Mutex::new(false);
         let decide = erased(|states: &mut States| {
             let has_more = decide_spans(states, id, take_back, &prices.state, limit)?;
@@ -184,7 +179,7 @@ impl Commands {
             Execution { context: &context, target, may_change_others: true, assume_new: &[], decide: &decide };
         let outcome = self.run::<Trace, TraceError>(execution).await?;
         let has_more = noted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let is_done = outcome.kind == crate::outcome::OutcomeKind::Done;
+        let is_done = outcome.kind == OutcomeKind::Done;
         Ok((has_more, is_done.then_some(outcome.position)))
     }
 }

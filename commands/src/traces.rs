@@ -8,7 +8,9 @@ use crate::kind::AggregateKey;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::states::{States, Undecided};
 use domain::CallId;
-use domain::call::{Call, CallCommand, CallError, CallEvent, CallFacts, CallIds, NamedCalls, Reporters, SpanId, TraceId};
+use domain::call::{
+    Call, CallCommand, CallError, CallEvent, CallFacts, CallIds, NamedCalls, Reporters, SpanId, TraceId,
+};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
 use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError};
@@ -266,9 +268,9 @@ impl Decision<'_, '_, '_> {
     /// Names the call of a charged span by the names that the span has now, and returns whether that changed it.
     fn name(&mut self, trace: &mut Trace, span_id: SpanId) -> Result<bool, Undecided<TraceError>> {
         let usage = trace.usage(span_id).filter(|usage| usage.is_charged && usage.is_renamed);
-        let Some((ids, record)) = usage.and_then(|usage| {
-            Some((CallIds::of(usage.call_ids.iter().copied())?, usage.record.clone()?))
-        }) else {
+        let Some((ids, record)) =
+            usage.and_then(|usage| Some((CallIds::of(usage.call_ids.iter().copied())?, usage.record.clone()?)))
+        else {
             trace.set_named(span_id);
             return Ok(false);
         };

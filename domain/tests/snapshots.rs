@@ -12,8 +12,8 @@ use domain::budget::{
 };
 use domain::call::{
     AbsorbedCall, Call, CallAmended, CallConfirmed, CallEvent, CallFacts, CallKind, CallNames, CallRecorded,
-    CallReportWithdrawn, CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, Reporters,
-    SpanId, Tags,
+    CallReportWithdrawn, CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey,
+    ReportedCost, Reporters, SpanId, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::invitation::{
@@ -368,12 +368,9 @@ fn call() -> impl Strategy<Value = CallEvent> {
         match kind {
             0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
             1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed }),
-            2 => CallEvent::Reversed(CallReversed {
-                before: after,
-                import_id: None,
-                reason: Some(reason),
-                at: Some(at),
-            }),
+            2 => {
+                CallEvent::Reversed(CallReversed { before: after, import_id: None, reason: Some(reason), at: Some(at) })
+            }
             3 => CallEvent::Confirmed(CallConfirmed { reported_by }),
             4 => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
             _ => CallEvent::Voided(CallVoided { into: CallId(other) }),

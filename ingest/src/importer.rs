@@ -44,12 +44,7 @@ impl Importer {
     /// are declared when the first record with tags is prepared. All events have the id of the import as correlation id; what
     /// is imported under an id can be taken back by it.
     #[must_use]
-    pub fn new(
-        commands: Commands,
-        principal: Principal,
-        prices: Arc<Loaded<PriceBook>>,
-        import_id: ImportId,
-    ) -> Self {
+    pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>, import_id: ImportId) -> Self {
         let (principal, retry, run_id) = (Arc::new(principal), RetryPolicy::default(), Uuid::now_v7());
         Self::of(Connection { commands, principal, retry, import_id, run_id }, prices, Arc::default())
     }

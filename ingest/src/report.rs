@@ -4,9 +4,9 @@
 use crate::call_id::import_command_id;
 use commands::{CallOutcome, Commands, Context, Error};
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, Reporters, Tags};
-use domain::{ImportId, TagKey};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use domain::tag_keys::TagKeys;
+use domain::{ImportId, TagKey};
 use uuid::Uuid;
 
 /// A report of a call, with the price book that it is charged by and the tag keys that it is counted under.

@@ -75,7 +75,8 @@ async fn append_tagged_call(rooms: &Rooms) {
         ..CallFacts::new(CallKind::Llm, at(1), name("test"))
     };
     let tag_keys = TagKeys::clone(&declared.aggregate.state);
-    let report = CallCommand::Report { facts, prices: PriceBook::default(), tag_keys, reported_by: Reporters::default() };
+    let report =
+        CallCommand::Report { facts, prices: PriceBook::default(), tag_keys, reported_by: Reporters::default() };
     rooms.commands.execute_call(&context(), &CallId(Uuid::now_v7()).into(), report).await.unwrap();
 }
 

@@ -42,10 +42,9 @@ fn counts(undone: &Value) -> (u64, usize, usize, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_is_taken_back_leaves_the_totals_as_they_were() {
-    for (format, file, expected) in [
-        ("claude-code", "claude-code.jsonl", (13, 0, 1, 1)),
-        ("otlp", "otlp.json", (38, 0, 0, 0)),
-    ] {
+    for (format, file, expected) in
+        [("claude-code", "claude-code.jsonl", (13, 0, 1, 1)), ("otlp", "otlp.json", (38, 0, 0, 0))]
+    {
         let database = TestDatabase::new().await;
         import_as(&database, Uuid::now_v7(), "autogpt", "autogpt.jsonl").await;
         let (before, calls) = (database.total().await, calls(&database).await);
@@ -201,7 +200,12 @@ async fn imports_are_taken_back_step_by_step_over_the_api() {
     }
     assert_eq!((steps, reversed.len()), (3, CALLS));
     let position = database.head().await.to_string();
-    server.graphql("query ($at: Position!) { calls(first: 1, minPosition: $at) { nodes { id } } }", json!({ "at": position })).await;
+    server
+        .graphql(
+            "query ($at: Position!) { calls(first: 1, minPosition: $at) { nodes { id } } }",
+            json!({ "at": position }),
+        )
+        .await;
     assert_eq!(database.total().await, before);
     let input = json!({ "importId": id, "reason": "wrong file" });
     let again = command(&server, "takeBackImport", input, PAYLOAD).await;

@@ -2,9 +2,9 @@
 
 use super::fields::{CallFacts, DataClass};
 use super::join::Provenance;
+use super::reporters::Reporters;
 use super::values::{CallKind, Tags};
 use crate::codec::events;
-use super::reporters::Reporters;
 use crate::ids::{CallId, ImportId};
 use crate::money::Money;
 use crate::price_book::Charge;

@@ -17,6 +17,7 @@ mod identity;
 mod join;
 mod named;
 mod names;
+mod naming;
 mod reporters;
 mod repricing;
 mod taking_back;
@@ -25,8 +26,8 @@ mod values;
 pub use crate::provider::provider_name;
 pub use error::CallError;
 pub use event::{
-    AbsorbedCall, CallAmended, CallConfirmed, CallCorrected, CallEvent, CallRecorded, CallReportWithdrawn, CallRepriced,
-    CallReversed, CallVoided, ChargedCall,
+    AbsorbedCall, CallAmended, CallConfirmed, CallCorrected, CallEvent, CallRecorded, CallReportWithdrawn,
+    CallRepriced, CallReversed, CallVoided, ChargedCall,
 };
 pub use fields::{CallFacts, DataClass, Field};
 pub use identity::{CallIds, CallKey};
@@ -301,7 +302,8 @@ impl Aggregate for Call {
             CallEvent::Voided(CallVoided { into }) => Self { voided_into: Some(*into), ..Self::default() },
             CallEvent::Reversed(reversed) => Self { is_void: reversed.is_final(), ..Self::default() },
             CallEvent::Confirmed(CallConfirmed { reported_by }) => {
-                let union = |call: ChargedCall| ChargedCall { reported_by: call.reported_by.union(reported_by), ..call };
+                let union =
+                    |call: ChargedCall| ChargedCall { reported_by: call.reported_by.union(reported_by), ..call };
                 Self { charged: self.charged.map(union), ..self }
             }
             CallEvent::ReportWithdrawn(CallReportWithdrawn { reported_by, .. }) => {

@@ -1,8 +1,6 @@
 //! What an outer span, or another source that is found later, says of whose a call is.
 
 use super::fields::{CallFacts, Field};
-use super::join::RecordKey;
-use super::{Call, CallAmended, CallError, CallEvent, ChargedCall, joined};
 use crate::ids::AgentId;
 use crate::text::Name;
 use schemars::JsonSchema;
@@ -71,19 +69,3 @@ impl CallNames {
         named.into_iter().filter_map(|(field, is_named)| is_named.then_some(field))
     }
 }
-
-impl Call {
-    /// Sets what one of the records of the call says of whose the call is; no event if that changes nothing.
-    pub(super) fn name(&self, record: &RecordKey, names: &CallNames) -> Result<Option<CallEvent>, CallError> {
-        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))?;
-        let Some(before) = self.charged.clone() else { return Ok(None) };
-        let named = joined(&before).restate(record, names);
-        // Nothing that is charged or counted depends on the names.
-        let after = ChargedCall { facts: named.facts, provenance: named.provenance, ..before.clone() };
-        let is_changed = after != before;
-        Ok(is_changed.then(|| CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new() })))
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -29,9 +29,7 @@ impl Call {
             return Ok(None);
         };
         Ok(Some(match before.reported_by.without(import_id) {
-            Some(reported_by) => {
-                CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at })
-            }
+            Some(reported_by) => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
             None => {
                 let (before, import_id) = (before.clone(), Some(import_id));
                 CallEvent::Reversed(CallReversed { before, import_id, reason: Some(reason), at: Some(at) })

@@ -43,12 +43,16 @@ impl Trace {
 
     /// Whether all spans have the same names, and the same spans around them, as in another state.
     fn names_alike(&self, other: &Self) -> bool {
-        let said = |span: &TraceSpan| (span.parent_span_id, span.names.clone(), span.usage.as_ref().map(|usage| usage.fallback.clone()));
+        let said = |span: &TraceSpan| {
+            (span.parent_span_id, span.names.clone(), span.usage.as_ref().map(|usage| usage.fallback.clone()))
+        };
         let is_alike = |one: &TraceSpan, other: &TraceSpan| said(one) == said(other);
         self.spans.len() == other.spans.len()
-            && self.spans.iter().zip(&other.spans).all(|((id, one), (other_id, other))| {
-                id == other_id && is_alike(one, other)
-            })
+            && self
+                .spans
+                .iter()
+                .zip(&other.spans)
+                .all(|((id, one), (other_id, other))| id == other_id && is_alike(one, other))
     }
 
     /// The names of all spans that state usage. Each span is looked at once: a trace may be as deep as it has spans.

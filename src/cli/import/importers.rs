@@ -2,8 +2,8 @@
 
 use crate::rooms::Rooms;
 use commands::{Component, Loaded};
-use domain::{ImportId, error_with_causes};
 use domain::price_book::PriceBook;
+use domain::{ImportId, error_with_causes};
 use ingest::{Format, Importer, OnRetry};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -30,7 +30,9 @@ impl InputFile {
         let metadata = std::fs::metadata(&self.path).ok().filter(std::fs::Metadata::is_file);
         let path = std::fs::canonicalize(&self.path).ok();
         match (path, metadata.as_ref().and_then(|metadata| metadata.modified().ok()), metadata.as_ref()) {
-            (Some(path), Some(modified), Some(metadata)) => format!("{} {} {modified:?}", path.display(), metadata.len()),
+            (Some(path), Some(modified), Some(metadata)) => {
+                format!("{} {} {modified:?}", path.display(), metadata.len())
+            }
             _ => Uuid::now_v7().to_string(),
         }
     }

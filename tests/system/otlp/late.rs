@@ -24,7 +24,8 @@ fn spans() -> [Value; 5] {
 
 /// Posts spans as JSON, and returns the id of the import.
 async fn post(server: &Server, body: &Value) -> String {
-    let request = Client::new().post(format!("{}/v1/traces", server.address)).header("content-type", "application/json");
+    let request =
+        Client::new().post(format!("{}/v1/traces", server.address)).header("content-type", "application/json");
     let response = request.body(body.to_string()).send().await.unwrap();
     assert_eq!(response.status(), 200);
     response.headers()["x-correlation-id"].to_str().unwrap().to_owned()
@@ -33,8 +34,13 @@ async fn post(server: &Server, body: &Value) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_agent_of_a_call_is_the_same_in_whatever_requests_its_spans_come() {
     let mut found = Vec::new();
-    let orders: [&[&[usize]]; 5] =
-        [&[&[0, 1, 2, 3, 4]], &[&[0, 1, 2], &[3], &[4]], &[&[0], &[1, 3], &[4, 2]], &[&[4], &[3], &[2, 1, 0]], &[&[4, 0], &[3, 1, 2]]];
+    let orders: [&[&[usize]]; 5] = [
+        &[&[0, 1, 2, 3, 4]],
+        &[&[0, 1, 2], &[3], &[4]],
+        &[&[0], &[1, 3], &[4, 2]],
+        &[&[4], &[3], &[2, 1, 0]],
+        &[&[4, 0], &[3, 1, 2]],
+    ];
     for service in ["service", "unknown_service"] {
         for order in orders {
             let database = TestDatabase::new().await;
@@ -48,12 +54,11 @@ async fn the_agent_of_a_call_is_the_same_in_whatever_requests_its_spans_come() {
             let planner = of_agent(&report, "planner").unwrap_or_else(|| panic!("{order:?}: {report}"));
             assert_eq!((planner.0, planner.1, planner.2), (2, 300, 30), "{order:?}");
             assert_eq!(of_agent(&report, "service").map(|totals| totals.0), (service == "service").then_some(1));
-            let calls: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
-                "select span_id, user_id, conversation from apex.calls order by span_id",
-            )
-            .fetch_all(&database.pool)
-            .await
-            .unwrap();
+            let calls: Vec<(String, Option<String>, Option<String>)> =
+                sqlx::query_as("select span_id, user_id, conversation from apex.calls order by span_id")
+                    .fetch_all(&database.pool)
+                    .await
+                    .unwrap();
             assert_eq!(calls[0].1.as_deref(), Some("ada"), "{order:?}");
             // Sent again, nothing is new.
             let head = database.head().await;
@@ -98,7 +103,11 @@ async fn a_request_that_is_taken_back_leaves_what_the_others_reported() {
     let both = total(&database, &server).await;
     assert_eq!((both.0, both.1), (2, 300), "the summary repeats the calls");
     let taken = take_back(&server, &inner_id).await;
-    assert_eq!((taken["reversed"].as_array().unwrap().len(), taken["kept"].as_array().unwrap().len()), (2, 0), "{taken}");
+    assert_eq!(
+        (taken["reversed"].as_array().unwrap().len(), taken["kept"].as_array().unwrap().len()),
+        (2, 0),
+        "{taken}"
+    );
     assert_eq!(total(&database, &server).await, before, "the summary is charged again");
     // The same content is the same import, and may be sent again.
     assert_eq!(post(&server, &inner).await, inner_id);

@@ -1,7 +1,5 @@
 use crate::call::tests::{charged, facts, line, prices, record};
-use crate::call::{
-    Call, CallCommand, CallEvent, CallFacts, CallIds, ChargedCall, Field, NamedCalls, Reporters, Tags,
-};
+use crate::call::{Call, CallCommand, CallEvent, CallFacts, CallIds, ChargedCall, Field, NamedCalls, Reporters, Tags};
 use crate::price_book::PriceBook;
 use crate::tag_keys::{TagKeyDeclared, TagKeys, TagKeysEvent};
 use crate::testing::{at, given, name, uuid};

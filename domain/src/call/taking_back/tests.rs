@@ -1,3 +1,4 @@
+use crate::Aggregate;
 use crate::call::tests::{charged, facts, fold, line, prices, record, recorded, report};
 use crate::call::{
     Call, CallCommand, CallConfirmed, CallError, CallEvent, CallFacts, CallReportWithdrawn, CallReversed, ChargedCall,
@@ -6,7 +7,6 @@ use crate::call::{
 use crate::ids::ImportId;
 use crate::tag_keys::TagKeys;
 use crate::testing::{at, body, given, uuid};
-use crate::Aggregate;
 use proptest::prelude::*;
 
 fn import(number: u128) -> ImportId {
@@ -43,9 +43,8 @@ fn reversed(before: ChargedCall, by: Option<u128>) -> CallEvent {
 
 #[test]
 fn a_call_that_only_the_import_reported_is_reversed_and_may_be_reported_anew() {
-    let call = given::<Call>([recorded(known(&[Some(1)]))])
-        .when(take_back(1))
-        .then([reversed(known(&[Some(1)]), Some(1))]);
+    let call =
+        given::<Call>([recorded(known(&[Some(1)]))]).when(take_back(1)).then([reversed(known(&[Some(1)]), Some(1))]);
     assert_eq!(call, Call::default());
     assert!(call.decide(take_back(1)).unwrap().is_empty(), "nothing is left of it");
     let again = call.decide(imported(facts(10, 3), Some(1))).unwrap();
@@ -90,12 +89,8 @@ fn another_import_that_says_nothing_new_confirms_the_call_once() {
         let reported_by = Reporters::of(by.map(import));
         CallEvent::Confirmed(CallConfirmed { reported_by })
     };
-    given::<Call>([recorded(known(&[Some(1)]))])
-        .when(imported(facts(10, 3), Some(2)))
-        .then([confirmed(Some(2))]);
-    given::<Call>([recorded(known(&[Some(1)])), confirmed(Some(2))])
-        .when(imported(facts(10, 3), Some(2)))
-        .then([]);
+    given::<Call>([recorded(known(&[Some(1)]))]).when(imported(facts(10, 3), Some(2))).then([confirmed(Some(2))]);
+    given::<Call>([recorded(known(&[Some(1)])), confirmed(Some(2))]).when(imported(facts(10, 3), Some(2))).then([]);
     given::<Call>([recorded(known(&[Some(1)]))]).when(imported(facts(10, 3), None)).then([confirmed(None)]);
     given::<Call>([recorded(known(&[None]))]).when(imported(facts(10, 3), None)).then([]);
 }

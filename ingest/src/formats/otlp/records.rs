@@ -55,7 +55,8 @@ fn add_named(forest: &Forest, traces: &mut BTreeMap<TraceId, Vec<TracedSpan>>) {
 fn is_named(node: &Node) -> bool {
     node.details.as_ref().is_some_and(|details| {
         let attributes = &details.span.attributes;
-        let is_relevant = [Slot::Operation, Slot::AgentId, Slot::AgentName].iter().any(|slot| attributes.text(*slot).is_some());
+        let is_relevant =
+            [Slot::Operation, Slot::AgentId, Slot::AgentName].iter().any(|slot| attributes.text(*slot).is_some());
         details.usage.is_none() && is_relevant && attributes.operation() != Operation::Tool
     })
 }
