@@ -153,8 +153,12 @@ impl Call {
     }
 
     fn check_not_voided(&self) -> Result<(), CallError> {
-        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))?;
+        self.check_not_voided_into()?;
         self.check_not_void()
+    }
+
+    fn check_not_voided_into(&self) -> Result<(), CallError> {
+        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))
     }
 
     fn check_not_void(&self) -> Result<(), CallError> {
@@ -266,7 +270,7 @@ impl Aggregate for Call {
                 Ok(self.reprice(&prices)?.map(event).into_iter().collect())
             }
             CallCommand::Reverse => {
-                self.check_not_voided()?;
+                self.check_not_voided_into()?;
                 let reversed = |before| CallEvent::Reversed(CallReversed::repeat(before));
                 Ok(self.charged.clone().map(reversed).into_iter().collect())
             }

@@ -7,7 +7,7 @@ use super::{Call, CallAmended, CallError, CallEvent, ChargedCall, joined};
 impl Call {
     /// Sets what one of the records of the call says of whose the call is; no event if that changes nothing.
     pub(super) fn name(&self, record: &RecordKey, names: &CallNames) -> Result<Option<CallEvent>, CallError> {
-        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))?;
+        self.check_not_voided_into()?;
         let Some(before) = self.charged.clone() else { return Ok(None) };
         let named = joined(&before).restate(record, names);
         // Nothing that is charged or counted depends on the names.

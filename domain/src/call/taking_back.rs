@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 impl Call {
     /// Voids the call for good; no event if it is void already.
     pub(super) fn void(&self, reason: Body, at: DateTime<Utc>) -> Result<Option<CallEvent>, CallError> {
-        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))?;
+        self.check_not_voided_into()?;
         if self.is_void {
             return Ok(None);
         }
@@ -24,7 +24,7 @@ impl Call {
         reason: Body,
         at: DateTime<Utc>,
     ) -> Result<Option<CallEvent>, CallError> {
-        self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))?;
+        self.check_not_voided_into()?;
         let Some(before) = self.charged.as_ref().filter(|call| call.reported_by.contains(import_id)) else {
             return Ok(None);
         };
