@@ -178,7 +178,7 @@ impl Commands {
         let execution =
             Execution { context: &context, target, may_change_others: true, assume_new: &[], decide: &decide };
         let outcome = self.run::<Trace, TraceError>(execution).await?;
-        let has_more = noted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let has_more = *noted.lock().unwrap_or_else(PoisonError::into_inner);
         let is_done = outcome.kind == OutcomeKind::Done;
         Ok((has_more, is_done.then_some(outcome.position)))
     }

@@ -45,8 +45,8 @@ use domain::user::{
     UserResetIssued, UserSource, UserTotpDisabled, UserTotpEnabled,
 };
 use domain::{
-    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, InvitationId, Labels, Meter, Money, Name,
-    Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
+    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, ImportId, InvitationId, Labels, Meter,
+    Money, Name, Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
