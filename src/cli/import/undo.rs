@@ -50,7 +50,7 @@ fn reason(text: &str) -> Result<Body, domain::TextError> {
     Body::new(text)
 }
 
-/// What was found of the import, and what became of it.
+/// What was found of the import, and whether it stays.
 #[derive(Debug, Default, Serialize)]
 struct Undone {
     import_id: Uuid,
