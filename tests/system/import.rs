@@ -342,7 +342,8 @@ async fn calls_without_a_price_are_counted_once_and_priced_by_a_reimport() {
     let import = ["import", "autogpt", path.to_str().unwrap(), again.to_str().unwrap(), "--format", "json"];
     let output = database.run(&import).await.assert_success();
     assert_eq!((&output.json()[0]["unpriced"], &output.json()[1]["unpriced"]), (&json!(2), &json!(2)));
-    for text in ["2 calls have no price", "my-model (no provider): 2", "apex prices list --model", "apex prices import"] {
+    for text in ["2 calls have no price", "my-model (no provider): 2", "apex prices list --model", "apex prices import"]
+    {
         assert!(output.stderr.contains(text), "{text:?} is not in:\n{}", output.stderr);
     }
     let prices = folder.path().join("prices.json");
