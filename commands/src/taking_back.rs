@@ -266,7 +266,6 @@ fn decide_spans(
         return Ok(true);
     }
     let mut after = Trace::clone(&trace);
-    after.mark_renamed(&before);
     let changes = changes_by_span(&after, &repeats);
     for change in changes.values().take(limit) {
         decision.other_span(&mut after, *change)?;

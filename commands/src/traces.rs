@@ -267,7 +267,7 @@ impl Decision<'_, '_, '_> {
 
     /// Names the call of a charged span by the names that the span has now, and returns whether that changed it.
     fn name(&mut self, trace: &mut Trace, span_id: SpanId) -> Result<bool, Undecided<TraceError>> {
-        let usage = trace.usage(span_id).filter(|usage| usage.is_charged && usage.is_renamed);
+        let usage = trace.usage(span_id).filter(|_| trace.is_renamed(span_id));
         let Some((ids, record)) =
             usage.and_then(|usage| Some((CallIds::of(usage.call_ids.iter().copied())?, usage.record.clone()?)))
         else {

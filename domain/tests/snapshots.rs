@@ -389,7 +389,7 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
         is_charged,
         fallback: CallNames::default(),
         record: None,
-        is_renamed: is_charged,
+        charged_names: CallNames::default(),
         facts: started_at.zip(models.first().cloned()).map(|(started_at, model)| {
             Box::new(CallFacts { model: Some(model.clone()), ..CallFacts::new(CallKind::Llm, started_at, model) })
         }),

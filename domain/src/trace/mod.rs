@@ -15,7 +15,7 @@ pub use repeats::{Mismatch, Repeats};
 pub use span::{SpanKind, SpanReport, SpanUsage, TraceSpan, UsageReport};
 
 use crate::aggregate::Aggregate;
-use crate::call::{CallFacts, DataClass, Reporters, SpanId, TraceId};
+use crate::call::{CallFacts, CallNames, DataClass, Reporters, SpanId, TraceId};
 use crate::codec::events;
 use crate::ids::{AgentId, ImportId, derived_id};
 use crate::text::Body;
@@ -158,7 +158,6 @@ impl Trace {
             let span = merged.spans.entry(report.span_id).or_insert_with(|| TraceSpan::reported_by(reported_by));
             span.join(report, reported_by);
         }
-        merged.mark_renamed(self);
         if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
     }
 
@@ -179,10 +178,13 @@ impl Trace {
     #[must_use]
     pub fn changes(&self, repeats: &Repeats) -> Vec<Change> {
         let with_usage = self.spans.iter().filter_map(|(id, span)| Some((*id, span.usage.as_ref()?)));
+        let names = self.all_names();
         let change = |(id, usage): (SpanId, &SpanUsage)| match (repeats.contains(id), usage.is_charged) {
             (false, false) if usage.facts.is_some() => Some(Change::Charge(id)),
             (true, true) => Some(Change::Reverse(id)),
-            (false, true) if usage.is_renamed => Some(Change::Name(id)),
+            (false, true) if !names.get(&id).copied().unwrap_or_default().are(&usage.charged_names) => {
+                Some(Change::Name(id))
+            }
             _ => None,
         };
         let mut changes: Vec<_> = with_usage.filter_map(change).collect();
@@ -196,19 +198,21 @@ impl Trace {
         self.spans.get(&span_id)?.usage.as_ref()
     }
 
-    /// Marks a span as charged. What it says is known to its call from now on.
+    /// Marks a span as charged, under the names that it has now. What it says is known to its call from now on.
     pub fn set_charged(&mut self, span_id: SpanId) {
+        let names = self.names_of(span_id);
         if let Some(usage) = self.usage_mut(span_id) {
             usage.is_charged = true;
-            usage.is_renamed = false;
+            usage.charged_names = names;
             usage.facts = None;
         }
     }
 
     /// Marks a charged span as one whose call is under the names that the span has now.
     pub fn set_named(&mut self, span_id: SpanId) {
-        if let Some(usage) = self.usage_mut(span_id) {
-            usage.is_renamed = false;
+        let names = self.names_of(span_id);
+        if let Some(usage) = self.usage_mut(span_id).filter(|usage| usage.is_charged) {
+            usage.charged_names = names;
         }
     }
 
@@ -216,7 +220,7 @@ impl Trace {
     pub fn set_repeat(&mut self, span_id: SpanId, facts: Option<CallFacts>) {
         if let Some(usage) = self.usage_mut(span_id) {
             usage.is_charged = false;
-            usage.is_renamed = false;
+            usage.charged_names = CallNames::default();
             usage.facts = facts.map(Box::new);
         }
     }

@@ -1,80 +1,123 @@
 //! Whose the calls of a trace are: what a span, or else the nearest span around it that names something, says.
 //!
 //! An outer span ends last, and its name may come in a later request than the calls inside of it. So the names follow from all
-//! spans that are known, and a charged span whose names change is named anew.
+//! spans that are known, and a charged span keeps the names under which it is charged: if they are others than those that
+//! follow, it is named anew. Nothing is written of a span before that, so that a late root costs no more than its calls.
 
-use super::{Trace, TraceSpan};
+use super::{SpanUsage, Trace};
 use crate::call::{CallNames, SpanId};
+use crate::ids::AgentId;
+use crate::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The names of a span, as they are in its trace.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct NamesOf<'t> {
+    agent_id: Option<&'t AgentId>,
+    conversation: Option<&'t Name>,
+    user: Option<&'t Name>,
+}
+
+impl<'t> NamesOf<'t> {
+    fn of(names: &'t CallNames) -> Self {
+        let CallNames { agent_id, conversation, user } = names;
+        Self { agent_id: agent_id.as_ref(), conversation: conversation.as_ref(), user: user.as_ref() }
+    }
+
+    /// These names, and others for what they lack.
+    fn or(self, other: Self) -> Self {
+        Self {
+            agent_id: self.agent_id.or(other.agent_id),
+            conversation: self.conversation.or(other.conversation),
+            user: self.user.or(other.user),
+        }
+    }
+
+    /// Whether they are the same as others.
+    pub(super) fn are(self, names: &CallNames) -> bool {
+        let CallNames { agent_id, conversation, user } = names;
+        (self.agent_id, self.conversation, self.user) == (agent_id.as_ref(), conversation.as_ref(), user.as_ref())
+    }
+
+    fn to_owned(self) -> CallNames {
+        let Self { agent_id, conversation, user } = self;
+        CallNames { agent_id: agent_id.copied(), conversation: conversation.cloned(), user: user.cloned() }
+    }
+}
 
 impl Trace {
     /// Whose the call is that a span is.
     #[must_use]
     pub fn names_of(&self, span_id: SpanId) -> CallNames {
-        let (mut names, mut seen, mut at) = (CallNames::default(), BTreeSet::new(), Some(span_id));
-        // A cycle ends where it began.
-        while let Some(span_id) = at.filter(|span_id| seen.insert(*span_id)) {
-            let Some(span) = self.spans.get(&span_id) else { break };
-            names = names.or(&span.names);
+        let path = self.path_up(span_id, |_| false);
+        let names = path.up_to_cycle().iter().fold(NamesOf::default(), |names, (_, own)| names.or(*own));
+        self.usage(span_id).map_or(names, |usage| names.or(NamesOf::of(&usage.fallback))).to_owned()
+    }
+
+    /// Whether a span is charged under other names than those that it has now.
+    #[must_use]
+    pub fn is_renamed(&self, span_id: SpanId) -> bool {
+        let is_renamed = |usage: &SpanUsage| usage.is_charged && usage.charged_names != self.names_of(span_id);
+        self.usage(span_id).is_some_and(is_renamed)
+    }
+
+    /// The names of all spans that state usage, as [`Trace::names_of`] has them. Each span is looked at once: a trace may be as
+    /// deep as it has spans.
+    pub(super) fn all_names(&self) -> BTreeMap<SpanId, NamesOf<'_>> {
+        let mut of_spans: BTreeMap<SpanId, NamesOf<'_>> = BTreeMap::new();
+        for &start in self.spans.keys() {
+            let path = self.path_up(start, |id| of_spans.contains_key(&id));
+            let mut around = path.end.and_then(|id| of_spans.get(&id)).copied().unwrap_or_default();
+            let (below, cycle) = path.spans.split_at(path.cycle_at.unwrap_or(path.spans.len()));
+            of_spans.extend(cycle.iter().copied());
+            if let Some((_, names)) = cycle.first() {
+                around = *names;
+            }
+            for (id, own) in below.iter().rev() {
+                around = own.or(around);
+                of_spans.insert(*id, around);
+            }
+        }
+        let with_usage = self.spans.iter().filter_map(|(id, span)| Some((*id, span.usage.as_ref()?)));
+        let names = |id: &SpanId| of_spans.get(id).copied().unwrap_or_default();
+        with_usage.map(|(id, usage)| (id, names(&id).or(NamesOf::of(&usage.fallback)))).collect()
+    }
+
+    /// The spans from one up to its root, to one at which to stop, or to the end of a cycle.
+    fn path_up(&self, start: SpanId, is_end: impl Fn(SpanId) -> bool) -> PathUp<'_> {
+        let (mut path, mut seen, mut at) = (PathUp::default(), BTreeSet::new(), Some(start));
+        while let Some(id) = at {
+            if is_end(id) {
+                path.end = Some(id);
+                break;
+            }
+            if !seen.insert(id) {
+                path.cycle_at = path.spans.iter().position(|(other, _)| *other == id);
+                break;
+            }
+            let Some(span) = self.spans.get(&id) else { break };
+            path.spans.push((id, NamesOf::of(&span.names)));
             at = span.parent_span_id;
         }
-        match self.usage(span_id) {
-            Some(usage) => names.or(&usage.fallback),
-            None => names,
-        }
+        path
     }
+}
 
-    /// Marks the charged spans that had other names in an earlier state.
-    pub fn mark_renamed(&mut self, before: &Self) {
-        // Most batches name nothing new, and lead nowhere new.
-        let is_charged = |span: &TraceSpan| span.usage.as_ref().is_some_and(|usage| usage.is_charged);
-        if !before.spans.values().any(is_charged) || before.names_alike(self) {
-            return;
-        }
-        let (had, has) = (before.all_names(), self.all_names());
-        for (id, span) in &mut self.spans {
-            if let Some(usage) = span.usage.as_mut().filter(|usage| usage.is_charged)
-                && had.get(id) != has.get(id)
-            {
-                usage.is_renamed = true;
-            }
-        }
-    }
+/// A span, and those around it up to an end.
+#[derive(Debug, Default)]
+struct PathUp<'t> {
+    /// The spans, the innermost one first, with what they name themselves.
+    spans: Vec<(SpanId, NamesOf<'t>)>,
+    /// The span at which the path was stopped, which is not among them.
+    end: Option<SpanId>,
+    /// Where the spans begin that are in a cycle. Each of them names only itself: none of them is around another.
+    cycle_at: Option<usize>,
+}
 
-    /// Whether all spans have the same names, and the same spans around them, as in another state.
-    fn names_alike(&self, other: &Self) -> bool {
-        let said = |span: &TraceSpan| {
-            (span.parent_span_id, span.names.clone(), span.usage.as_ref().map(|usage| usage.fallback.clone()))
-        };
-        let is_alike = |one: &TraceSpan, other: &TraceSpan| said(one) == said(other);
-        self.spans.len() == other.spans.len()
-            && self
-                .spans
-                .iter()
-                .zip(&other.spans)
-                .all(|((id, one), (other_id, other))| id == other_id && is_alike(one, other))
-    }
-
-    /// The names of all spans that state usage. Each span is looked at once: a trace may be as deep as it has spans.
-    fn all_names(&self) -> BTreeMap<SpanId, CallNames> {
-        let mut of_spans: BTreeMap<SpanId, CallNames> = BTreeMap::new();
-        for &start in self.spans.keys() {
-            let (mut path, mut on_path, mut at) = (Vec::new(), BTreeSet::new(), Some(start));
-            while let Some(id) = at.filter(|id| !of_spans.contains_key(id) && on_path.insert(*id)) {
-                let Some(span) = self.spans.get(&id) else { break };
-                path.push((id, span));
-                at = span.parent_span_id;
-            }
-            let mut around = at.and_then(|id| of_spans.get(&id)).cloned().unwrap_or_default();
-            for (id, span) in path.into_iter().rev() {
-                around = span.names.clone().or(&around);
-                of_spans.insert(id, around.clone());
-            }
-        }
-        let named = |(id, span): (&SpanId, &TraceSpan)| {
-            let names = of_spans.get(id).cloned().unwrap_or_default();
-            Some((*id, names.or(&span.usage.as_ref()?.fallback)))
-        };
-        self.spans.iter().filter_map(named).collect()
+impl<'t> PathUp<'t> {
+    /// The spans up to the first one that is in a cycle.
+    fn up_to_cycle(&self) -> &[(SpanId, NamesOf<'t>)] {
+        let length = self.cycle_at.map_or(self.spans.len(), |cycle_at| cycle_at + 1);
+        self.spans.get(..length).unwrap_or(&self.spans)
     }
 }

@@ -65,9 +65,9 @@ pub struct SpanUsage {
     /// The record of the call that the span is; absent if the facts were never those of a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordKey>,
-    /// Whether the span is charged under other names than those that it has now.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_renamed: bool,
+    /// The names under which the span is charged; absent if it is not charged, and if nothing was named.
+    #[serde(default, skip_serializing_if = "CallNames::is_empty")]
+    pub charged_names: CallNames,
 }
 
 /// What an export says of a span.
@@ -150,7 +150,7 @@ impl SpanUsage {
             facts: reported.facts.clone().map(Box::new),
             fallback: reported.fallback.clone(),
             record: reported.record(),
-            is_renamed: false,
+            charged_names: CallNames::default(),
         }
     }
 

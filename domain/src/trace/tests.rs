@@ -247,7 +247,54 @@ fn charged_names(batches: &[&[SpanReport]]) -> BTreeMap<SpanId, Option<AgentId>>
     calls
 }
 
+#[test]
+fn a_late_root_of_many_calls_is_written_before_it_names_them() {
+    let root = |agent: Option<u128>| named_report(&(link(Trace::MAX_SPANS as u64, 0), agent, None));
+    let calls: Vec<_> =
+        (1..Trace::MAX_SPANS as u64).map(|id| report(&call(id, Trace::MAX_SPANS as u64, id, 1))).collect();
+    let mut trace = Trace::default().merged(&calls).unwrap();
+    let charges = trace.changes(&trace.repeats());
+    assert_eq!(charges.len(), calls.len());
+    charges.iter().for_each(|change| trace.set_charged(change.span_id()));
+    assert_eq!(trace.changes(&trace.repeats()), []);
+    let (before, mut trace) = (trace.clone(), trace.merged(&[root(Some(1))]).unwrap());
+    let written = |before: &Trace, after: &Trace| match before.event_to(after, None) {
+        Some(TraceEvent::SpansRecorded(recorded)) => recorded.spans.len(),
+        Some(TraceEvent::SpansWithdrawn(_)) | None => 0,
+    };
+    assert_eq!(written(&before, &trace), 1, "the root alone");
+    let changes = trace.changes(&trace.repeats());
+    assert_eq!(changes.len(), calls.len());
+    assert!(changes.iter().all(|change| matches!(change, Change::Name(_))));
+    let unnamed = trace.clone();
+    changes.iter().take(8).for_each(|change| trace.set_named(change.span_id()));
+    assert_eq!(written(&unnamed, &trace), 8);
+    assert_eq!(trace.changes(&trace.repeats()), changes[8..]);
+}
+
+#[test]
+fn spans_of_a_cycle_name_only_themselves() {
+    let named = |id, parent, agent| named_report(&(call(id, parent, id, 1), Some(agent), None));
+    // 1 is below the cycle of 2 and 3.
+    let unnamed = report(&call(1, 2, 1, 1));
+    let trace = Trace::default().merged(&[unnamed, named(2, 3, 2), named(3, 2, 3)]).unwrap();
+    let agents: Vec<_> = (1..=3).map(|id| trace.names_of(span(id)).agent_id.unwrap()).collect();
+    assert_eq!(agents, [2, 2, 3].map(|number| AgentId(crate::testing::uuid(number))));
+}
+
 proptest! {
+    /// The names of all spans are those of each.
+    #[test]
+    fn all_names_are_those_of_each_span(specs in prop::collection::vec((any_spec(), prop::option::of(1_u128..5)), 1..14)) {
+        let reports: Vec<_> = specs.into_iter().map(|(spec, agent)| named_report(&(spec, agent, None))).collect();
+        let trace = Trace::default().merged(&reports).unwrap();
+        let all = trace.all_names();
+        prop_assert_eq!(all.len(), trace.spans.values().filter(|span| span.usage.is_some()).count());
+        for (id, names) in all {
+            prop_assert!(names.are(&trace.names_of(id)));
+        }
+    }
+
     /// What is charged does not depend on the order, the repetition or the batches in which spans arrive.
     #[test]
     fn the_decision_does_not_depend_on_the_order(
