@@ -205,7 +205,9 @@ fn decide_named(states: &mut States, ids: &CallIds, command: CallCommand) -> Res
         states.append::<Call, _>(id.0, vec![event])?;
     }
     let call = states.get::<Call>(call_id.0)?;
-    Ok(Decided { call_id, call, is_new: before.charged.is_none() && voided.is_empty(), change, voided })
+    // A report of a call that was reversed as a repeat may change nothing.
+    let is_new = before.charged.is_none() && voided.is_empty() && change == CallChange::Recorded;
+    Ok(Decided { call_id, call, is_new, change, voided })
 }
 
 impl CallOutcome {

@@ -12,8 +12,7 @@ use domain::call::{
     Call, CallCommand, CallError, CallEvent, CallFacts, CallIds, NamedCalls, Reporters, SpanId, TraceId,
 };
 use domain::price_book::PriceBook;
-use domain::tag_keys::TagKeys;
-use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError};
+use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError, TraceSpan};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;
@@ -214,7 +213,8 @@ impl Decision<'_, '_, '_> {
                 let calls = self.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
                 let call = self.states.get::<Call>(calls.remaining().0)?;
                 self.append(&calls, CallCommand::Reverse)?.map_err(|error| Undecided::Rejected(error.into()))?;
-                trace.set_repeat(span_id, call.charged.as_ref().map(|charged| charged.facts.clone()));
+                let known = call.charged.as_ref().map(|charged| (charged.facts.clone(), charged.reported_by.clone()));
+                trace.set_repeat(span_id, known);
             }
         }
         Ok(())
@@ -230,7 +230,7 @@ impl Decision<'_, '_, '_> {
         let ids = trace.usage(span_id).and_then(|usage| CallIds::of(usage.call_ids.iter().copied()));
         let Some(ids) = ids else { return Ok(SpanOutcome::Incomplete) };
         // Those of the span, which may be more than those of the batch, or others.
-        let reported_by = trace.spans.get(&span_id).map(|span| span.reported_by.clone()).unwrap_or_default();
+        let reported_by = trace.spans.get(&span_id).map(TraceSpan::all_reporters).unwrap_or_default();
         let (mut outcome, mut known) = (SpanOutcome::Incomplete, None);
         let (mut voided, names) = (Vec::new(), trace.names_of(span_id));
         // Before the report: of two names of one record, the lower one would count.
@@ -245,9 +245,8 @@ impl Decision<'_, '_, '_> {
             let call_id = calls.remaining();
             let before = self.states.get::<Call>(call_id.0)?;
             known.get_or_insert_with(|| before.charged.is_some() || !voided.is_empty());
-            // Spans have no tags.
-            let (prices, tag_keys, reported_by) = (self.prices.clone(), TagKeys::default(), reported_by.clone());
-            match self.append(&calls, CallCommand::Report { facts, prices, tag_keys, reported_by })? {
+            let (prices, reported_by) = (self.prices.clone(), reported_by.clone());
+            match self.append(&calls, CallCommand::Charge { facts, prices, reported_by })? {
                 Ok(changes) => {
                     let was_changed = is_renamed || matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
                     let (is_new, is_changed) = (known == Some(false), was_changed || changes > 0);

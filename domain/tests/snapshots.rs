@@ -390,6 +390,7 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
         fallback: CallNames::default(),
         record: None,
         charged_names: CallNames::default(),
+        call_reported_by: (!is_charged).then(|| Reporters::of(Some(ImportId(Uuid::from_u128(5))))),
         facts: started_at.zip(models.first().cloned()).map(|(started_at, model)| {
             Box::new(CallFacts { model: Some(model.clone()), ..CallFacts::new(CallKind::Llm, started_at, model) })
         }),

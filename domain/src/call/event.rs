@@ -168,6 +168,12 @@ impl CallReversed {
         Self { before, import_id: None, reason: None, at: None }
     }
 
+    /// Whether the call was reversed because it repeats others.
+    #[must_use]
+    pub fn is_repeat(&self) -> bool {
+        self.reason.is_none() && self.import_id.is_none()
+    }
+
     /// Whether a command voided the call, which is final: no later report records it anew.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -188,7 +194,8 @@ pub struct CallConfirmed {
 pub struct CallReportWithdrawn {
     /// The import that was taken back.
     pub import_id: ImportId,
-    /// Who reported the call beside that import; absent if only reports did that belong to no import.
+    /// Who reported the call beside that import; absent if only reports did that belong to no import, and if nobody did of a
+    /// call that is not counted because it repeats others.
     #[serde(default, skip_serializing_if = "Reporters::is_without_import")]
     pub reported_by: Reporters,
     /// Why the import was taken back.
@@ -213,11 +220,13 @@ events! {
         /// id is used after that call was voided too.
         "call.voided" v 1 => Voided(CallVoided),
         /// The call is not counted any more: its record repeats the usage of other calls, the import that alone reported it was
-        /// taken back, or a command voided it. In the first two cases, it is recorded anew if it is reported again.
+        /// taken back, or a command voided it. After a repeat, it is recorded anew if another record of it is reported, and if its
+        /// trace charges it; after an import that was taken back, if it is reported again.
         "call.reversed" v 1 => Reversed(CallReversed),
         /// An import that had not reported the call before, or a report that belongs to no import, said nothing new about it.
         "call.confirmed" v 1 => Confirmed(CallConfirmed),
-        /// An import that reported the call was taken back. The call stays, because others reported it too.
+        /// An import that reported the call was taken back. The call stays, because others reported it too; or it is not
+        /// counted already, because it repeats others.
         "call.report_withdrawn" v 1 => ReportWithdrawn(CallReportWithdrawn),
     }
 }

@@ -18,6 +18,7 @@ mod join;
 mod named;
 mod names;
 mod naming;
+mod repeat;
 mod reporters;
 mod repricing;
 mod taking_back;
@@ -65,6 +66,15 @@ pub enum CallCommand {
         /// The declared tag keys. They may be left out if the command states no tags.
         tag_keys: TagKeys,
         /// Who reports it: the import that the record belongs to, if it belongs to one.
+        reported_by: Reporters,
+    },
+    /// Reports the facts of a span, of which its trace decided that it is a call and repeats no others.
+    Charge {
+        /// The facts of the span.
+        facts: CallFacts,
+        /// The price book.
+        prices: PriceBook,
+        /// Who reports the span.
         reported_by: Reporters,
     },
     /// Corrects fields. No later record changes them; a later correction may. If calls that are tied together were corrected
@@ -130,11 +140,33 @@ pub struct Call {
     /// Whether a command voided the call, for good.
     #[serde(default)]
     pub is_void: bool,
+    /// The call as it was before it was reversed because it repeats others; none if it was not, and once it is recorded anew.
+    #[serde(default)]
+    pub repeat: Option<Box<ChargedCall>>,
 }
 
 impl Call {
     fn report(&self, record: Record, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
         self.check_not_voided()?;
+        match self.report_of_repeat(&record)? {
+            Some(events) => Ok(events),
+            None => self.record(record, prices, tag_keys),
+        }
+    }
+
+    fn charge(
+        &self,
+        facts: CallFacts,
+        reported_by: Reporters,
+        prices: &PriceBook,
+    ) -> Result<Vec<CallEvent>, CallError> {
+        self.check_not_voided()?;
+        let record = Record { facts, reported_by: self.with_reporters_of_repeat(reported_by) };
+        // Spans have no tags.
+        self.record(record, prices, &TagKeys::default())
+    }
+
+    fn record(&self, record: Record, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
         let after = report(self.charged.as_ref(), record, prices, tag_keys)?;
         Ok(self.replace(after, Vec::new()).into_iter().collect())
     }
@@ -259,6 +291,7 @@ impl Aggregate for Call {
             CallCommand::Report { facts, prices, tag_keys, reported_by } => {
                 self.report(Record { facts, reported_by }, &prices, &tag_keys)
             }
+            CallCommand::Charge { facts, prices, reported_by } => self.charge(facts, reported_by, &prices),
             CallCommand::Correct { fields, values, reason, at, prices, tag_keys } => {
                 let corrected = self.correct(&fields, values, at, &prices, &tag_keys)?;
                 let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
@@ -290,29 +323,36 @@ impl Aggregate for Call {
         match event {
             // A report says whose the call is. A correction would take a call for an agent that is nobody's.
             CallEvent::Corrected(corrected) if corrected.before.facts.agent_id.is_none() => None,
+            // Also of a call that was reversed.
+            CallEvent::Confirmed(_) | CallEvent::ReportWithdrawn(_) => {
+                self.charged.as_ref().or(self.repeat.as_deref()).and_then(|call| call.facts.agent_id)
+            }
             CallEvent::Recorded(_)
             | CallEvent::Amended(_)
             | CallEvent::Corrected(_)
             | CallEvent::Repriced(_)
             | CallEvent::Voided(_)
-            | CallEvent::Reversed(_)
-            | CallEvent::Confirmed(_)
-            | CallEvent::ReportWithdrawn(_) => self.owner(id),
+            | CallEvent::Reversed(_) => self.owner(id),
         }
     }
 
     fn evolve(self, event: &CallEvent) -> Self {
         match event {
             CallEvent::Voided(CallVoided { into }) => Self { voided_into: Some(*into), ..Self::default() },
-            CallEvent::Reversed(reversed) => Self { is_void: reversed.is_final(), ..Self::default() },
+            CallEvent::Reversed(reversed) => {
+                let repeat = reversed.is_repeat().then(|| Box::new(reversed.before.clone()));
+                Self { is_void: reversed.is_final(), repeat, ..Self::default() }
+            }
             CallEvent::Confirmed(CallConfirmed { reported_by }) => {
                 let union =
                     |call: ChargedCall| ChargedCall { reported_by: call.reported_by.union(reported_by), ..call };
-                Self { charged: self.charged.map(union), ..self }
+                let repeat = self.repeat.map(|repeat| Box::new(union(*repeat)));
+                Self { charged: self.charged.map(union), repeat, ..self }
             }
-            CallEvent::ReportWithdrawn(CallReportWithdrawn { reported_by, .. }) => {
+            CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, .. }) => {
                 let left = |call| ChargedCall { reported_by: reported_by.clone(), ..call };
-                Self { charged: self.charged.map(left), ..self }
+                let call = self.without_reporter_of_repeat(*import_id);
+                Self { charged: call.charged.map(left), ..call }
             }
             CallEvent::Recorded(CallRecorded { after, .. })
             | CallEvent::Amended(CallAmended { after, .. })

@@ -13,6 +13,7 @@ use super::{AbsorbedCall, Call, CallCommand, CallError, CallEvent, CallVoided, R
 use crate::aggregate::Aggregate;
 use crate::call::identity::CallIds;
 use crate::ids::CallId;
+use crate::tag_keys::TagKeys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -92,11 +93,18 @@ impl NamedCalls {
         let (into, call) = (self.lowest.0, &self.lowest.1);
         let voided = |id: &CallId| (*id, CallEvent::Voided(CallVoided { into }));
         let shortened = self.indirect.iter().map(voided);
-        let (record, prices, tag_keys) = match command {
+        let (record, prices, tag_keys, is_charge) = match command {
             CallCommand::Report { facts, prices, tag_keys, reported_by } if !self.others.is_empty() => {
-                (Record { facts, reported_by }, prices, tag_keys)
+                (Record { facts, reported_by }, prices, tag_keys, false)
+            }
+            CallCommand::Charge { facts, prices, reported_by } if !self.others.is_empty() => {
+                let calls = [call].into_iter().chain(self.others.values());
+                let reported_by = calls.fold(reported_by, |reporters, call| call.with_reporters_of_repeat(reporters));
+                // Spans have no tags.
+                (Record { facts, reported_by }, prices, TagKeys::default(), true)
             }
             command @ (CallCommand::Report { .. }
+            | CallCommand::Charge { .. }
             | CallCommand::Correct { .. }
             | CallCommand::Reprice { .. }
             | CallCommand::Reverse
@@ -109,6 +117,13 @@ impl NamedCalls {
         };
         let known = [call].into_iter().chain(self.others.values());
         known.clone().try_for_each(|call| call.check_not_void())?;
+        if !is_charge && known.clone().all(|call| call.charged.is_none()) {
+            for (&id, call) in [(&into, call)].into_iter().chain(&self.others) {
+                if let Some(events) = call.report_of_repeat(&record)? {
+                    return Ok(shortened.chain(events.into_iter().map(|event| (id, event))).collect());
+                }
+            }
+        }
         let after = report(known.filter_map(|call| call.charged.as_ref()), record, &prices, &tag_keys)?;
         let absorbed = self.others.iter();
         let absorbed = absorbed.filter_map(|(&id, call)| Some(AbsorbedCall { id, before: call.charged.clone()? }));

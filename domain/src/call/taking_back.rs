@@ -1,6 +1,6 @@
 //! Voiding a call, and taking back an import that reported it.
 
-use super::{Call, CallError, CallEvent, CallReportWithdrawn, CallReversed};
+use super::{Call, CallError, CallEvent, CallReportWithdrawn, CallReversed, ChargedCall};
 use crate::ids::ImportId;
 use crate::text::Body;
 use chrono::{DateTime, Utc};
@@ -17,7 +17,8 @@ impl Call {
         Ok(Some(CallEvent::Reversed(reversed)))
     }
 
-    /// Takes back what an import reported of the call; no event if nothing is left of it.
+    /// Takes back what an import reported of the call; no event if nothing is left of it. A call that was reversed as a repeat
+    /// loses a reporter.
     pub(super) fn take_back(
         &self,
         import_id: ImportId,
@@ -25,8 +26,13 @@ impl Call {
         at: DateTime<Utc>,
     ) -> Result<Option<CallEvent>, CallError> {
         self.check_not_voided_into()?;
-        let Some(before) = self.charged.as_ref().filter(|call| call.reported_by.contains(import_id)) else {
-            return Ok(None);
+        let is_reporter = |call: &&ChargedCall| call.reported_by.contains(import_id);
+        let Some(before) = self.charged.as_ref().filter(is_reporter) else {
+            let repeat = self.repeat.as_deref().filter(is_reporter);
+            return Ok(repeat.map(|repeat| {
+                let reported_by = repeat.reported_by.without(import_id).unwrap_or_default();
+                CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at })
+            }));
         };
         Ok(Some(match before.reported_by.without(import_id) {
             Some(reported_by) => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
@@ -39,4 +45,4 @@ impl Call {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -51,7 +51,8 @@ pub struct SpansRecorded {
 pub struct SpansWithdrawn {
     /// The import that was taken back.
     pub import_id: ImportId,
-    /// Spans that the import reported, ordered by id. Those that it alone reported are no longer part of the trace.
+    /// Spans that the import reported, or of which it reported the call, ordered by id. Those that it alone reported are no
+    /// longer part of the trace.
     pub span_ids: Vec<SpanId>,
     /// Why the import was taken back.
     #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
@@ -161,10 +162,13 @@ impl Trace {
         if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
     }
 
-    /// The spans that an import reported, ordered by id.
+    /// The spans that an import reported, or of which it reported the call, ordered by id.
     pub fn spans_of(&self, import_id: ImportId) -> impl Iterator<Item = (SpanId, &TraceSpan)> {
         let spans = self.spans.iter().map(|(id, span)| (*id, span));
-        spans.filter(move |(_, span)| span.reported_by.contains(import_id))
+        spans.filter(move |(_, span)| {
+            let of_call = span.usage.as_ref().and_then(|usage| usage.call_reported_by.as_ref());
+            [Some(&span.reported_by), of_call].into_iter().flatten().any(|reporters| reporters.contains(import_id))
+        })
     }
 
     /// Which spans repeat the usage of others. They stay the same while spans are charged or reversed.
@@ -204,6 +208,7 @@ impl Trace {
         if let Some(usage) = self.usage_mut(span_id) {
             usage.is_charged = true;
             usage.charged_names = names;
+            usage.call_reported_by = None;
             usage.facts = None;
         }
     }
@@ -216,22 +221,22 @@ impl Trace {
         }
     }
 
-    /// Marks a span as not charged, with the facts that it is charged by if it turns out to be a call after all.
-    pub fn set_repeat(&mut self, span_id: SpanId, facts: Option<CallFacts>) {
-        if let Some(usage) = self.usage_mut(span_id) {
-            usage.is_charged = false;
-            usage.charged_names = CallNames::default();
-            usage.facts = facts.map(Box::new);
-        }
+    /// Marks a span as not charged, with the facts that it is charged by if it turns out to be a call after all, and who reported
+    /// these.
+    pub fn set_repeat(&mut self, span_id: SpanId, call: Option<(CallFacts, Reporters)>) {
+        let Some(span) = self.spans.get_mut(&span_id) else { return };
+        let Some(usage) = &mut span.usage else { return };
+        usage.is_charged = false;
+        usage.charged_names = CallNames::default();
+        let (facts, reported_by) = call.unzip();
+        usage.facts = facts.map(Box::new);
+        usage.call_reported_by = reported_by.filter(|reported_by| *reported_by != span.reported_by);
     }
 
-    /// Removes a span, unless others than an import reported it too.
+    /// Removes a span, unless others than an import reported it, or its call, too.
     fn withdraw(&mut self, span_id: SpanId, import_id: ImportId) {
-        let Some(span) = self.spans.get_mut(&span_id) else { return };
-        match span.reported_by.without(import_id) {
-            Some(left) => span.reported_by = left,
-            None => _ = self.spans.remove(&span_id),
-        }
+        let left = self.spans.remove(&span_id).and_then(|span| span.without(import_id));
+        self.spans.extend(left.map(|span| (span_id, span)));
     }
 
     fn usage_mut(&mut self, span_id: SpanId) -> Option<&mut SpanUsage> {

@@ -1,7 +1,7 @@
 //! Spans as a trace knows them.
 
 use crate::call::{CallFacts, CallIds, CallNames, RecordKey, Reporters, SpanId};
-use crate::ids::CallId;
+use crate::ids::{CallId, ImportId};
 use crate::meter::Meter;
 use crate::text::Name;
 use crate::usage::{Quantity, Usage};
@@ -68,6 +68,10 @@ pub struct SpanUsage {
     /// The names under which the span is charged; absent if it is not charged, and if nothing was named.
     #[serde(default, skip_serializing_if = "CallNames::is_empty")]
     pub charged_names: CallNames,
+    /// Who reported the call that the span was, before it was reversed because it repeats others; absent if it was not, and if
+    /// nobody did but those that reported the span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_reported_by: Option<Reporters>,
 }
 
 /// What an export says of a span.
@@ -121,6 +125,32 @@ impl TraceSpan {
         Self { reported_by: reporters.clone(), ..Self::default() }
     }
 
+    /// Who reported the span, and the call that it was before it was reversed.
+    #[must_use]
+    pub fn all_reporters(&self) -> Reporters {
+        match self.usage.as_ref().and_then(|usage| usage.call_reported_by.as_ref()) {
+            Some(of_call) => self.reported_by.union(of_call),
+            None => self.reported_by.clone(),
+        }
+    }
+
+    /// The span without an import among its reporters; none if there are no others, neither of the span nor of the call that it
+    /// was: the call is known by its span alone.
+    pub(super) fn without(mut self, import_id: ImportId) -> Option<Self> {
+        let of_call = self.usage.as_mut().and_then(|usage| usage.call_reported_by.take());
+        let of_call = of_call.and_then(|reporters| reporters.without(import_id));
+        match self.reported_by.without(import_id) {
+            Some(left) => {
+                self.reported_by = left;
+                if let Some(usage) = &mut self.usage {
+                    usage.call_reported_by = of_call;
+                }
+            }
+            None => self.reported_by = of_call?,
+        }
+        Some(self)
+    }
+
     /// Joins an export of the span, which may come before others and more than once.
     pub(super) fn join(&mut self, report: &SpanReport, reporters: &Reporters) {
         self.reported_by = self.reported_by.union(reporters);
@@ -151,6 +181,7 @@ impl SpanUsage {
             fallback: reported.fallback.clone(),
             record: reported.record(),
             charged_names: CallNames::default(),
+            call_reported_by: None,
         }
     }
 

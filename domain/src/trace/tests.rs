@@ -152,10 +152,38 @@ fn a_charged_span_that_turns_out_to_be_a_repeat_is_reversed_and_charged_again_wh
     assert_eq!(trace.changes(&trace.repeats()), [Change::Charge(span(2)), Change::Reverse(span(1))]);
     trace.set_charged(span(2));
     let facts = CallFacts::new(CallKind::Llm, at(0), name("otlp"));
-    trace.set_repeat(span(1), Some(facts));
+    trace.set_repeat(span(1), Some((facts, Reporters::default())));
     assert_eq!(trace.changes(&trace.repeats()), []);
     let grown = trace.merged(&reports(&[call(1, 0, 50, 2)])).unwrap();
     assert_eq!(grown.changes(&grown.repeats()), [Change::Charge(span(1))]);
+}
+
+/// A file may name the call by the id of its response: it is charged again with all of its reporters.
+#[test]
+fn a_repeat_stays_as_long_as_anyone_reported_its_call() {
+    let [one, two] = [1, 2].map(|number| ImportId(crate::testing::uuid(number)));
+    let both = Reporters::of(Some(one)).union(&Reporters::of(Some(two)));
+    let mut trace = Trace::default().merged_by(&reports(&[call(1, 0, 10, 2)]), &Reporters::of(Some(one))).unwrap();
+    trace.set_charged(span(1));
+    let mut trace = trace.merged_by(&reports(&[call(2, 1, 10, 2)]), &Reporters::of(Some(one))).unwrap();
+    trace.set_charged(span(2));
+    let facts = CallFacts::new(CallKind::Llm, at(0), name("otlp"));
+    trace.set_repeat(span(1), Some((facts, both.clone())));
+    assert_eq!(trace.spans[&span(1)].all_reporters(), both);
+    let taken_back = |trace: &Trace, import_id| {
+        let span_ids = trace.spans_of(import_id).map(|(id, _)| id).collect();
+        let (reason, at) = (crate::testing::body("wrong file"), at(9));
+        trace.clone().evolve(&TraceEvent::SpansWithdrawn(SpansWithdrawn { import_id, span_ids, reason, at }))
+    };
+    let left = taken_back(&trace, one);
+    assert_eq!(left.spans.keys().collect::<Vec<_>>(), [&span(1)]);
+    assert_eq!(left.changes(&left.repeats()), [Change::Charge(span(1))]);
+    assert_eq!(left.spans[&span(1)].all_reporters(), Reporters::of(Some(two)));
+    // In the other order, nothing of the second import is left either.
+    let left = taken_back(&trace, two);
+    assert_eq!(left.spans[&span(1)].all_reporters(), Reporters::of(Some(one)));
+    assert_eq!(taken_back(&left, one), Trace::default());
+    assert_eq!(taken_back(&taken_back(&trace, one), two), Trace::default());
 }
 
 #[test]
@@ -239,7 +267,8 @@ fn charged_names(batches: &[&[SpanReport]]) -> BTreeMap<SpanId, Option<AgentId>>
                 }
                 Change::Reverse(id) => {
                     calls.remove(&id);
-                    trace.set_repeat(id, Some(CallFacts::new(CallKind::Llm, at(0), name("otlp"))));
+                    let facts = CallFacts::new(CallKind::Llm, at(0), name("otlp"));
+                    trace.set_repeat(id, Some((facts, Reporters::default())));
                 }
             }
         }

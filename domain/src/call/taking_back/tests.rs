@@ -9,34 +9,34 @@ use crate::tag_keys::TagKeys;
 use crate::testing::{at, body, given, uuid};
 use proptest::prelude::*;
 
-fn import(number: u128) -> ImportId {
+pub(in crate::call) fn import(number: u128) -> ImportId {
     ImportId(uuid(number))
 }
 
-fn reporters(imports: &[Option<u128>]) -> Reporters {
+pub(in crate::call) fn reporters(imports: &[Option<u128>]) -> Reporters {
     let each = imports.iter().map(|id| Reporters::of(id.map(import)));
     each.reduce(|one, other| one.union(&other)).unwrap()
 }
 
-fn imported(facts: CallFacts, by: Option<u128>) -> CallCommand {
+pub(in crate::call) fn imported(facts: CallFacts, by: Option<u128>) -> CallCommand {
     let (prices, tag_keys, reported_by) = (prices(3), TagKeys::default(), Reporters::of(by.map(import)));
     CallCommand::Report { facts, prices, tag_keys, reported_by }
 }
 
-fn known(imports: &[Option<u128>]) -> ChargedCall {
+pub(in crate::call) fn known(imports: &[Option<u128>]) -> ChargedCall {
     ChargedCall { reported_by: reporters(imports), ..charged(facts(10, 3), prices(3)) }
 }
 
-fn take_back(number: u128) -> CallCommand {
+pub(in crate::call) fn take_back(number: u128) -> CallCommand {
     CallCommand::TakeBack { import_id: import(number), reason: body("wrong file"), at: at(9) }
 }
 
-fn withdrawn(number: u128, left: &[Option<u128>]) -> CallEvent {
+pub(in crate::call) fn withdrawn(number: u128, left: &[Option<u128>]) -> CallEvent {
     let (import_id, reported_by) = (import(number), reporters(left));
     CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason: body("wrong file"), at: at(9) })
 }
 
-fn reversed(before: ChargedCall, by: Option<u128>) -> CallEvent {
+pub(in crate::call) fn reversed(before: ChargedCall, by: Option<u128>) -> CallEvent {
     let (reason, at) = (Some(body("wrong file")), Some(at(9)));
     CallEvent::Reversed(CallReversed { before, import_id: by.map(import), reason, at })
 }

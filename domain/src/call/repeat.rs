@@ -1,0 +1,45 @@
+//! Reports of a call that was reversed because it repeats others.
+//!
+//! That a call repeats others is known by its trace alone. So its record may come again, by the import that brought it or by
+//! another one, and still repeats them: it is not counted. A record that says more, or a report that belongs to no import,
+//! records the call anew, and so does its trace.
+
+use super::{Call, CallConfirmed, CallError, CallEvent, Record, Reporters, joined, normalized};
+use crate::call::join::Joined;
+use crate::ids::ImportId;
+
+impl Call {
+    /// The events of a report that says nothing of the call, which was reversed as a repeat, that was not known before; none if
+    /// the call was not, or if the report records it anew.
+    pub(super) fn report_of_repeat(&self, record: &Record) -> Result<Option<Vec<CallEvent>>, CallError> {
+        let Some(repeat) = self.repeat.as_deref().filter(|_| !record.reported_by.is_without_import()) else {
+            return Ok(None);
+        };
+        let facts = normalized(record.facts.clone());
+        facts.check()?;
+        let reported_by = record.reported_by.beyond(&repeat.reported_by);
+        if reported_by.is_without_import() {
+            return Ok(Some(Vec::new()));
+        }
+        let known = joined(repeat);
+        let adds = facts.kind != repeat.facts.kind || known.join(&Joined::of_record(facts)) != known;
+        Ok((!adds).then(|| vec![CallEvent::Confirmed(CallConfirmed { reported_by })]))
+    }
+
+    /// Reporters, and those of the call that was reversed as a repeat.
+    pub(super) fn with_reporters_of_repeat(&self, reported_by: Reporters) -> Reporters {
+        self.repeat.as_ref().map_or(reported_by.clone(), |repeat| repeat.reported_by.union(&reported_by))
+    }
+
+    /// The call without a reporter of what was reversed as a repeat.
+    pub(super) fn without_reporter_of_repeat(mut self, import_id: ImportId) -> Self {
+        self.repeat = self.repeat.and_then(|mut repeat| {
+            repeat.reported_by = repeat.reported_by.without(import_id)?;
+            Some(repeat)
+        });
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;
