@@ -37,6 +37,8 @@ pub struct SpanBatch {
 impl SpanBatch {
     /// The most spans with usage of a batch for which one append is enough, unless calls have many ids.
     pub const MAX_WITH_USAGE: usize = 16;
+    /// The most spans without usage of a batch whose event is small enough, whatever they name.
+    pub const MAX_LINKS: usize = 256;
 }
 
 /// What a span of a batch is.

@@ -95,6 +95,12 @@ pub enum TraceError {
         limit = Trace::MAX_SPANS
     )]
     TooManySpans,
+    /// The trace has too many spans that state no usage.
+    #[error(
+        "the trace has more than {limit} spans that state no usage, which is the limit: end a trace with each task",
+        limit = Trace::MAX_LINKS
+    )]
+    TooManyLinks,
     /// A call rejects what the spans say about it.
     #[error(transparent)]
     Call(#[from] crate::call::CallError),
@@ -133,6 +139,8 @@ impl Change {
 impl Trace {
     /// The maximum number of spans that a trace knows.
     pub const MAX_SPANS: usize = 4_096;
+    /// The maximum number of spans without usage that a trace knows. The rest is left to calls, which are money.
+    pub const MAX_LINKS: usize = Self::MAX_SPANS / 2;
 
     /// The stream id of a trace, or of the part of it that belongs to an agent.
     #[must_use]
@@ -144,7 +152,7 @@ impl Trace {
     /// The trace with more spans. A span that is known is joined with the report, whatever their order.
     ///
     /// # Errors
-    /// [`TraceError::TooManySpans`] beyond [`Trace::MAX_SPANS`].
+    /// As for [`Trace::merged_by`].
     pub fn merged(&self, reports: &[SpanReport]) -> Result<Self, TraceError> {
         self.merged_by(reports, &Reporters::default())
     }
@@ -152,12 +160,16 @@ impl Trace {
     /// As [`Trace::merged`], with who reports the spans.
     ///
     /// # Errors
-    /// [`TraceError::TooManySpans`] beyond [`Trace::MAX_SPANS`].
+    /// [`TraceError::TooManyLinks`] beyond [`Trace::MAX_LINKS`], and [`TraceError::TooManySpans`] beyond [`Trace::MAX_SPANS`].
     pub fn merged_by(&self, reports: &[SpanReport], reported_by: &Reporters) -> Result<Self, TraceError> {
         let mut merged = self.clone();
         for report in reports {
             let span = merged.spans.entry(report.span_id).or_insert_with(|| TraceSpan::reported_by(reported_by));
             span.join(report, reported_by);
+        }
+        let links = merged.spans.values().filter(|span| span.usage.is_none()).count();
+        if links > Self::MAX_LINKS {
+            return Err(TraceError::TooManyLinks);
         }
         if merged.spans.len() > Self::MAX_SPANS { Err(TraceError::TooManySpans) } else { Ok(merged) }
     }

@@ -198,9 +198,22 @@ fn what_is_reported_twice_changes_nothing_and_a_snapshot_does_not_undo_the_end()
 
 #[test]
 fn the_number_of_spans_is_limited() {
-    let reports: Vec<_> = (1..=Trace::MAX_SPANS as u64 + 1).map(|id| report(&link(id, 0))).collect();
+    let reports: Vec<_> = (1..=Trace::MAX_SPANS as u64 + 1).map(|id| report(&call(id, 0, 1, 1))).collect();
     assert!(Trace::default().merged(&reports[1..]).is_ok());
     assert_eq!(Trace::default().merged(&reports), Err(TraceError::TooManySpans));
+}
+
+#[test]
+fn spans_without_usage_leave_room_for_calls() {
+    let links: Vec<_> = (1..=Trace::MAX_LINKS as u64 + 1).map(|id| report(&link(id, 0))).collect();
+    assert_eq!(Trace::default().merged(&links), Err(TraceError::TooManyLinks));
+    let full = Trace::default().merged(&links[1..]).unwrap();
+    assert_eq!(full.merged(&links[..1]), Err(TraceError::TooManyLinks));
+    let calls = Trace::MAX_LINKS as u64 + 2..=Trace::MAX_SPANS as u64 + 1;
+    let calls: Vec<_> = calls.map(|id| report(&call(id, 2, 1, 1))).collect();
+    assert_eq!(full.merged(&calls).map(|trace| trace.spans.len()), Ok(Trace::MAX_SPANS));
+    // A span may state its usage later.
+    assert!(full.merged(&[report(&call(2, 0, 1, 1))]).unwrap().merged(&links[..1]).is_ok());
 }
 
 fn record(spans: Vec<SpanReport>) -> TraceCommand {

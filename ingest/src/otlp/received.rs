@@ -4,7 +4,7 @@ use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
 use commands::Position;
 use domain::ImportId;
-use domain::trace::Mismatch;
+use domain::trace::{Mismatch, Trace};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -78,6 +78,14 @@ impl Received {
                  of input and {output_of_calls} of output, and are what is charged"
             ));
         }
+    }
+
+    pub(super) fn warn_of_dropped_links(&mut self, count: u64) {
+        let limit = Trace::MAX_LINKS;
+        self.warn(format!(
+            "{count} spans that state no usage were not recorded, so that the agents that they name are not those of the calls \
+             inside of them: their trace has more than {limit} of them; end a trace with each task"
+        ));
     }
 
     pub(super) fn warn(&mut self, warning: String) {

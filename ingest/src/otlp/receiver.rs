@@ -146,6 +146,9 @@ fn count(received: &mut Received, reported: Reported) -> Result<(), ReceiveError
             received.position = received.position.max(result.position);
             result.spans.iter().for_each(|(location, span)| count_span(received, *location, span));
             result.mismatches.iter().for_each(|mismatch| received.warn_of_mismatch(mismatch));
+            if result.dropped_links > 0 {
+                received.warn_of_dropped_links(result.dropped_links);
+            }
             result.error.map_or(Ok(()), |error| Err(classified(error)))
         }
     }
