@@ -37,5 +37,5 @@ pub use outcome::{Outcome, OutcomeKind};
 pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided, WrongVersion};
 pub use streams::{Backoff, Position};
-pub use taking_back::{TakeBack, TakenBack};
+pub use taking_back::{NotTakenBack, TakeBack, TakenBack};
 pub use traces::{SpanBatch, SpanOutcome, TraceOutcome};

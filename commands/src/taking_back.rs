@@ -4,24 +4,25 @@
 //! it, and is decided about on its own stream: taking an import back again changes nothing, and goes on where it was
 //! interrupted. Spans are taken out of their trace first, because without them other spans may no longer be repeats.
 
-use crate::attempts::Execution;
 use crate::calls::{CallChange, CallOutcome};
 use crate::context::Context;
 use crate::error::Error;
-use crate::executor::{Commands, erased};
-use crate::kind::AggregateKey;
+use crate::executor::Commands;
 use crate::outcome::OutcomeKind;
 use crate::principal::Principal;
 use crate::states::{States, Undecided};
 use crate::traces::{Decision, changes_by_span};
 use chrono::{DateTime, Utc};
+use domain::agent::Agent;
 use domain::call::{Call, CallCommand, CallError, CallEvent, CallIds};
-use domain::permissions::SendCommand;
+use domain::permissions::{ReadData, SendCommand};
 use domain::price_book::PriceBook;
+use domain::task::Task;
 use domain::trace::{SpansWithdrawn, Trace, TraceError, TraceEvent};
-use domain::{AgentId, Aggregate, Body, CallId, Event, ImportId, TaskId};
+use domain::{AgentId, Aggregate, Body, CallId, Event, ImportId, TaskId, TextError};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::{Position, ReadFilter, RecordedEvent};
 use uuid::Uuid;
@@ -29,16 +30,16 @@ use uuid::Uuid;
 /// The events that say which calls an import reported, and which agents and tasks it created.
 const TYPES: [&str; 6] =
     ["call.recorded", "call.amended", "call.confirmed", "trace.spans_recorded", "agent.registered", "task.submitted"];
-/// The most events of these types that a step reads.
+/// The most events of these types that a step reads. It reads one page of them.
 const MAX_EVENTS: usize = 5_000;
-/// The most calls that a step takes back.
-const MAX_CALLS: usize = 500;
+/// The most calls and traces that a step takes back.
+const MAX_FOUND: usize = 500;
+/// The most appends of a step for the spans of traces, of which each takes out, charges or reverses up to [`MAX_SPANS`].
+const MAX_TRACE_APPENDS: usize = 64;
 /// The most calls and traces that are taken back at once.
 const MAX_IN_FLIGHT: usize = 16;
-/// The most charged spans that one append takes out of a trace, and the most other spans that it charges or reverses.
+/// The most spans with calls that one append takes out of a trace, and the most other spans that it charges or reverses.
 const MAX_SPANS: usize = 8;
-/// The most appends for one trace: each takes out a span, or charges or reverses one.
-const MAX_APPENDS: usize = 2 * Trace::MAX_SPANS;
 
 /// An import to take back.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ pub struct TakeBack {
     pub principal: Arc<Principal>,
     /// The import.
     pub import_id: ImportId,
-    /// Why it is taken back.
+    /// Why it is taken back: at most [`TakeBack::MAX_REASON_BYTES`].
     pub reason: Body,
     /// When it is taken back.
     pub at: DateTime<Utc>,
@@ -72,61 +73,141 @@ pub struct TakenBack {
     pub position: Position,
     /// Whether the log was searched to its end.
     pub is_complete: bool,
+    /// What refused to be taken back. The rest was taken back all the same.
+    pub failed: Vec<NotTakenBack>,
 }
 
-/// What an event says of an import.
+/// A call, or spans of a trace, that refused to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotTakenBack {
+    /// The call; none if it is spans of a trace.
+    pub call_id: Option<CallId>,
+    /// Why it refused.
+    pub error: TraceError,
+}
+
+/// What a part of the log says of an import, each with the position of the first event that says it.
 #[derive(Debug, Default)]
 struct Found {
-    traces: BTreeSet<Uuid>,
-    calls: BTreeSet<CallId>,
-    agents: Vec<AgentId>,
-    tasks: Vec<TaskId>,
+    traces: BTreeMap<Uuid, Position>,
+    calls: BTreeMap<CallId, Position>,
+    agents: BTreeMap<AgentId, Position>,
+    tasks: BTreeMap<TaskId, Position>,
+    /// The position up to which the log was searched.
+    searched_to: Position,
+    /// Whether that is its end.
+    is_complete: bool,
+}
+
+/// How far an import was taken out of a trace.
+enum TraceProgress {
+    /// Nothing is left to do.
+    Done,
+    /// The step has no appends left.
+    Unfinished,
+    /// The trace, or a call of its spans, refuses it.
+    Failed(TraceError),
 }
 
 impl Commands {
-    /// Takes back what an import reported, as far as a part of the log after a position says it.
+    /// Takes back what an import reported, as far as a part of the log after a position says it. What the principal may not
+    /// change stays.
     ///
     /// # Errors
     /// As for [`Commands::execute`]. What was taken back before an error stays so; a repetition goes on.
     pub async fn take_back(&self, take_back: &TakeBack, after: Position) -> Result<TakenBack, Error<TraceError>> {
-        let TakeBack { principal, import_id, .. } = take_back;
-        principal.authorise_on::<SendCommand>(Call::CATEGORY, Uuid::nil())?;
-        let types = TYPES.map(str::to_owned).to_vec();
-        let filter = ReadFilter { tenant: Some(principal.tenant().clone()), types, ..ReadFilter::default() };
+        take_back.principal.authorise_on::<SendCommand>(Call::CATEGORY, Uuid::nil())?;
+        let mut found = self.search(take_back, after).await?;
+        let mut taken = TakenBack::default();
+        self.take_back_traces(take_back, &mut found, &mut taken).await?;
+        self.take_back_calls(take_back, &found, &mut taken).await?;
+        let Found { agents, tasks, searched_to, is_complete, .. } = found;
+        let may_read = |category: &str, id: Uuid| take_back.principal.authorise_on::<ReadData>(category, id).is_ok();
+        taken.agents = agents.into_keys().filter(|id| may_read(Agent::CATEGORY, id.0)).collect();
+        taken.tasks = tasks.into_keys().filter(|id| may_read(Task::CATEGORY, id.0)).collect();
+        Ok(TakenBack { searched_to, is_complete, ..taken })
+    }
+
+    /// Searches a page of the log for what an import reported.
+    async fn search(&self, take_back: &TakeBack, after: Position) -> Result<Found, Error<TraceError>> {
+        let tenant = Some(take_back.principal.tenant().clone());
+        let filter = ReadFilter { tenant, types: TYPES.map(str::to_owned).to_vec(), ..ReadFilter::default() };
         let head = self.log().head().await?;
-        let events = self.log().read_after(after, &filter, MAX_EVENTS).await?;
-        let (mut found, mut searched_to, mut is_complete) = (Found::default(), after, events.len() < MAX_EVENTS);
-        for event in &events {
-            if found.calls.len() >= MAX_CALLS {
-                is_complete = false;
-                break;
+        let mut pages = self.log().pages(after, filter, MAX_EVENTS);
+        let page = pages.next_page().await?.unwrap_or_default();
+        let mut found = Found { searched_to: after, ..Found::default() };
+        for event in &page {
+            if found.calls.len() + found.traces.len() >= MAX_FOUND {
+                return Ok(found);
             }
-            found.add(event, *import_id)?;
-            searched_to = event.position;
+            found.add(event, take_back.import_id)?;
+            found.searched_to = event.position;
         }
-        if is_complete {
-            searched_to = searched_to.max(head);
+        // A page may end before the log does, because it is large.
+        if pages.is_at_end() {
+            found.is_complete = true;
+            found.searched_to = found.searched_to.max(head);
         }
-        let Found { traces, calls, agents, tasks } = found;
-        let mut taken = TakenBack { agents, tasks, searched_to, is_complete, ..TakenBack::default() };
-        let traces = stream::iter(traces).map(|id| self.take_back_trace(take_back, id));
-        let positions: Vec<_> = traces.buffer_unordered(MAX_IN_FLIGHT).try_collect().await?;
-        let calls = stream::iter(calls).map(|id| self.take_back_call(take_back, id));
-        let outcomes: Vec<_> = calls.buffer_unordered(MAX_IN_FLIGHT).try_collect().await?;
-        taken.position = positions.into_iter().max().unwrap_or_default();
-        for outcome in outcomes {
-            // What an earlier step did is listed again.
-            let list = if outcome.call.charged.is_some() { &mut taken.kept } else { &mut taken.reversed };
-            list.push(outcome.call_id);
-            if outcome.change != CallChange::None {
-                taken.position = taken.position.max(outcome.position);
+        Ok(found)
+    }
+
+    /// Takes the import out of the traces that were found. Those that are not done are found again by the next step, with all
+    /// that comes after them in the log.
+    async fn take_back_traces(
+        &self,
+        take_back: &TakeBack,
+        found: &mut Found,
+        taken: &mut TakenBack,
+    ) -> Result<(), Error<TraceError>> {
+        let mut traces: Vec<_> = found.traces.iter().map(|(id, position)| (*position, *id)).collect();
+        traces.sort_unstable();
+        let appends_left = &AtomicUsize::new(MAX_TRACE_APPENDS);
+        let traces = stream::iter(traces).map(|(found_at, id)| async move {
+            let (position, progress) = self.take_back_trace(take_back, id, appends_left).await?;
+            Ok::<_, Error<TraceError>>((found_at, position, progress))
+        });
+        let traces: Vec<_> = traces.buffer_unordered(MAX_IN_FLIGHT).try_collect().await?;
+        for (found_at, position, progress) in traces {
+            taken.position = taken.position.max(position);
+            match progress {
+                TraceProgress::Done => {}
+                TraceProgress::Unfinished => found.end_before(found_at),
+                TraceProgress::Failed(error) => taken.failed.push(NotTakenBack { call_id: None, error }),
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_back_calls(
+        &self,
+        take_back: &TakeBack,
+        found: &Found,
+        taken: &mut TakenBack,
+    ) -> Result<(), Error<TraceError>> {
+        let calls: Vec<_> = found.calls.keys().copied().collect();
+        let calls = stream::iter(calls).map(|id| async move { (id, self.take_back_call(take_back, id).await) });
+        let outcomes: Vec<_> = calls.buffer_unordered(MAX_IN_FLIGHT).collect().await;
+        for (id, outcome) in outcomes {
+            match outcome {
+                Ok(outcome) => {
+                    // What an earlier step did is listed again.
+                    let list = if outcome.call.charged.is_some() { &mut taken.kept } else { &mut taken.reversed };
+                    list.push(outcome.call_id);
+                    if outcome.change != CallChange::None {
+                        taken.position = taken.position.max(outcome.position);
+                    }
+                }
+                // It is another agent's.
+                Err(Error::Forbidden(_)) => {}
+                Err(Error::Rejected(error)) => taken.failed.push(NotTakenBack { call_id: Some(id), error }),
+                Err(error) => return Err(error),
             }
         }
         for list in [&mut taken.reversed, &mut taken.kept] {
             list.sort_unstable();
             list.dedup();
         }
-        Ok(taken)
+        Ok(())
     }
 
     async fn take_back_call(&self, take_back: &TakeBack, id: CallId) -> Result<CallOutcome, Error<TraceError>> {
@@ -138,23 +219,41 @@ impl Commands {
 
     /// Takes the spans of an import out of a trace, and reverses their calls; then charges and reverses the spans of which this
     /// changes whether they repeat others. Returns the position of the last event.
-    async fn take_back_trace(&self, take_back: &TakeBack, id: Uuid) -> Result<Position, Error<TraceError>> {
-        let (mut position, mut limit) = (Position::ZERO, MAX_SPANS);
-        for _ in 0..MAX_APPENDS {
+    async fn take_back_trace(
+        &self,
+        take_back: &TakeBack,
+        id: Uuid,
+        appends_left: &AtomicUsize,
+    ) -> Result<(Position, TraceProgress), Error<TraceError>> {
+        let (mut position, mut limit, mut is_reloaded) = (Position::ZERO, MAX_SPANS, false);
+        loop {
+            let one_less = |left: usize| left.checked_sub(1);
+            if appends_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+                return Ok((position, TraceProgress::Unfinished));
+            }
             match self.take_back_spans(take_back, id, limit).await {
-                Ok((_, None)) => return Ok(position),
                 Ok((has_more, Some(appended))) => {
                     position = position.max(appended);
                     if !has_more {
-                        return Ok(position);
+                        return Ok((position, TraceProgress::Done));
                     }
+                }
+                Ok((_, None)) => {
+                    appends_left.fetch_add(1, Ordering::Relaxed);
+                    return Ok((position, TraceProgress::Done));
                 }
                 // The calls have too many ids for one append.
                 Err(Error::TooManyAggregates { .. }) if limit > 1 => limit /= 2,
+                // Another version of the prices came in between.
+                Err(Error::Rejected(TraceError::Call(CallError::PriceBookOutdated { .. }))) if !is_reloaded => {
+                    is_reloaded = true;
+                }
+                // It is another agent's, or belongs to none, and the principal is limited to agents.
+                Err(Error::Forbidden(_)) => return Ok((position, TraceProgress::Done)),
+                Err(Error::Rejected(error)) => return Ok((position, TraceProgress::Failed(error))),
                 Err(error) => return Err(error),
             }
         }
-        Ok(position)
     }
 
     /// Whether something is left to do, and the position of the last event if there was one.
@@ -169,15 +268,12 @@ impl Commands {
         // A load is never rejected.
         let prices = prices.map_err(|error| error.map_rejected(|_| TraceError::Call(CallError::NotReported)))?;
         let noted = Mutex::new(false);
-        let decide = erased(|states: &mut States| {
+        let decided = self.decide::<Trace, TraceError>(&context, id, |states| {
             let has_more = decide_spans(states, id, take_back, &prices.state, limit)?;
             *noted.lock().unwrap_or_else(PoisonError::into_inner) = has_more;
             Ok(())
         });
-        let target = AggregateKey::of::<Trace>(context.principal.tenant(), id);
-        let execution =
-            Execution { context: &context, target, may_change_others: true, assume_new: &[], decide: &decide };
-        let outcome = self.run::<Trace, TraceError>(execution).await?;
+        let outcome = decided.await?;
         let has_more = *noted.lock().unwrap_or_else(PoisonError::into_inner);
         let is_done = outcome.kind == OutcomeKind::Done;
         Ok((has_more, is_done.then_some(outcome.position)))
@@ -185,6 +281,18 @@ impl Commands {
 }
 
 impl TakeBack {
+    /// The maximum length of a reason: each call that is taken back has it.
+    pub const MAX_REASON_BYTES: usize = 1024;
+
+    /// A reason.
+    ///
+    /// # Errors
+    /// [`TextError`] if the text is none, or too long.
+    pub fn reason(text: &str) -> Result<Body, TextError> {
+        let (bytes, limit_bytes) = (text.len(), Self::MAX_REASON_BYTES);
+        if bytes > limit_bytes { Err(TextError::TooLong { bytes, limit_bytes }) } else { Body::new(text) }
+    }
+
     /// Each command has an id of its own: what was done already is found in the states.
     fn context(&self) -> Context {
         let context = Context::new(self.principal.clone(), Uuid::now_v7());
@@ -201,19 +309,30 @@ impl Found {
                 let is_of_import = event.metadata().is_ok_and(|metadata| metadata.correlation_id == import_id.0);
                 match (is_of_import, event.name.as_str()) {
                     (false, _) => {}
-                    (true, "task.submitted") => self.tasks.push(TaskId(id)),
-                    (true, _) => self.agents.push(AgentId(id)),
+                    (true, "task.submitted") => _ = self.tasks.entry(TaskId(id)).or_insert(event.position),
+                    (true, _) => _ = self.agents.entry(AgentId(id)).or_insert(event.position),
                 }
             }
             // Most events are of other imports, and need not be decoded.
             _ if !event.payload.contains(&text) => {}
             _ => match event.decode()? {
-                Event::Call(call) if names_reporter(&call, import_id) => _ = self.calls.insert(CallId(id)),
-                Event::Trace(_) => _ = self.traces.insert(id),
+                Event::Call(call) if names_reporter(&call, import_id) => {
+                    self.calls.entry(CallId(id)).or_insert(event.position);
+                }
+                Event::Trace(_) => _ = self.traces.entry(id).or_insert(event.position),
                 _ => {}
             },
         }
         Ok(())
+    }
+
+    /// Forgets what was found at a position and after it: it is found again.
+    fn end_before(&mut self, position: Position) {
+        self.calls.retain(|_, found_at| *found_at < position);
+        self.agents.retain(|_, found_at| *found_at < position);
+        self.tasks.retain(|_, found_at| *found_at < position);
+        self.searched_to = self.searched_to.min(Position::from(position.get().saturating_sub(1)));
+        self.is_complete = false;
     }
 }
 
@@ -237,16 +356,16 @@ fn decide_spans(
     limit: usize,
 ) -> Result<bool, Undecided<TraceError>> {
     let TakeBack { import_id, reason, at, .. } = take_back.clone();
-    let before = states.get::<Trace>(id)?;
-    let mut trace = before.clone();
+    let mut trace = states.get::<Trace>(id)?;
     let (mut span_ids, mut calls, mut has_more) = (Vec::new(), Vec::new(), false);
     for (span_id, span) in trace.spans_of(import_id) {
-        let charged = span.usage.as_ref().filter(|usage| usage.is_charged);
-        if charged.is_some() && calls.len() >= limit {
+        // What was reversed as a repeat has reporters, too.
+        let with_call = span.usage.as_ref().filter(|usage| usage.is_charged || usage.facts.is_some());
+        if with_call.is_some() && calls.len() >= limit {
             has_more = true;
             break;
         }
-        calls.extend(charged.and_then(|usage| CallIds::of(usage.call_ids.iter().copied())));
+        calls.extend(with_call.and_then(|usage| CallIds::of(usage.call_ids.iter().copied())));
         span_ids.push(span_id);
     }
     if !span_ids.is_empty() {

@@ -5,7 +5,7 @@ use super::super::session::wait_for_read_models;
 use crate::rooms::Rooms;
 use anyhow::{Context as _, bail};
 use chrono::Utc;
-use commands::{Position, TakeBack, TakenBack};
+use commands::{NotTakenBack, Position, TakeBack, TakenBack};
 use domain::{Body, CallId, ImportId};
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// The least time between two messages about the progress.
 const MESSAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// The exit code if something refused to be taken back, as that of an import with refused records.
+const SOME_REFUSED: u8 = 3;
 /// The most ids of a list that are printed as a table. JSON has all of them.
 const MAX_LISTED: usize = 20;
 
@@ -27,14 +29,16 @@ const MAX_LISTED: usize = 20;
 ///
 /// The log is searched for what the import reported, from its beginning. The id is the correlation id of the import's events:
 /// `apex import` prints it, and the response to a request of an exporter has it as `x-correlation-id`.
+///
+/// Exits with 0 if everything was taken back, and with 3 if a call or trace refused it: the rest was taken back.
 #[derive(Debug, clap::Args)]
 pub(super) struct Undo {
     /// The id of the import
     #[arg(value_name = "ID")]
     import_id: Uuid,
 
-    /// Why it is taken back, which the events state
-    #[arg(long, value_parser = reason)]
+    /// Why it is taken back, which the events state: at most 1 KiB
+    #[arg(long, value_parser = TakeBack::reason)]
     reason: Body,
 
     /// Do not wait for the read models to catch up
@@ -44,10 +48,6 @@ pub(super) struct Undo {
     /// The format of the result on standard output
     #[arg(long = "format", id = "undo_format", value_name = "FORMAT", value_enum, default_value_t = ListFormat::Table)]
     output: ListFormat,
-}
-
-fn reason(text: &str) -> Result<Body, domain::TextError> {
-    Body::new(text)
 }
 
 /// What was found of the import, and whether it stays.
@@ -62,6 +62,23 @@ struct Undone {
     agents: Vec<Uuid>,
     /// The tasks that the import submitted, which stay.
     tasks: Vec<Uuid>,
+    /// What refused to be taken back. The rest was taken back all the same.
+    failed: Vec<Failed>,
+}
+
+/// A call, or spans of a trace, that refused to be taken back.
+#[derive(Debug, Serialize)]
+struct Failed {
+    /// The call; absent if it is spans of a trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<Uuid>,
+    reason: String,
+}
+
+impl From<NotTakenBack> for Failed {
+    fn from(NotTakenBack { call_id, error }: NotTakenBack) -> Self {
+        Self { call: call_id.map(Uuid::from), reason: error.to_string() }
+    }
 }
 
 impl Undo {
@@ -76,7 +93,12 @@ impl Undo {
         }
         let caught_up = if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
         self.print(&undone)?;
-        caught_up.map(|()| ExitCode::SUCCESS)
+        for Failed { call, reason } in undone.failed.iter().take(MAX_LISTED) {
+            let what = call.map_or_else(|| "spans of a trace".to_owned(), |id| format!("the call {id}"));
+            say!("refused: {what}: {reason}");
+        }
+        caught_up?;
+        Ok(if undone.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
     }
 
     async fn undo(&self, rooms: &Rooms) -> anyhow::Result<Undone> {
@@ -107,13 +129,14 @@ impl Undo {
         if let ListFormat::Json = self.output {
             return output::json(undone);
         }
-        let Undone { reversed, kept, agents, tasks, .. } = undone;
+        let Undone { reversed, kept, agents, tasks, failed, .. } = undone;
         let count = |count: usize| HumanCount(count as u64).to_string();
         let rows = [
             ("reversed calls", HumanCount(*reversed).to_string(), String::new()),
             ("kept calls, which others reported too", count(kept.len()), listed(kept)),
             ("kept agents", count(agents.len()), listed(agents)),
             ("kept tasks", count(tasks.len()), listed(tasks)),
+            ("refused", count(failed.len()), String::new()),
         ];
         let rows: Vec<_> = rows.into_iter().map(|(what, count, ids)| vec![what.to_owned(), count, ids]).collect();
         Ok(output::table(&["what", "count", "ids"].map(str::to_owned), &rows, 1..2)?)
@@ -122,15 +145,17 @@ impl Undo {
 
 impl Undone {
     fn is_empty(&self) -> bool {
-        self.reversed == 0 && self.kept.is_empty() && self.agents.is_empty() && self.tasks.is_empty()
+        let Self { import_id: _, reversed, kept, agents, tasks, failed } = self;
+        *reversed == 0 && kept.is_empty() && agents.is_empty() && tasks.is_empty() && failed.is_empty()
     }
 
     fn add(&mut self, taken: TakenBack) {
-        let TakenBack { reversed, kept, agents, tasks, .. } = taken;
+        let TakenBack { reversed, kept, agents, tasks, failed, .. } = taken;
         self.reversed += reversed.len() as u64;
         self.kept.extend(kept.into_iter().map(|CallId(id)| id));
         self.agents.extend(agents.into_iter().map(Uuid::from));
         self.tasks.extend(tasks.into_iter().map(Uuid::from));
+        self.failed.extend(failed.into_iter().map(Failed::from));
     }
 
     /// Says how far the log was searched, at most once per [`MESSAGE_INTERVAL`], and returns when that was.

@@ -4,7 +4,7 @@ use super::mutation::CallCommandError;
 use crate::graphql::command_options::MaySend;
 use crate::graphql::errors;
 use crate::graphql::ids::Kind;
-use crate::graphql::input;
+use crate::graphql::input::Invalid;
 use crate::graphql::payload::Outcome;
 use crate::graphql::scalars::{Position, Timestamp, Uid, or_now};
 use crate::graphql::services::{requester, services};
@@ -23,7 +23,7 @@ pub(crate) struct TakeBackImportInput {
     /// Id of the import: the correlation id of its events, which `apex import` prints, and which the response to a request of an
     /// exporter has in the header `x-correlation-id`.
     import_id: Uid,
-    /// Reason for which the import is taken back: text of at most 64 KiB.
+    /// Reason for which the import is taken back: text of at most 1 KiB, because each call has it.
     reason: String,
     /// Position after which the log is searched for what the import reported: `searchedTo` of the payload before. Default: the
     /// beginning of the log.
@@ -56,6 +56,23 @@ pub(crate) struct TakeBackImportPayload {
     searched_to: Option<Position>,
     /// Whether the log was searched to its end.
     is_complete: bool,
+    /// What refused to be taken back. The rest was taken back all the same.
+    failed: Vec<NotTakenBack>,
+}
+
+/// A call, or spans of a trace, that refused to be taken back.
+#[derive(SimpleObject)]
+pub(crate) struct NotTakenBack {
+    /// Global id of the call. Null if it is spans of a trace.
+    call: Option<ID>,
+    /// Reason for which it refused.
+    message: String,
+}
+
+impl From<commands::NotTakenBack> for NotTakenBack {
+    fn from(failed: commands::NotTakenBack) -> Self {
+        Self { call: failed.call_id.map(|id| Kind::Call.id(id)), message: failed.error.to_string() }
+    }
 }
 
 impl TakeBackImportPayload {
@@ -70,7 +87,7 @@ impl TakeBackImportPayload {
     }
 
     fn new(command_id: Uuid, taken: TakenBack) -> Self {
-        let TakenBack { reversed, kept, agents, tasks, searched_to, position, is_complete } = taken;
+        let TakenBack { reversed, kept, agents, tasks, searched_to, position, is_complete, failed } = taken;
         let is_written = position > commands::Position::ZERO;
         Self {
             command_id: command_id.into(),
@@ -83,6 +100,7 @@ impl TakeBackImportPayload {
             tasks: tasks.into_iter().map(|id| Kind::Task.id(id)).collect(),
             searched_to: Some(Position(searched_to)),
             is_complete,
+            failed: failed.into_iter().map(NotTakenBack::from).collect(),
         }
     }
 }
@@ -96,13 +114,15 @@ impl ImportMutation {
     /// Takes back an import. The calls that it alone reported are not counted any more; those that others reported too stay as
     /// they are, with what the import added to them, and so do the agents and tasks that it created.
     ///
+    /// What belongs to other agents than those that the credential is limited to stays, and is not listed.
+    ///
     /// A step searches a part of the log and takes back up to 500 calls: send the command again, with `searchedTo` as `after`,
     /// until `isComplete`. A step that was interrupted, or an import that was taken back before, may be taken back again.
     #[graphql(complexity = "100 + child_complexity")]
     async fn take_back_import(&self, ctx: &Context<'_>, input: TakeBackImportInput) -> Result<TakeBackImportPayload> {
         MaySend::check(ctx)?;
         let command_id = input.command_id.map_or_else(Uuid::now_v7, |id| id.0);
-        let reason = match input::body("reason", input.reason) {
+        let reason = match TakeBack::reason(&input.reason).map_err(|error| Invalid::new("reason", error)) {
             Ok(reason) => reason,
             Err(invalid) => return Ok(TakeBackImportPayload::rejected(command_id, invalid.into())),
         };
