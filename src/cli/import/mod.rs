@@ -17,7 +17,7 @@ use commands::Component;
 use domain::{Name, derived_id};
 use file::{Ending, FileCounts, import_file};
 use importers::Importers;
-use ingest::{ColumnError, Columns, Defaults, UnpricedCalls, prices};
+use ingest::{ColumnError, Columns, Defaults, Format, UnpricedCalls, prices};
 use inputs::{InputFile, Inputs};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,7 +78,7 @@ pub(super) struct Import {
     #[arg(long = "column", value_name = "FIELD=COLUMN", value_parser = column)]
     columns: Vec<String>,
 
-    /// The id of the import, a UUID [default: one that is derived from the options, and from the paths, sizes and times of the
+    /// The id of the import, a UUID [default: one that is derived from the format if it is named, the options, and the paths, sizes and times of the
     /// files, so that the same import of unchanged files has the same id; a new one for standard input]
     #[arg(long, value_name = "ID")]
     import_id: Option<Uuid>,
@@ -135,7 +135,7 @@ impl Import {
         let Inputs { format, files } = Inputs::of(&self.inputs)?;
         let defaults = self.defaults()?;
         let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-        let import_id = self.import_id.unwrap_or_else(|| self.derived_id(&files));
+        let import_id = self.import_id.unwrap_or_else(|| self.derived_id(format, &files));
         say!("import {import_id}; to take it back: apex import undo {import_id} --reason REASON");
         let mut importers = Importers::new(rooms, prices, import_id.into());
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
@@ -158,10 +158,11 @@ impl Import {
         Ok(code)
     }
 
-    /// The id of an import that is given none.
-    fn derived_id(&self, files: &[InputFile]) -> Uuid {
+    /// The id of an import that is given none. A file that is read as another format is another import.
+    fn derived_id(&self, format: Option<Format>, files: &[InputFile]) -> Uuid {
         let Self { inputs: _, model, provider, agent, at, columns, .. } = self;
-        let options = format!("{model:?} {provider:?} {agent:?} {at:?} {columns:?}");
+        let format = format.map(Format::as_str);
+        let options = format!("{format:?} {model:?} {provider:?} {agent:?} {at:?} {columns:?}");
         let files: Vec<_> = files.iter().map(InputFile::identity).collect();
         let parts = ["import", &options].into_iter().chain(files.iter().map(String::as_str));
         derived_id(&parts.collect::<Vec<_>>())
@@ -224,4 +225,37 @@ fn exit_code(counts: &[FileCounts], endings: Vec<Ending>, not_started: usize) ->
         (_, _, true) => ExitCode::from(NO_CALLS),
         _ => ExitCode::SUCCESS,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        import: Import,
+    }
+
+    #[test]
+    fn the_id_of_an_import_follows_from_what_is_read_and_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["calls.txt", "other.txt"].map(|name| {
+            let path = folder.path().join(name).to_str().unwrap().to_owned();
+            std::fs::write(&path, "x").unwrap();
+            path
+        });
+        let id = |words: &[&str]| {
+            let line = Line::try_parse_from(["import"].iter().chain(words)).unwrap();
+            let Inputs { format, files } = Inputs::of(&line.import.inputs).unwrap();
+            line.import.derived_id(format, &files)
+        };
+        assert_eq!(id(&["jsonl", &path]), id(&["jsonl", &path]));
+        // A file that was read as another format by mistake is taken back alone.
+        let others: [&[&str]; 4] = [&["csv", &path], &[&path], &["jsonl", &other], &["jsonl", &path, "--model", "m"]];
+        for words in others {
+            assert_ne!(id(words), id(&["jsonl", &path]), "{words:?}");
+        }
+    }
 }
