@@ -6,7 +6,7 @@
 //! unreachable. That another run reports a record again is found in the state of the call.
 
 use crate::connection::Connection;
-use crate::item::TraceSpans;
+use crate::item::{TraceSpans, TracedSpan};
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::owners::Owners;
 use crate::record::Record;
@@ -93,10 +93,14 @@ impl Importer {
     ///
     /// # Errors
     /// As for [`Importer::prepare`].
-    pub async fn prepare_trace(&self, trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
-        for span in &trace.spans {
-            if let Some(started_at) = span.facts().map(|facts| facts.started_at).or(span.started_at) {
-                self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), started_at).await?;
+    pub async fn prepare_trace(&self, mut trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
+        // A span that does not say when it started may name the agent of the others.
+        let oldest = trace.spans.iter().filter_map(TracedSpan::started_at).min();
+        for span in &mut trace.spans {
+            match span.started_at().or(oldest) {
+                Some(at) => self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), at).await?,
+                // Nothing says when the agent existed: no call is named after it.
+                None => span.clear_agent(),
             }
         }
         let prices = PriceBook::clone(&self.prices.state);

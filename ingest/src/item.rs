@@ -40,6 +40,20 @@ impl TracedSpan {
         self
     }
 
+    /// When the span started, as far as that is known.
+    pub(crate) fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.facts().map(|facts| facts.started_at).or(self.started_at)
+    }
+
+    /// Forgets what agent the span names.
+    pub(crate) fn clear_agent(&mut self) {
+        self.agent = None;
+        self.report.names.agent_id = None;
+        if let Some(usage) = &mut self.report.usage {
+            usage.fallback.agent_id = None;
+        }
+    }
+
     /// The facts of the call that the span may be.
     #[must_use]
     pub fn facts(&self) -> Option<&CallFacts> {

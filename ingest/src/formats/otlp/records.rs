@@ -67,11 +67,15 @@ fn link(node: &Node, ids: &CallSpan) -> TracedSpan {
         return TracedSpan::link(node.location, ids, CallNames::default(), None);
     };
     let attributes = &details.span.attributes;
-    let started_at = match &details.span.start {
+    TracedSpan { started_at: started_at(&details.span), ..TracedSpan::link(node.location, ids, names_in(attributes), agent_in(attributes)) }
+}
+
+/// When a span started, as far as it says so.
+fn started_at(span: &Span) -> Option<DateTime<Utc>> {
+    match &span.start {
         Some(SpanTime::UnixNanos(start_ns)) => Some(DateTime::from_timestamp_nanos(*start_ns)),
         Some(SpanTime::Invalid(_)) | None => None,
-    };
-    TracedSpan { started_at, ..TracedSpan::link(node.location, ids, names_in(attributes), agent_in(attributes)) }
+    }
 }
 
 /// The agent that attributes name.
@@ -158,7 +162,8 @@ impl Call<'_> {
         let task = self.task(agent.as_ref());
         let (span_id, parent_span_id, names) = (ids.span_id, ids.parent_span_id, names_in(attributes));
         let report = SpanReport { span_id, parent_span_id, names, usage: Some(usage) };
-        let span = TracedSpan { location: self.node.location, report, agent, task, missing, started_at: None };
+        let (location, started_at) = (self.node.location, started_at(self.span));
+        let span = TracedSpan { location, report, agent, task, missing, started_at };
         Ok((ids.trace_id, span.with_owners()))
     }
 
