@@ -68,22 +68,19 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6170_6578_0000_5000_8000_6576_656e_747
 /// Each part is prefixed with its length, so that `["a", "bc"]` and `["ab", "c"]` give different ids.
 #[must_use]
 pub fn derived_id(parts: &[&str]) -> Uuid {
-    Uuid::new_v5(&NAMESPACE, &with_lengths(parts.iter().map(|part| part.as_bytes())))
-}
-
-/// An id derived from content of any kind, such as the body of a request: the same content always gives the same id.
-#[must_use]
-pub fn content_id(kind: &str, content: &[u8]) -> Uuid {
-    Uuid::new_v5(&NAMESPACE, &with_lengths([b"content", kind.as_bytes(), content].into_iter()))
-}
-
-fn with_lengths<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut name = Vec::new();
     for part in parts {
         name.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        name.extend_from_slice(part);
+        name.extend_from_slice(part.as_bytes());
     }
-    name
+    Uuid::new_v5(&NAMESPACE, &name)
+}
+
+/// An id derived from content of any kind, such as the body of a request: the same content always gives the same id. The
+/// content is not copied, however large it is.
+#[must_use]
+pub fn content_id(kind: &str, content: &[u8]) -> Uuid {
+    Uuid::new_v5(&derived_id(&["content", kind]), content)
 }
 
 /// The id of a tenant, which owns streams: 1 to 63 characters of `a-z`, `0-9`, `-` and `_`, starting with a letter or
@@ -186,6 +183,9 @@ mod tests {
         assert_eq!(derived_id(&["a", "bc"]), derived_id(&["a", "bc"]));
         assert_ne!(derived_id(&["a", "bc"]), derived_id(&["ab", "c"]));
         assert_eq!(derived_id(&["call", "x"]).to_string(), "2c01852c-8fe1-57ac-ae81-e22e787bad51");
+        assert_eq!(content_id("traces", b"x"), content_id("traces", b"x"));
+        assert_ne!(content_id("traces", b"x"), content_id("traces", b"y"));
+        assert_ne!(content_id("traces", b"x"), content_id("logs", b"x"));
     }
 
     #[test]

@@ -54,28 +54,48 @@ impl Signal {
 #[derive(Debug)]
 pub struct Export {
     pub(crate) decoded: Decoded,
-    /// Derived from the body.
-    content_id: Uuid,
+    import: ImportOf,
+}
+
+/// What the id of the import is that a request is.
+#[derive(Debug, Clone, Copy)]
+enum ImportOf {
+    /// The one that its sender gave it.
+    Sender(ImportId),
+    /// Derived from the body, whose id this is.
+    Content(Uuid),
 }
 
 impl Export {
-    /// Decodes a body. It is CPU-bound, and takes memory in proportion to the body.
+    /// Decodes a body. It is CPU-bound, and takes memory in proportion to the body. If the sender gives no id of the import
+    /// that the request is, one is derived from the body, so that a retry is the same import.
     ///
     /// # Errors
     /// [`DecodeError`] if nothing of the body can be used.
-    pub fn decode(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(
+        signal: Signal,
+        encoding: Encoding,
+        body: &[u8],
+        import_id: Option<ImportId>,
+    ) -> Result<Self, DecodeError> {
         let decoded = match signal {
             Signal::Traces => decode_traces(body, encoding)?,
             Signal::Logs => decode_logs(body, encoding)?,
             Signal::Metrics => decode_metrics(body, encoding)?,
         };
-        Ok(Self { decoded, content_id: content_id(signal.name(), body) })
+        let import = import_id.map_or_else(|| ImportOf::Content(content_id(signal.name(), body)), ImportOf::Sender);
+        Ok(Self { decoded, import })
     }
 
-    /// The id of the import that the request is, if its sender gives it none: the same content sent for the same agent is the
-    /// same import, so that a retry is.
+    /// The id of the import that the request is. Without one of its sender, the same content sent for the same agent is the same
+    /// import.
     pub(crate) fn import_id(&self, agent: Option<AgentId>) -> ImportId {
-        let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
-        derived_id(&["import", "request", &agent, &self.content_id.to_string()]).into()
+        match self.import {
+            ImportOf::Sender(import_id) => import_id,
+            ImportOf::Content(content_id) => {
+                let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
+                derived_id(&["import", "request", &agent, &content_id.to_string()]).into()
+            }
+        }
     }
 }

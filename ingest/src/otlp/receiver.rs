@@ -13,7 +13,7 @@ use commands::{Commands, Error, Principal};
 use domain::call::Call;
 use domain::permissions::{Forbidden, SendCommand};
 use domain::price_book::PriceBook;
-use domain::{Aggregate as _, ImportId};
+use domain::Aggregate as _;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
 use tokio::task::JoinSet;
@@ -52,18 +52,12 @@ impl Receiver {
 
     /// Reports what a request exports, as a principal. If its credential is bound to an agent, all calls are of that agent.
     ///
-    /// The request is an import, which can be taken back. If no id is given for it, one is derived from its content, so that a
-    /// retry is the same import.
+    /// The request is an import, which can be taken back.
     ///
     /// # Errors
     /// [`ReceiveError`] if not all of it could be recorded.
-    pub async fn receive(
-        &self,
-        principal: Arc<Principal>,
-        export: Export,
-        import_id: Option<ImportId>,
-    ) -> Result<Received, ReceiveError> {
-        let import_id = import_id.unwrap_or_else(|| export.import_id(principal.agent()));
+    pub async fn receive(&self, principal: Arc<Principal>, export: Export) -> Result<Received, ReceiveError> {
+        let import_id = export.import_id(principal.agent());
         let decoded = export.decoded;
         let mut received = Received::of(decoded.count, import_id);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));

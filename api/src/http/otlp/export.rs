@@ -33,11 +33,11 @@ pub(super) struct Sent {
 /// Decodes an export and reports it.
 pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> Result<Received, Failure> {
     let Sent { signal, encoding, body } = sent;
-    let decode = || Export::decode(signal, encoding, &body);
+    let import_id = requester.correlation_id.map(ImportId);
+    let decode = || Export::decode(signal, encoding, &body, import_id);
     let export = state.cpu_permits.run(is_large(body.len()), decode).await?;
     drop(body);
-    let import_id = requester.correlation_id.map(ImportId);
-    let receiving = state.receiver.receive(requester.principal.clone(), export, import_id);
+    let receiving = state.receiver.receive(requester.principal.clone(), export);
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
     match received.map_err(|_| Failure::late())? {
         Ok(received) => {
