@@ -1,6 +1,6 @@
 //! What an outer span, or another source that is found later, says of whose a call is.
 
-use super::fields::{CallFacts, Field};
+use super::fields::{CallFacts, DataClass, Field};
 use crate::ids::AgentId;
 use crate::text::Name;
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ pub struct CallNames {
     pub conversation: Option<Name>,
     /// The user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-apex-data" = "personal"))]
+    #[schemars(extend("x-apex-data" = DataClass::Personal.as_str()))]
     pub user: Option<Name>,
 }
 

@@ -70,13 +70,14 @@ impl Reporters {
     }
 
     /// The imports that are listed, ordered by id.
-    pub fn imports(&self) -> impl Iterator<Item = ImportId> + '_ {
+    #[cfg(test)]
+    pub(crate) fn imports(&self) -> impl Iterator<Item = ImportId> + '_ {
         self.imports.iter().copied()
     }
 
     /// Whether others than the listed imports reported the call.
-    #[must_use]
-    pub fn has_others(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn has_others(&self) -> bool {
         self.others || self.imports.is_empty()
     }
 
