@@ -211,8 +211,15 @@ async fn imports_are_taken_back_step_by_step_over_the_api() {
     let again = command(&server, "takeBackImport", input, PAYLOAD).await;
     assert_eq!((&again["outcome"], &again["position"]), (&json!("ALREADY_DONE"), &Value::Null));
     assert_eq!(length(&again["reversed"]), 500, "what was done is listed again");
-    let bad = command(&server, "takeBackImport", json!({ "importId": id, "reason": "" }), PAYLOAD).await;
-    assert_eq!((&bad["outcome"], &bad["error"]["field"]), (&json!("REJECTED"), &json!("reason")));
+    let head = database.head().await;
+    for reason in [String::new(), "x".repeat(1025)] {
+        let input = json!({ "importId": other, "reason": reason });
+        let bad = command(&server, "takeBackImport", input, PAYLOAD).await;
+        assert_eq!((&bad["outcome"], &bad["error"]["field"]), (&json!("REJECTED"), &json!("reason")));
+    }
+    assert_eq!(database.head().await, head);
+    let input = json!({ "importId": other, "reason": "x".repeat(1024) });
+    assert_eq!(command(&server, "takeBackImport", input, PAYLOAD).await["outcome"], "DONE");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

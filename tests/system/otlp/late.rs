@@ -1,15 +1,15 @@
-//! What comes in a later request than the calls: the names of outer spans, and the end of an import that is taken back.
+//! What comes in a later request than the calls: the names of outer spans.
 
-use super::{chat, export, of_agent, report, span, total};
+use super::{chat, export, of_agent, report, span};
 use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase};
 
-const AGENT: &str = "00000000000000a1";
-const CHAIN: &str = "00000000000000a2";
+pub(super) const AGENT: &str = "00000000000000a1";
+pub(super) const CHAIN: &str = "00000000000000a2";
 
 /// An agent with a chain, in which two calls were made, and a call beside it.
-fn spans() -> [Value; 5] {
+pub(super) fn spans() -> [Value; 5] {
     let agent = json!({ "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "user.id": "ada",
                         "gen_ai.conversation.id": "c-1" });
     let chain = json!({ "openinference.span.kind": "CHAIN" });
@@ -23,7 +23,7 @@ fn spans() -> [Value; 5] {
 }
 
 /// Posts spans as JSON, and returns the id of the import.
-async fn post(server: &Server, body: &Value) -> String {
+pub(super) async fn post(server: &Server, body: &Value) -> String {
     let request =
         Client::new().post(format!("{}/v1/traces", server.address)).header("content-type", "application/json");
     let response = request.body(body.to_string()).send().await.unwrap();
@@ -78,61 +78,33 @@ async fn the_agent_of_a_call_is_the_same_in_whatever_requests_its_spans_come() {
     }
 }
 
-async fn take_back(server: &Server, id: &str) -> Value {
-    let input = json!({ "importId": id, "reason": "a test run" });
-    let select = "error { code } reversed kept agents isComplete";
-    let payload = crate::graphql::command(server, "takeBackImport", input, select).await;
-    assert_eq!(payload["isComplete"], true, "{payload}");
-    payload
+/// A span that names an agent, without a start.
+fn without_start(mut span: Value) -> Value {
+    span.as_object_mut().unwrap().remove("startTimeUnixNano");
+    span
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_is_taken_back_leaves_what_the_others_reported() {
-    let database = TestDatabase::new().await;
-    let server = database.serve(&[]).await;
-    let summary = json!({ "gen_ai.operation.name": "invoke_agent", "gen_ai.response.model": "gpt-4o",
-                          "gen_ai.usage.input_tokens": 300, "gen_ai.usage.output_tokens": 30 });
-    let outer = export("service", &[span(CHAIN, "", &summary)]);
-    let outer_id = post(&server, &outer).await;
-    let before = total(&database, &server).await;
-    assert_eq!((before.0, before.1), (1, 300), "without a call inside, the summary is all that is known");
-    let inner = export("service", &spans()[..2]);
-    let inner_id = post(&server, &inner).await;
-    assert_eq!(post(&server, &inner).await, inner_id, "a retry is the same import");
-    assert_ne!(outer_id, inner_id);
-    let both = total(&database, &server).await;
-    assert_eq!((both.0, both.1), (2, 300), "the summary repeats the calls");
-    let taken = take_back(&server, &inner_id).await;
-    assert_eq!(
-        (taken["reversed"].as_array().unwrap().len(), taken["kept"].as_array().unwrap().len()),
-        (2, 0),
-        "{taken}"
-    );
-    assert_eq!(total(&database, &server).await, before, "the summary is charged again");
-    // The same content is the same import, and may be sent again.
-    assert_eq!(post(&server, &inner).await, inner_id);
-    assert_eq!(total(&database, &server).await, both);
-    for id in [&outer_id, &inner_id] {
-        take_back(&server, id).await;
+async fn an_agent_that_a_span_names_is_registered_or_not_named() {
+    let planner = json!({ "gen_ai.agent.name": "planner" });
+    let call = || span("00000000000000b1", AGENT, &chat("gpt-4o", 100, 10));
+    // It states usage, but no model.
+    let usage =
+        json!({ "gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 5, "gen_ai.agent.name": "planner" });
+    let link = || span(AGENT, "", &planner);
+    let cases = [
+        (vec![span(AGENT, "", &usage)], "planner"),
+        (vec![link()], "planner"),
+        // Nothing says since when the agent exists, unless another span of the request does.
+        (vec![without_start(link())], "service"),
+        (vec![without_start(link()), call()], "planner"),
+    ];
+    for (spans, expected) in cases {
+        let database = TestDatabase::new().await;
+        let server = database.serve(&[]).await;
+        post(&server, &export("service", &spans)).await;
+        post(&server, &export("service", &[call()])).await;
+        let report = report(&database, &server, &["AGENT"]).await;
+        assert_eq!(of_agent(&report, expected).map(|totals| totals.0), Some(1), "{spans:?}: {report}");
     }
-    assert_eq!(total(&database, &server).await.0, 0);
-    database.assert_equals_rebuild(&["calls"], &[1, 1000]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_may_give_its_requests_an_id() {
-    let database = TestDatabase::new().await;
-    let server = database.serve(&[]).await;
-    let id = uuid::Uuid::now_v7().to_string();
-    for part in [&spans()[..1], &spans()[1..3]] {
-        let request = Client::new().post(format!("{}/v1/traces", server.address));
-        let request = request.header("content-type", "application/json").header("x-correlation-id", &id);
-        let response = request.body(export("service", part).to_string()).send().await.unwrap();
-        assert_eq!(response.headers()["x-correlation-id"], id.as_str());
-    }
-    assert_eq!(total(&database, &server).await.0, 3);
-    let taken = take_back(&server, &id).await;
-    assert_eq!(taken["reversed"].as_array().unwrap().len(), 3);
-    assert_eq!(taken["agents"].as_array().unwrap().len(), 1, "the service");
-    assert_eq!(total(&database, &server).await.0, 0);
 }

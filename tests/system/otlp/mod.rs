@@ -5,6 +5,7 @@ mod late;
 mod limits;
 mod repeats;
 mod sdk;
+mod taken_back;
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
