@@ -242,7 +242,7 @@ impl Trace {
         usage.charged_names = CallNames::default();
         let (facts, reported_by) = call.unzip();
         usage.facts = facts.map(Box::new);
-        usage.call_reported_by = reported_by.filter(|reported_by| *reported_by != span.reported_by);
+        span.keep_reporters(reported_by);
     }
 
     /// Removes a span, unless others than an import reported it, or its call, too.

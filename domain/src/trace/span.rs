@@ -142,13 +142,24 @@ impl TraceSpan {
         match self.reported_by.without(import_id) {
             Some(left) => {
                 self.reported_by = left;
-                if let Some(usage) = &mut self.usage {
-                    usage.call_reported_by = of_call;
-                }
+                self.keep_reporters(of_call);
             }
             None => self.reported_by = of_call?,
         }
         Some(self)
+    }
+
+    /// Keeps who reported the call that the span was.
+    pub(super) fn keep_reporters(&mut self, of_call: Option<Reporters>) {
+        let Some(usage) = &mut self.usage else { return };
+        match of_call {
+            // One form for what belongs to no import.
+            Some(of_call) if of_call.is_without_import() => {
+                self.reported_by = self.reported_by.union(&of_call);
+                usage.call_reported_by = None;
+            }
+            of_call => usage.call_reported_by = of_call.filter(|of_call| *of_call != self.reported_by),
+        }
     }
 
     /// Joins an export of the span, which may come before others and more than once.

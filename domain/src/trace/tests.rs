@@ -184,6 +184,15 @@ fn a_repeat_stays_as_long_as_anyone_reported_its_call() {
     assert_eq!(left.spans[&span(1)].all_reporters(), Reporters::of(Some(one)));
     assert_eq!(taken_back(&left, one), Trace::default());
     assert_eq!(taken_back(&taken_back(&trace, one), two), Trace::default());
+    // The call was also reported directly, and another import reports the span.
+    let directly = Reporters::of(Some(one)).union(&Reporters::of(None));
+    let facts = CallFacts::new(CallKind::Llm, at(0), name("otlp"));
+    trace.set_repeat(span(1), Some((facts, directly)));
+    let trace = trace.merged_by(&reports(&[link(1, 0)]), &Reporters::of(Some(two))).unwrap();
+    let left = taken_back(&taken_back(&trace, one), two);
+    assert_eq!(left.spans[&span(1)].all_reporters(), Reporters::of(None));
+    let events = Trace::default().event_to(&taken_back(&trace, one), None);
+    assert!(!crate::EventCodec::encode(events.as_ref().unwrap()).unwrap().contains("[]"), "an empty list of imports");
 }
 
 #[test]
