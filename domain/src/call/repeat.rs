@@ -28,7 +28,10 @@ impl Call {
 
     /// Reporters, and those of the call that was reversed as a repeat.
     pub(super) fn with_reporters_of_repeat(&self, reported_by: Reporters) -> Reporters {
-        self.repeat.as_ref().map_or(reported_by.clone(), |repeat| repeat.reported_by.union(&reported_by))
+        match &self.repeat {
+            Some(repeat) => repeat.reported_by.union(&reported_by),
+            None => reported_by,
+        }
     }
 
     /// The call without a reporter of what was reversed as a repeat.

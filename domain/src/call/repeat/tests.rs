@@ -3,8 +3,13 @@ use crate::call::taking_back::tests::{
     import, imported, known, reporters, reversed as reversed_by, take_back, withdrawn,
 };
 use crate::call::tests::{facts, prices, recorded, report};
-use crate::call::{Call, CallCommand, CallConfirmed, CallEvent, CallFacts, CallReversed, Reporters};
-use crate::testing::given;
+use crate::call::{
+    Call, CallCommand, CallConfirmed, CallEvent, CallFacts, CallIds, CallReversed, NamedCalls, Reporters,
+};
+use crate::ids::CallId;
+use crate::testing::{given, uuid};
+use std::convert::Infallible;
+use std::sync::Arc;
 
 /// A call that imports reported, and that turned out to repeat others.
 fn reversed(imports: &[Option<u128>]) -> [CallEvent; 2] {
@@ -63,4 +68,23 @@ fn an_import_of_a_repeat_that_is_taken_back_is_not_its_reporter_any_more() {
     let call = events.iter().fold(call, |call, event| call.evolve(event));
     assert_eq!(call, Call::default());
     assert_eq!(call.decide(imported(facts(10, 3), Some(2))), Ok(vec![recorded(known(&[Some(2)]))]));
+}
+
+#[test]
+fn a_repeat_is_found_by_any_id_of_its_record() {
+    let [low, high] = [1, 2].map(|number| CallId(uuid(number)));
+    let repeat = Arc::new(reversed(&[Some(1)]).iter().fold(Call::default(), Call::evolve));
+    let decide = |command| {
+        let state = |id| Ok::<_, Infallible>(if id == high { repeat.clone() } else { Arc::default() });
+        let Ok(calls) = NamedCalls::resolve(&CallIds::of([low, high]).unwrap(), state);
+        calls.unwrap().decide(command).unwrap()
+    };
+    assert_eq!(decide(imported(facts(10, 3), Some(1))), []);
+    let confirmed = CallEvent::Confirmed(CallConfirmed { reported_by: reporters(&[Some(2)]) });
+    assert_eq!(decide(imported(facts(10, 3), Some(2))), [(high, confirmed)]);
+    // The controls: a record that says more, and the trace.
+    for command in [imported(facts(10, 4), Some(2)), charge(facts(10, 3), Some(1))] {
+        let streams: Vec<_> = decide(command).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(streams, [high, low], "one is voided, and the other one recorded");
+    }
 }
