@@ -189,8 +189,8 @@ impl Trace {
         Repeats::of(self)
     }
 
-    /// The spans whose charge has to change by the repeats of the trace, ordered by id: charges first. Spans that cannot be
-    /// charged because a fact is missing are not among them.
+    /// The spans whose charge has to change by the repeats of the trace, ordered by id: charges first, then reversals, and names
+    /// last, because no money depends on them. Spans that cannot be charged because a fact is missing are not among them.
     #[must_use]
     pub fn changes(&self, repeats: &Repeats) -> Vec<Change> {
         let with_usage = self.spans.iter().filter_map(|(id, span)| Some((*id, span.usage.as_ref()?)));
@@ -204,7 +204,11 @@ impl Trace {
             _ => None,
         };
         let mut changes: Vec<_> = with_usage.filter_map(change).collect();
-        changes.sort_by_key(|change| matches!(change, Change::Reverse(_)));
+        changes.sort_by_key(|change| match change {
+            Change::Charge(_) => 0,
+            Change::Reverse(_) => 1,
+            Change::Name(_) => 2,
+        });
         changes
     }
 

@@ -321,6 +321,9 @@ fn a_late_root_of_many_calls_is_written_before_it_names_them() {
     changes.iter().take(8).for_each(|change| trace.set_named(change.span_id()));
     assert_eq!(written(&unnamed, &trace), 8);
     assert_eq!(trace.changes(&trace.repeats()), changes[8..]);
+    // Money comes first, however many names are left.
+    let trace = trace.merged(&[report(&call(Trace::MAX_SPANS as u64, 0, 1_000_000, 7))]).unwrap();
+    assert_eq!(trace.changes(&trace.repeats()).first(), Some(&Change::Charge(span(Trace::MAX_SPANS as u64))));
 }
 
 #[test]

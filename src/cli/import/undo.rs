@@ -64,6 +64,9 @@ struct Undone {
     tasks: Vec<Uuid>,
     /// What refused to be taken back. The rest was taken back all the same.
     failed: Vec<Failed>,
+    /// Whether anything was written, such as the end of spans that are no calls.
+    #[serde(skip)]
+    is_written: bool,
 }
 
 /// A call, or spans of a trace, that refused to be taken back.
@@ -145,17 +148,18 @@ impl Undo {
 
 impl Undone {
     fn is_empty(&self) -> bool {
-        let Self { import_id: _, reversed, kept, agents, tasks, failed } = self;
-        *reversed == 0 && kept.is_empty() && agents.is_empty() && tasks.is_empty() && failed.is_empty()
+        let Self { import_id: _, reversed, kept, agents, tasks, failed, is_written } = self;
+        !is_written && *reversed == 0 && kept.is_empty() && agents.is_empty() && tasks.is_empty() && failed.is_empty()
     }
 
     fn add(&mut self, taken: TakenBack) {
-        let TakenBack { reversed, kept, agents, tasks, failed, .. } = taken;
+        let TakenBack { reversed, kept, agents, tasks, failed, position, .. } = taken;
         self.reversed += reversed.len() as u64;
         self.kept.extend(kept.into_iter().map(|CallId(id)| id));
         self.agents.extend(agents.into_iter().map(Uuid::from));
         self.tasks.extend(tasks.into_iter().map(Uuid::from));
         self.failed.extend(failed.into_iter().map(Failed::from));
+        self.is_written |= position > Position::ZERO;
     }
 
     /// Says how far the log was searched, at most once per [`MESSAGE_INTERVAL`], and returns when that was.

@@ -94,10 +94,10 @@ async fn a_sender_may_give_its_requests_an_id() {
     assert_eq!(total(&database, &server).await.0, 0);
 }
 
-/// The root ends last, and names 1,900 calls that are charged already.
+/// The root ends last, and names 1,000 calls that are charged already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_root_of_many_calls_names_them_and_is_taken_back() {
-    const CALLS: i64 = 1_900;
+    const CALLS: i64 = 1_000;
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let calls: Vec<_> =
@@ -118,11 +118,11 @@ async fn a_late_root_of_many_calls_names_them_and_is_taken_back() {
     assert!(largest < 100_000, "an event of {largest} bytes");
     // The root names nothing any more, in steps of a bounded number of appends.
     let (steps, reversed) = take_back_in_steps(&server, &root_id).await;
-    assert!(steps > 3 && reversed.is_empty(), "{steps} steps");
+    assert!(steps > 1 && reversed.is_empty(), "{steps} steps");
     assert_eq!((of("planner").await, of("service").await), (0, CALLS));
     assert_eq!(total(&database, &server).await, totals);
     let (steps, mut reversed) = take_back_in_steps(&server, &calls_id).await;
-    assert!(steps > 3, "{steps} steps");
+    assert!(steps > 3, "{steps} steps, of which each lists up to 500 calls once the spans are gone");
     assert_eq!(reversed.len(), usize::try_from(CALLS).unwrap());
     reversed.sort();
     reversed.dedup();
