@@ -286,7 +286,10 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     fn count_all(&mut self, sent: Sent) {
         sent.results.into_iter().for_each(|(location, result)| self.count(location, result));
         if let Some((location, count)) = sent.dropped_links {
-            self.ignore(&format!("{location}: {count} spans of the trace that state no usage: {}", TraceError::TooManyLinks));
+            self.ignore(&format!(
+                "{location}: {count} spans of the trace that state no usage: {}",
+                TraceError::TooManyLinks
+            ));
         }
     }
 

@@ -67,7 +67,10 @@ fn link(node: &Node, ids: &CallSpan) -> TracedSpan {
         return TracedSpan::link(node.location, ids, CallNames::default(), None);
     };
     let attributes = &details.span.attributes;
-    TracedSpan { started_at: started_at(&details.span), ..TracedSpan::link(node.location, ids, names_in(attributes), agent_in(attributes)) }
+    TracedSpan {
+        started_at: started_at(&details.span),
+        ..TracedSpan::link(node.location, ids, names_in(attributes), agent_in(attributes))
+    }
 }
 
 /// When a span started, as far as it says so.
