@@ -9,21 +9,24 @@ use crate::call::join::Joined;
 use crate::ids::ImportId;
 
 impl Call {
-    /// The events of a report that says nothing of the call, which was reversed as a repeat, that was not known before; none if
-    /// the call was not, or if the report records it anew.
+    /// The events of a report of a call that was reversed as a repeat; none if the call was not, or if the report records it
+    /// anew. A report of an import that reported the call, or one that adds nothing to what was known, does not.
     pub(super) fn report_of_repeat(&self, record: &Record) -> Result<Option<Vec<CallEvent>>, CallError> {
         let Some(repeat) = self.repeat.as_deref().filter(|_| !record.reported_by.is_without_import()) else {
             return Ok(None);
         };
         let facts = normalized(record.facts.clone());
         facts.check()?;
-        let reported_by = record.reported_by.beyond(&repeat.reported_by);
-        if reported_by.is_without_import() {
-            return Ok(Some(Vec::new()));
-        }
+        let is_listed = record.reported_by.beyond(&repeat.reported_by).is_without_import();
         let known = joined(repeat);
-        let adds = facts.kind != repeat.facts.kind || known.join(&Joined::of_record(facts)) != known;
-        Ok((!adds).then(|| vec![CallEvent::Confirmed(CallConfirmed { reported_by })]))
+        let is_known = facts.kind == repeat.facts.kind && known.join(&Joined::of_record(facts)) == known;
+        if !is_listed && !is_known {
+            return Ok(None);
+        }
+        let all = repeat.reported_by.union(&record.reported_by);
+        let confirmed = CallConfirmed { reported_by: all.beyond(&repeat.reported_by) };
+        let is_new = all != repeat.reported_by;
+        Ok(Some(is_new.then_some(CallEvent::Confirmed(confirmed)).into_iter().collect()))
     }
 
     /// Reporters, and those of the call that was reversed as a repeat.

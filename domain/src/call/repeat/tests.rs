@@ -30,6 +30,9 @@ fn a_repeat_that_is_imported_again_is_not_counted() {
     assert!(call.charged.is_none());
     assert_eq!(call.decide(imported(facts(10, 3), Some(2))), Ok(Vec::new()));
     assert_eq!(call.decide(charge(facts(10, 3), Some(1))), Ok(vec![recorded(known(&[Some(1), Some(2)]))]));
+    // More imports reported it than are listed.
+    let many: Vec<_> = (1..=17).map(Some).collect();
+    given::<Call>(reversed(&many)).when(imported(facts(10, 3), Some(17))).then([]);
 }
 
 /// The control: without the reversal as a repeat, each of these is counted.
@@ -39,7 +42,12 @@ fn what_was_not_known_of_a_repeat_is_counted() {
         reported_by: reporters(&[Some(2)]),
         ..crate::call::tests::charged(facts(10, 4), prices(3))
     };
-    given::<Call>(reversed(&[Some(1)])).when(imported(facts(10, 4), Some(2))).then([recorded(grown)]);
+    let many: Vec<_> = [1].into_iter().chain(3..=20).map(Some).collect();
+    for imports in [&[Some(1)][..], &many] {
+        given::<Call>(reversed(imports)).when(imported(facts(10, 4), Some(2))).then([recorded(grown.clone())]);
+    }
+    // An import that reported it says nothing new by another of its records.
+    given::<Call>(reversed(&[Some(1)])).when(imported(facts(10, 4), Some(1))).then([]);
     given::<Call>(reversed(&[Some(1)])).when(report(facts(10, 3), prices(3))).then([recorded(known(&[None]))]);
     let before = known(&[Some(1)]);
     let taken_back = reversed_by(before.clone(), Some(1));
