@@ -374,6 +374,8 @@ fn decide_spans(
         trace = states.get::<Trace>(id)?;
     }
     let repeats = trace.repeats();
+    // The ids of one span, and of one that changes, may be too many together.
+    let is_full = limit == 1 && !calls.is_empty();
     let mut decision = Decision { states, prices, repeats: &repeats };
     for ids in calls {
         let named = decision.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
@@ -381,7 +383,7 @@ fn decide_spans(
         decision.append(&named, command)?.map_err(|error| Undecided::Rejected(error.into()))?;
     }
     // Only once all spans of the import are gone is it known which of the others repeat others.
-    if has_more {
+    if has_more || is_full {
         return Ok(true);
     }
     let mut after = Trace::clone(&trace);

@@ -43,7 +43,7 @@ fn what_was_not_known_of_a_repeat_is_counted() {
         ..crate::call::tests::charged(facts(10, 4), prices(3))
     };
     let many: Vec<_> = [1].into_iter().chain(3..=20).map(Some).collect();
-    for imports in [&[Some(1)][..], &many] {
+    for imports in [&[Some(1)][..], &many[..]] {
         given::<Call>(reversed(imports)).when(imported(facts(10, 4), Some(2))).then([recorded(grown.clone())]);
     }
     // An import that reported it says nothing new by another of its records.
