@@ -8,6 +8,7 @@ use crate::calls::{CallChange, CallOutcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::executor::Commands;
+use crate::kind::decode;
 use crate::outcome::OutcomeKind;
 use crate::principal::Principal;
 use crate::states::{States, Undecided};
@@ -19,7 +20,7 @@ use domain::permissions::{ReadData, SendCommand};
 use domain::price_book::PriceBook;
 use domain::task::Task;
 use domain::trace::{SpansWithdrawn, Trace, TraceError, TraceEvent};
-use domain::{AgentId, Aggregate, Body, CallId, Event, ImportId, TaskId, TextError};
+use domain::{AgentId, Aggregate, Body, CallId, ImportId, TaskId, TextError};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -302,7 +303,7 @@ impl TakeBack {
 
 impl Found {
     fn add(&mut self, event: &RecordedEvent, import_id: ImportId) -> Result<(), domain::DecodeError> {
-        let text = import_id.to_string();
+        let import = import_id.to_string();
         let id = event.stream.id;
         match event.name.as_str() {
             "agent.registered" | "task.submitted" => {
@@ -314,14 +315,12 @@ impl Found {
                 }
             }
             // Most events are of other imports, and need not be decoded.
-            _ if !event.payload.contains(&text) => {}
-            _ => match event.decode()? {
-                Event::Call(call) if names_reporter(&call, import_id) => {
-                    self.calls.entry(CallId(id)).or_insert(event.position);
-                }
-                Event::Trace(_) => _ = self.traces.entry(id).or_insert(event.position),
-                _ => {}
-            },
+            _ if ![&event.payload, &event.metadata].into_iter().any(|text| text.contains(&import)) => {}
+            "trace.spans_recorded" => _ = self.traces.entry(id).or_insert(event.position),
+            _ if names_reporter(&decode::<Call>(event)?, import_id) => {
+                self.calls.entry(CallId(id)).or_insert(event.position);
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub mod user;
 #[cfg(test)]
 mod testing;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Abridged, Aggregate};
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};

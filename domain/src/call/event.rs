@@ -30,8 +30,8 @@ pub struct ChargedCall {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(extend("minItems" = 1, "maxItems" = 16))]
     pub counted_tags: BTreeSet<TagKey>,
-    /// The imports that reported the call, and whether others did too; absent if no import reported it.
-    #[serde(default, skip_serializing_if = "Reporters::is_without_import")]
+    /// Who reported the call; absent if the import that the correlation id of the event names did, and no one else.
+    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
     pub reported_by: Reporters,
 }
 
@@ -184,8 +184,8 @@ impl CallReversed {
 /// The payload of `call.confirmed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallConfirmed {
-    /// Who reported the call, and had not done so before; absent if a report did that belongs to no import.
-    #[serde(default, skip_serializing_if = "Reporters::is_without_import")]
+    /// Who reported the call, and had not done so before; absent if it is the import that the correlation id of the event names.
+    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
     pub reported_by: Reporters,
 }
 
@@ -194,9 +194,10 @@ pub struct CallConfirmed {
 pub struct CallReportWithdrawn {
     /// The import that was taken back.
     pub import_id: ImportId,
-    /// Who reported the call beside that import; absent if only reports did that belong to no import, and if nobody did of a
-    /// call that is not counted because it repeats others.
-    #[serde(default, skip_serializing_if = "Reporters::is_without_import")]
+    /// Who reported the call beside that import: without imports if only reports did that belong to none, and if nobody did of
+    /// a call that is not counted because it repeats others; absent if it is the import that the correlation id of the event
+    /// names.
+    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
     pub reported_by: Reporters,
     /// Why the import was taken back.
     #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
@@ -232,6 +233,34 @@ events! {
 }
 
 impl CallEvent {
+    /// The event with all reporters that it states changed.
+    pub(super) fn with_reporters(mut self, change: impl Fn(&mut Reporters)) -> Self {
+        let of_absorbed = |absorbed: &mut Vec<AbsorbedCall>| {
+            absorbed.iter_mut().for_each(|absorbed| change(&mut absorbed.before.reported_by));
+        };
+        match &mut self {
+            Self::Recorded(CallRecorded { after, absorbed }) => {
+                change(&mut after.reported_by);
+                of_absorbed(absorbed);
+            }
+            Self::Amended(CallAmended { before, after, absorbed }) => {
+                change(&mut before.reported_by);
+                change(&mut after.reported_by);
+                of_absorbed(absorbed);
+            }
+            Self::Corrected(CallCorrected { before, after, .. })
+            | Self::Repriced(CallRepriced { before, after, .. }) => {
+                change(&mut before.reported_by);
+                change(&mut after.reported_by);
+            }
+            Self::Reversed(CallReversed { before, .. }) => change(&mut before.reported_by),
+            Self::Confirmed(CallConfirmed { reported_by })
+            | Self::ReportWithdrawn(CallReportWithdrawn { reported_by, .. }) => change(reported_by),
+            Self::Voided(_) => {}
+        }
+        self
+    }
+
     /// The calls that the event replaces, and the call after it: a sum over calls subtracts the former and adds the latter.
     /// The call itself comes before those that it absorbed. An event that voids an id changes no sum: the event of the call
     /// that remains has all of the difference, so that sums by a reader of one of the two streams are never off by a call.

@@ -41,7 +41,7 @@ pub use values::{
     CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
 };
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Abridged, Aggregate};
 use crate::call::counted::counted_tags;
 use crate::call::join::Joined;
 use crate::ids::{AgentId, CallId, ImportId};
@@ -282,6 +282,10 @@ fn charge(call: Joined, book_version: Option<u64>, prices: &PriceBook) -> Result
 
 impl Aggregate for Call {
     const CATEGORY: &'static str = "call";
+    const ABRIDGED: Option<Abridged<CallEvent>> = Some(Abridged {
+        abridge: |event, correlation_id| event.with_reporters(|reporters| reporters.abridge(correlation_id)),
+        complete: |event, correlation_id| event.with_reporters(|reporters| reporters.complete(correlation_id)),
+    });
     type Command = CallCommand;
     type Event = CallEvent;
     type Error = CallError;

@@ -3,21 +3,29 @@
 //! An import that is taken back takes with it the calls that it alone reported. So every call knows its reporters, as the
 //! union of those of its records, which does not depend on their order. The set is bounded: a call that more imports reported
 //! than it lists is reported by others, and stays.
+//!
+//! Most events of an import say that it alone reported their call, and their correlation id is its id. So an event is written
+//! without reporters that its correlation id says already, and completed when it is folded.
 
 use crate::ids::ImportId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// Who reported a call. Without any import, reports that belong to no import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reporters {
-    /// The imports that reported the call: those with the lowest ids if there are more than 16.
+    /// The imports that reported the call: those with the lowest ids if there are more than 16; absent if no import did.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(extend("minItems" = 1, "maxItems" = Reporters::MAX_IMPORTS))]
     imports: BTreeSet<ImportId>,
     /// Whether others reported the call too: a report that belongs to no import, or more imports than are listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     others: bool,
+    /// Whether it is the import that the correlation id of the event names, alone. Nothing but an event as it is written says so.
+    #[serde(skip)]
+    is_of_event: bool,
 }
 
 impl Reporters {
@@ -27,7 +35,30 @@ impl Reporters {
     /// The reporter of one record: the import that it belongs to, if it belongs to one.
     #[must_use]
     pub fn of(import_id: Option<ImportId>) -> Self {
-        Self { imports: import_id.into_iter().collect(), others: false }
+        Self { imports: import_id.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The reporters in an event that does not state any: the import that its correlation id names.
+    pub(crate) fn of_event() -> Self {
+        Self { is_of_event: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_of_event(&self) -> bool {
+        self.is_of_event
+    }
+
+    /// Leaves out what the correlation id of the event says already.
+    pub(crate) fn abridge(&mut self, correlation_id: Uuid) {
+        if *self == Self::of(Some(ImportId(correlation_id))) {
+            *self = Self::of_event();
+        }
+    }
+
+    /// Adds what was left out.
+    pub(crate) fn complete(&mut self, correlation_id: Uuid) {
+        if self.is_of_event {
+            *self = Self::of(Some(ImportId(correlation_id)));
+        }
     }
 
     /// The reporters of both.
@@ -35,14 +66,14 @@ impl Reporters {
     pub fn union(&self, other: &Self) -> Self {
         let others = [self, other].iter().any(|reporters| reporters.others || reporters.imports.is_empty());
         let imports = self.imports.union(&other.imports).copied().collect();
-        Self { imports, others }.bounded()
+        Self { imports, others, is_of_event: false }.bounded()
     }
 
     /// What is to be added to others, of which this is a union, to have this.
     #[must_use]
     pub fn beyond(&self, others: &Self) -> Self {
         let imports = self.imports.difference(&others.imports).copied().collect();
-        Self { imports, others: self.others && !others.others }.bounded()
+        Self { imports, others: self.others && !others.others, is_of_event: false }.bounded()
     }
 
     /// Whether no import is among them.

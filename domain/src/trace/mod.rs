@@ -14,7 +14,7 @@ mod span;
 pub use repeats::{Mismatch, Repeats};
 pub use span::{SpanKind, SpanReport, SpanUsage, TraceSpan, UsageReport};
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Abridged, Aggregate};
 use crate::call::{CallFacts, CallNames, DataClass, Reporters, SpanId, TraceId};
 use crate::codec::events;
 use crate::ids::{AgentId, ImportId, derived_id};
@@ -68,6 +68,19 @@ events! {
         "trace.spans_recorded" v 1 => SpansRecorded(SpansRecorded),
         /// An import that reported spans was taken back.
         "trace.spans_withdrawn" v 1 => SpansWithdrawn(SpansWithdrawn),
+    }
+}
+
+impl TraceEvent {
+    /// The event with all reporters of spans that it states changed.
+    fn with_reporters(mut self, change: impl Fn(&mut Reporters)) -> Self {
+        match &mut self {
+            Self::SpansRecorded(recorded) => {
+                recorded.spans.iter_mut().for_each(|recorded| change(&mut recorded.span.reported_by));
+            }
+            Self::SpansWithdrawn(_) => {}
+        }
+        self
     }
 }
 
@@ -282,6 +295,10 @@ impl Trace {
 
 impl Aggregate for Trace {
     const CATEGORY: &'static str = "trace";
+    const ABRIDGED: Option<Abridged<TraceEvent>> = Some(Abridged {
+        abridge: |event, correlation_id| event.with_reporters(|reporters| reporters.abridge(correlation_id)),
+        complete: |event, correlation_id| event.with_reporters(|reporters| reporters.complete(correlation_id)),
+    });
     type Command = TraceCommand;
     type Event = TraceEvent;
     type Error = TraceError;

@@ -32,8 +32,8 @@ pub struct TraceSpan {
     /// The usage that it states; absent if it states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<SpanUsage>,
-    /// The imports that reported the span, and whether others did too; absent if no import reported it.
-    #[serde(default, skip_serializing_if = "Reporters::is_without_import")]
+    /// Who reported the span; absent if the import that the correlation id of the event names did, and no one else.
+    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
     pub reported_by: Reporters,
 }
 
