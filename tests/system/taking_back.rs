@@ -132,6 +132,34 @@ async fn a_call_to_which_the_import_added_facts_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_reported_directly_after_an_import_stays() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let response = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.csv");
+    let header = "time,provider,model,response_id,input,output\n";
+    std::fs::write(&path, format!("{header}2024-09-24T11:20:58Z,openai,gpt-4o,{response},10,5\n")).unwrap();
+    let id = Uuid::now_v7();
+    import_as(&database, id, "csv", path.to_str().unwrap()).await;
+    let before = database.total().await;
+    // It says nothing new, twice.
+    for outcome in ["DONE", "ALREADY_DONE"] {
+        let report = json!({ "provider": "openai", "model": "gpt-4o", "responseId": response, "source": "csv",
+                             "usage": { "input": 10 }, "startedAt": "2024-09-24T11:20:58Z" });
+        let reported = command(&server, "reportCall", report, "outcome error { code }").await;
+        assert_eq!(reported["outcome"], outcome, "{reported}");
+    }
+    let sql = "select payload::text from apex.events where type = 'call.confirmed'";
+    let confirmed: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.pool).await.unwrap();
+    assert_eq!(confirmed, [r#"{"reported_by":{}}"#]);
+    let taken = undone(&database, id).await;
+    assert_eq!((counts(&taken).0, counts(&taken).1), (0, 1), "{taken}");
+    assert_eq!(database.total().await, before);
+    database.assert_equals_rebuild(&["calls"], &[1, 1000]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn taking_back_goes_on_after_a_kill() {
     const CALLS: usize = 2500;
     let database = TestDatabase::new().await;

@@ -184,8 +184,7 @@ impl CallReversed {
 /// The payload of `call.confirmed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallConfirmed {
-    /// Who reported the call, and had not done so before; absent if it is the import that the correlation id of the event names.
-    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
+    /// Who reported the call, and had not done so before: no import if a report did that belongs to none.
     pub reported_by: Reporters,
 }
 
@@ -194,10 +193,8 @@ pub struct CallConfirmed {
 pub struct CallReportWithdrawn {
     /// The import that was taken back.
     pub import_id: ImportId,
-    /// Who reported the call beside that import: without imports if only reports did that belong to none, and if nobody did of
-    /// a call that is not counted because it repeats others; absent if it is the import that the correlation id of the event
-    /// names.
-    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
+    /// Who reported the call beside that import: no import if only reports did that belong to none, and if nobody did of a call
+    /// that is not counted because it repeats others.
     pub reported_by: Reporters,
     /// Why the import was taken back.
     #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
@@ -233,7 +230,7 @@ events! {
 }
 
 impl CallEvent {
-    /// The event with all reporters that it states changed.
+    /// The event with the reporters of all calls that it states changed.
     pub(super) fn with_reporters(mut self, change: impl Fn(&mut Reporters)) -> Self {
         let of_absorbed = |absorbed: &mut Vec<AbsorbedCall>| {
             absorbed.iter_mut().for_each(|absorbed| change(&mut absorbed.before.reported_by));
@@ -254,9 +251,8 @@ impl CallEvent {
                 change(&mut after.reported_by);
             }
             Self::Reversed(CallReversed { before, .. }) => change(&mut before.reported_by),
-            Self::Confirmed(CallConfirmed { reported_by })
-            | Self::ReportWithdrawn(CallReportWithdrawn { reported_by, .. }) => change(reported_by),
-            Self::Voided(_) => {}
+            // Events that are about reporters state them.
+            Self::Confirmed(_) | Self::ReportWithdrawn(_) | Self::Voided(_) => {}
         }
         self
     }

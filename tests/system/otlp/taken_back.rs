@@ -5,6 +5,7 @@ use super::{chat, export, of_agent, report, span, total, with};
 use crate::identities::Installation;
 use reqwest::Client;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use testkit::{Server, TestDatabase};
 use uuid::Uuid;
 
@@ -74,6 +75,42 @@ async fn a_request_that_is_taken_back_leaves_what_the_others_reported() {
     }
     assert_eq!(total(&database, &server).await.0, 0);
     database.assert_equals_rebuild(&["calls"], &[1, 1000]).await;
+}
+
+/// A request with a summary and a call, and one with the calls inside of the summary and the same call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_requests_may_be_sent_and_taken_back_in_any_order() {
+    let summary = json!({ "gen_ai.operation.name": "invoke_agent", "gen_ai.response.model": "gpt-4o",
+                          "gen_ai.usage.input_tokens": 300, "gen_ai.usage.output_tokens": 30 });
+    let shared = spans()[2].clone();
+    let requests = [export("service", &[span(CHAIN, "", &summary), shared]), export("service", &spans()[..3])];
+    let orders = [[0, 1, 2, 3], [0, 1, 3, 2], [1, 0, 2, 3], [1, 0, 3, 2], [0, 2, 1, 3], [1, 3, 0, 2]];
+    let mut found = BTreeMap::new();
+    for order in orders {
+        let database = TestDatabase::new().await;
+        let server = database.serve(&[]).await;
+        let (mut ids, mut sent) = ([String::new(), String::new()], BTreeSet::new());
+        for step in order {
+            if let Some(request) = requests.get(step) {
+                ids[step] = post(&server, request).await;
+                sent.insert(step);
+            } else {
+                take_back(&server, &ids[step - 2]).await;
+                sent.remove(&(step - 2));
+            }
+            let totals = total(&database, &server).await;
+            let expected = match (sent.contains(&0), sent.contains(&1)) {
+                (false, false) => (0, 0),
+                (true, false) => (2, 700),
+                (_, true) => (3, 700),
+            };
+            assert_eq!((totals.0, totals.1), expected, "{order:?} after {step}");
+            let first = found.entry(sent.clone()).or_insert_with(|| totals.clone());
+            assert_eq!(*first, totals, "{order:?} after {step}: the cost is that of what is left");
+        }
+        database.assert_equals_rebuild(&["calls", "budgets"], &[1, 1000]).await;
+    }
+    assert_eq!(found.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,10 +252,15 @@ async fn a_bound_key_takes_back_what_is_its_agents_and_withdraws_no_spans_of_oth
             tool("00000000000000b2", "writer", "write"),
         ],
     );
-    let request = Client::new().post(format!("{}/v1/traces", server.address)).bearer_auth(&operator).json(&body);
-    let response = request.send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    let import_id = response.headers()["x-correlation-id"].to_str().unwrap().to_owned();
+    let send = async |key: &str| {
+        let request = Client::new().post(format!("{}/v1/traces", server.address)).bearer_auth(key).json(&body);
+        let response = request.send().await.unwrap();
+        let id = response.headers().get("x-correlation-id").map(|id| id.to_str().unwrap().to_owned());
+        (response.status().as_u16(), id)
+    };
+    let (status, import_id) = send(&operator).await;
+    let import_id = import_id.unwrap();
+    assert_eq!(status, 200);
     let count = async |kind: &str| -> i64 {
         let sql = "select count(*) from apex.events where type = $1";
         sqlx::query_scalar(sql).bind(kind).fetch_one(&installation.database.pool).await.unwrap()
@@ -231,9 +273,21 @@ async fn a_bound_key_takes_back_what_is_its_agents_and_withdraws_no_spans_of_oth
     let taken = take_back_as(&server, &bound, &import_id).await;
     assert_eq!((ids(&taken, "reversed").len(), &taken["failed"]), (1, &json!([])), "{taken}");
     assert_eq!((count("call.reversed").await, count("trace.spans_withdrawn").await), (1, 0));
+    // So does a key of a team. The spans of a trace belong to none of its agents.
+    let tenant = ["--tenant", "acme"];
+    let team = installation.run(&[&["teams", "create", "research"], &tenant[..]].concat()).await;
+    installation.run(&[&["teams", "add", &team, "--agent", &planner], &tenant[..]].concat()).await;
+    let of_team = installation.key("acme", "operator", &["--team", &team]).await;
+    assert_eq!(send(&of_team).await.0, 403);
+    assert_eq!(send(&operator).await, (200, Some(import_id.clone())), "the same content is the same import");
+    assert_eq!((count("call.recorded").await, count("trace.spans_recorded").await), (3, 1));
+    let taken = take_back_as(&server, &of_team, &import_id).await;
+    assert_eq!((ids(&taken, "reversed").len(), &taken["failed"]), (1, &json!([])), "{taken}");
+    assert_eq!((ids(&taken, "agents").len(), ids(&taken, "kept").len()), (0, 0), "{taken}");
+    assert_eq!((count("call.reversed").await, count("trace.spans_withdrawn").await), (2, 0));
     // The control: without a limit to an agent, all of it is taken back.
     let taken = take_back_as(&server, &operator, &import_id).await;
     assert_eq!(ids(&taken, "reversed").len(), 2, "{taken}");
-    assert_eq!((count("call.reversed").await, count("trace.spans_withdrawn").await), (2, 1));
+    assert_eq!((count("call.reversed").await, count("trace.spans_withdrawn").await), (3, 1));
     server.kill().await;
 }
