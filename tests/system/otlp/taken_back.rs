@@ -137,8 +137,9 @@ async fn a_late_root_of_many_calls_names_them_and_is_taken_back() {
     const CALLS: i64 = 1_000;
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let calls: Vec<_> =
-        (1..=CALLS).map(|number| span(&format!("{number:016x}"), AGENT, &chat("gpt-4o", 1_000 + number, 1))).collect();
+    let calls: Vec<_> = (1..=CALLS)
+        .map(|number| span(&format!("{:016x}", 0xc000 + number), AGENT, &chat("gpt-4o", 1_000 + number, 1)))
+        .collect();
     let calls_id = post(&server, &export("service", &calls)).await;
     let root = export("service", &[spans()[4].clone()]);
     let root_id = post(&server, &root).await;
