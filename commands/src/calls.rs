@@ -9,8 +9,8 @@ use crate::loaded::{AsOf, Loaded};
 use crate::loader::LoadError;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::principal::Principal;
-use crate::states::{MAX_DECISION_AGGREGATES, States, Undecided};
-use domain::call::{Call, CallCommand, CallError, CallIds, NamedCalls};
+use crate::states::{MAX_DECISION_AGGREGATES, OtherStates, States, Undecided};
+use domain::call::{Call, CallCommand, CallError, CallEvent, CallIds, NamedCalls};
 use domain::permissions::{ActionType, ReadData, SendCommand};
 use domain::{Aggregate, CallId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,10 +27,44 @@ pub struct CallOutcome {
     pub call_id: CallId,
     /// The call after the command.
     pub call: Arc<Call>,
-    /// Whether the command recorded the call for the first time, under any of its ids.
+    /// Whether the command recorded the call for the first time, under any of its ids, or for the first time since it was
+    /// reversed.
     pub is_new: bool,
+    /// What the command changed of the call.
+    pub change: CallChange,
     /// The other calls that the command voided into this one.
     pub voided: Vec<CallId>,
+}
+
+/// What a command changed of its call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallChange {
+    /// Nothing.
+    #[default]
+    None,
+    /// Who reported the call, and nothing else.
+    Reporters,
+    /// The facts, the charge, or which other calls are this one.
+    Facts,
+    /// The call is recorded.
+    Recorded,
+    /// The call is not counted any more.
+    Reversed,
+}
+
+impl CallChange {
+    /// The change of a call by events of its stream.
+    pub(crate) fn of<'e>(events: impl IntoIterator<Item = &'e CallEvent>) -> Self {
+        let change = |event: &CallEvent| match event {
+            CallEvent::Confirmed(_) | CallEvent::ReportWithdrawn(_) => Self::Reporters,
+            CallEvent::Recorded(_) => Self::Recorded,
+            CallEvent::Reversed(_) => Self::Reversed,
+            CallEvent::Amended(_) | CallEvent::Corrected(_) | CallEvent::Repriced(_) | CallEvent::Voided(_) => {
+                Self::Facts
+            }
+        };
+        events.into_iter().map(change).max().unwrap_or_default()
+    }
 }
 
 /// What the last call of the decision function decided.
@@ -38,6 +72,7 @@ struct Decided {
     call_id: CallId,
     call: Arc<Call>,
     is_new: bool,
+    change: CallChange,
     voided: Vec<CallId>,
 }
 
@@ -57,16 +92,22 @@ impl Commands {
         command: CallCommand,
     ) -> Result<CallOutcome, Error<CallError>> {
         if let Some(id) = ids.single() {
-            let executed = match &command {
-                CallCommand::Report { .. } => self.execute_on_new(context, id.0, command.clone()).await,
-                CallCommand::Correct { .. } | CallCommand::Reprice { .. } | CallCommand::Reverse => {
-                    self.execute(context, id.0, command.clone()).await
-                }
+            let assume_new = matches!(command, CallCommand::Report { .. });
+            let noted = Mutex::new(CallChange::None);
+            let decide = |call: &Call, _: OtherStates| {
+                let events = call.decide(command.clone()).map_err(Undecided::Rejected)?;
+                // The last call is the one that counts.
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = CallChange::of(&events);
+                Ok(events)
             };
+            let executed = self.run_on_target(context, id.0, assume_new, decide).await;
             match executed {
                 // The id may be voided, and the version that of the call that it was voided into.
                 Err(Error::Rejected(CallError::Voided(_)) | Error::WrongVersion { .. }) => {}
-                executed => return executed.map(|outcome| CallOutcome::of_single(id, outcome)),
+                executed => {
+                    let change = noted.into_inner().unwrap_or_else(PoisonError::into_inner);
+                    return executed.map(|outcome| CallOutcome::of_single(id, outcome, change));
+                }
             }
         }
         self.execute_named(context, ids, command).await
@@ -94,15 +135,18 @@ impl Commands {
         let Outcome { kind, position, .. } = self.run::<Call, _>(execution).await?;
         let decided = decided.lock().unwrap_or_else(PoisonError::into_inner).take();
         match decided {
-            Some(Decided { call_id, call, is_new, voided }) if kind != OutcomeKind::Duplicate => {
-                let is_new = is_new && kind == OutcomeKind::Done;
-                Ok(CallOutcome { kind, position, call_id, call, is_new, voided })
+            Some(Decided { call_id, call, is_new, change, voided }) if kind != OutcomeKind::Duplicate => {
+                let (is_new, change) = match kind {
+                    OutcomeKind::Done => (is_new, change),
+                    OutcomeKind::AlreadyDone | OutcomeKind::Duplicate => (false, CallChange::None),
+                };
+                Ok(CallOutcome { kind, position, call_id, call, is_new, change, voided })
             }
             // The decision was made for nothing.
             Some(_) | None => {
                 let (call_id, loaded) = self.follow::<SendCommand>(&context.principal, ids.highest(), None).await?;
                 let (call, voided) = (loaded.state, Vec::new());
-                Ok(CallOutcome { kind, position, call_id, call, is_new: false, voided })
+                Ok(CallOutcome { kind, position, call_id, call, is_new: false, change: CallChange::None, voided })
             }
         }
     }
@@ -155,17 +199,23 @@ fn decide_named(states: &mut States, ids: &CallIds, command: CallCommand) -> Res
     }
     states.check_expected_version::<Call, _>(call_id.0)?;
     let before = states.get::<Call>(call_id.0)?;
-    for (id, event) in calls.decide(command).map_err(Undecided::Rejected)? {
+    let events = calls.decide(command).map_err(Undecided::Rejected)?;
+    let change = CallChange::of(events.iter().map(|(_, event)| event));
+    for (id, event) in events {
         states.append::<Call, _>(id.0, vec![event])?;
     }
     let call = states.get::<Call>(call_id.0)?;
-    Ok(Decided { call_id, call, is_new: before.charged.is_none() && voided.is_empty(), voided })
+    // A report of a call that was reversed as a repeat may change nothing.
+    let is_new = before.charged.is_none() && voided.is_empty() && change == CallChange::Recorded;
+    Ok(Decided { call_id, call, is_new, change, voided })
 }
 
 impl CallOutcome {
-    fn of_single(call_id: CallId, outcome: Outcome<Call>) -> Self {
+    fn of_single(call_id: CallId, outcome: Outcome<Call>, change: CallChange) -> Self {
         let Outcome { kind, position, aggregate } = outcome;
-        let is_new = kind == OutcomeKind::Done && aggregate.version.get() == 1;
-        Self { kind, position, call_id, call: aggregate.state.clone(), is_new, voided: Vec::new() }
+        // After a retry of a command that was executed before, the decision was made for nothing.
+        let change = if kind == OutcomeKind::Done { change } else { CallChange::None };
+        let is_new = change == CallChange::Recorded;
+        Self { kind, position, call_id, call: aggregate.state.clone(), is_new, change, voided: Vec::new() }
     }
 }

@@ -172,7 +172,7 @@ impl Commands {
         self.run(Execution { context, target: key, may_change_others: true, assume_new: &[], decide }).await
     }
 
-    async fn run_on_target<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
+    pub(crate) async fn run_on_target<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
         &self,
         context: &Context,
         id: Uuid,

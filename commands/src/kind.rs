@@ -1,7 +1,7 @@
 //! Aggregates of any type, so that one executor, one loader and one cache serve them all.
 
 use crate::loaded::Loaded;
-use domain::{Aggregate, DecodeError, EventCodec, TenantId};
+use domain::{Abridged, Aggregate, DecodeError, EventCodec, TenantId};
 use std::any::{Any, TypeId};
 use std::cmp::Ordering;
 use std::fmt;
@@ -78,14 +78,13 @@ impl<A: Aggregate> Kind for KindOf<A> {
     }
 
     fn fold(&self, state: AnyState, events: &[RecordedEvent]) -> Result<AnyState, DecodeError> {
-        let decode = |event: &RecordedEvent| A::Event::decode(&event.name, event.schema_version, &event.payload);
         match (A::RESTORE, events) {
             (_, []) => Ok(state),
-            (Some(restore), [.., last]) => Ok(Arc::new(restore(&decode(last)?))),
+            (Some(restore), [.., last]) => Ok(Arc::new(restore(&decode::<A>(last)?))),
             (None, _) => {
                 let mut folded = Arc::unwrap_or_clone(typed::<A>(state));
                 for event in events {
-                    folded = folded.evolve(&decode(event)?);
+                    folded = folded.evolve(&decode::<A>(event)?);
                 }
                 Ok(Arc::new(folded))
             }
@@ -100,6 +99,18 @@ impl<A: Aggregate> Kind for KindOf<A> {
         let state: A = serde_json::from_str(text).ok()?;
         // Deserializing alone accepts unknown fields and replaces missing ones by defaults.
         (serde_json::to_string(&state).ok()? == text).then(|| Arc::new(state) as AnyState)
+    }
+}
+
+/// An event as it was decided.
+pub(crate) fn decode<A: Aggregate>(event: &RecordedEvent) -> Result<A::Event, DecodeError> {
+    let decoded = A::Event::decode(&event.name, event.schema_version, &event.payload)?;
+    match A::ABRIDGED {
+        Some(Abridged { complete, .. }) => {
+            let metadata = event.metadata().map_err(DecodeError::Metadata)?;
+            Ok(complete(decoded, metadata.correlation_id))
+        }
+        None => Ok(decoded),
     }
 }
 

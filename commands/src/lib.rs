@@ -24,9 +24,10 @@ mod principal;
 mod retry;
 mod snapshots;
 mod states;
+mod taking_back;
 mod traces;
 
-pub use calls::CallOutcome;
+pub use calls::{CallChange, CallOutcome};
 pub use context::{Context, current_trace_id};
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig};
@@ -36,4 +37,5 @@ pub use outcome::{Outcome, OutcomeKind};
 pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided, WrongVersion};
 pub use streams::{Backoff, Position};
+pub use taking_back::{NotTakenBack, TakeBack, TakenBack};
 pub use traces::{SpanBatch, SpanOutcome, TraceOutcome};

@@ -6,7 +6,7 @@ use crate::event_id::event_id;
 use crate::kind::{AggregateKey, AnyLoaded};
 use crate::observe;
 use domain::permissions::{Forbidden, SendCommand};
-use domain::{Aggregate, EncodeError};
+use domain::{Abridged, Aggregate, EncodeError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use streams::{Chain, NewEvent, Version};
@@ -188,7 +188,8 @@ impl<'a> States<'a> {
         }
         for event in &events {
             let id = event_id(&key.stream, context.command_id, member.events.len());
-            member.events.push(NewEvent::encode(id, event)?);
+            let abridged = A::ABRIDGED.map(|Abridged { abridge, .. }| abridge(event.clone(), context.correlation_id));
+            member.events.push(NewEvent::encode(id, abridged.as_ref().unwrap_or(event))?);
         }
         member.after.version = Version::from(member.after.version.get() + events.len() as u64);
         member.after.state = Arc::new(state);

@@ -8,10 +8,11 @@ use crate::kind::AggregateKey;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::states::{States, Undecided};
 use domain::CallId;
-use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, NamedCalls, SpanId, TraceId};
+use domain::call::{
+    Call, CallCommand, CallError, CallEvent, CallFacts, CallIds, NamedCalls, Reporters, SpanId, TraceId,
+};
 use domain::price_book::PriceBook;
-use domain::tag_keys::TagKeys;
-use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError};
+use domain::trace::{Change, Repeats, SpanReport, Trace, TraceError, TraceSpan};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;
@@ -29,11 +30,15 @@ pub struct SpanBatch {
     pub spans: Vec<SpanReport>,
     /// The price book.
     pub prices: PriceBook,
+    /// Who reports the spans: the import that they belong to, if they belong to one.
+    pub reported_by: Reporters,
 }
 
 impl SpanBatch {
     /// The most spans with usage of a batch for which one append is enough, unless calls have many ids.
     pub const MAX_WITH_USAGE: usize = 16;
+    /// The most spans without usage of a batch whose event is small enough, whatever they name.
+    pub const MAX_LINKS: usize = 256;
 }
 
 /// What a span of a batch is.
@@ -131,11 +136,11 @@ fn decide_batch(
         drop(states.get::<Call>(id.0));
     }
     let before = trace?;
-    let mut after = before.merged(&batch.spans).map_err(Undecided::Rejected)?;
+    let mut after = before.merged_by(&batch.spans, &batch.reported_by).map_err(Undecided::Rejected)?;
     // The decision charges and reverses spans, which changes none of the usages that the repeats follow from.
     let repeats = after.repeats();
     let changes = changes_by_span(&after, &repeats);
-    let mut decision = Decision { states, batch, repeats: &repeats };
+    let mut decision = Decision { states, prices: &batch.prices, repeats: &repeats };
     let mut spans = Vec::new();
     for span in batch.spans.iter().filter(|span| span.usage.is_some()) {
         let outcome = decision.span_of_batch(&mut after, span, changes.get(&span.span_id).copied())?;
@@ -157,15 +162,15 @@ fn decide_batch(
     Ok(Noted { spans, has_more: others.len() > MAX_OTHER_CHANGES })
 }
 
-fn changes_by_span(trace: &Trace, repeats: &Repeats) -> BTreeMap<SpanId, Change> {
+pub(crate) fn changes_by_span(trace: &Trace, repeats: &Repeats) -> BTreeMap<SpanId, Change> {
     trace.changes(repeats).into_iter().map(|change| (change.span_id(), change)).collect()
 }
 
 /// A decision in progress.
-struct Decision<'s, 'a, 'b> {
-    states: &'s mut States<'a>,
-    batch: &'b SpanBatch,
-    repeats: &'b Repeats,
+pub(crate) struct Decision<'s, 'a, 'b> {
+    pub(crate) states: &'s mut States<'a>,
+    pub(crate) prices: &'b PriceBook,
+    pub(crate) repeats: &'b Repeats,
 }
 
 impl Decision<'_, '_, '_> {
@@ -184,7 +189,7 @@ impl Decision<'_, '_, '_> {
             None if !is_charged && self.repeats.contains(span.span_id) => Ok(SpanOutcome::Repeat),
             None if !is_charged => Ok(SpanOutcome::Incomplete),
             // A snapshot that came after the end is held, and adds what only it says. A new span holds what is reported.
-            Some(Change::Charge(_)) | None => {
+            Some(Change::Charge(_) | Change::Name(_)) | None => {
                 let held = known.and_then(|usage| usage.facts.as_deref().cloned());
                 let reported = reported.filter(|facts| held.as_ref() != Some(facts));
                 let facts = held.into_iter().chain(reported).collect();
@@ -194,7 +199,7 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Charges or reverses a span that was recorded before.
-    fn other_span(&mut self, trace: &mut Trace, change: Change) -> Result<(), Undecided<TraceError>> {
+    pub(crate) fn other_span(&mut self, trace: &mut Trace, change: Change) -> Result<(), Undecided<TraceError>> {
         let span_id = change.span_id();
         let Some(usage) = trace.usage(span_id).cloned() else { return Ok(()) };
         match change {
@@ -202,6 +207,7 @@ impl Decision<'_, '_, '_> {
                 let facts = usage.facts.map(|facts| *facts).into_iter().collect();
                 self.charge(trace, span_id, facts)?;
             }
+            Change::Name(_) => _ = self.name(trace, span_id)?,
             // The call has the records of other spans, too.
             Change::Reverse(_) if trace.shares_call(span_id) => trace.set_repeat(span_id, None),
             Change::Reverse(_) => {
@@ -209,7 +215,8 @@ impl Decision<'_, '_, '_> {
                 let calls = self.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
                 let call = self.states.get::<Call>(calls.remaining().0)?;
                 self.append(&calls, CallCommand::Reverse)?.map_err(|error| Undecided::Rejected(error.into()))?;
-                trace.set_repeat(span_id, call.charged.as_ref().map(|charged| charged.facts.clone()));
+                let known = call.charged.as_ref().map(|charged| (charged.facts.clone(), charged.reported_by.clone()));
+                trace.set_repeat(span_id, known);
             }
         }
         Ok(())
@@ -224,9 +231,14 @@ impl Decision<'_, '_, '_> {
     ) -> Result<SpanOutcome, Undecided<TraceError>> {
         let ids = trace.usage(span_id).and_then(|usage| CallIds::of(usage.call_ids.iter().copied()));
         let Some(ids) = ids else { return Ok(SpanOutcome::Incomplete) };
+        // Those of the span, which may be more than those of the batch, or others.
+        let reported_by = trace.spans.get(&span_id).map(TraceSpan::all_reporters).unwrap_or_default();
         let (mut outcome, mut known) = (SpanOutcome::Incomplete, None);
-        let mut voided = Vec::new();
-        for facts in facts {
+        let (mut voided, names) = (Vec::new(), trace.names_of(span_id));
+        // Before the report: of two names of one record, the lower one would count.
+        let is_renamed = self.name(trace, span_id)?;
+        for mut facts in facts {
+            names.write(&mut facts);
             let calls = match self.resolve(&ids)? {
                 Ok(calls) => calls,
                 Err(error) => return Ok(refused(trace, span_id, error)),
@@ -235,11 +247,10 @@ impl Decision<'_, '_, '_> {
             let call_id = calls.remaining();
             let before = self.states.get::<Call>(call_id.0)?;
             known.get_or_insert_with(|| before.charged.is_some() || !voided.is_empty());
-            // Spans have no tags.
-            let (prices, tag_keys) = (self.batch.prices.clone(), TagKeys::default());
-            match self.append(&calls, CallCommand::Report { facts, prices, tag_keys })? {
+            let (prices, reported_by) = (self.prices.clone(), reported_by.clone());
+            match self.append(&calls, CallCommand::Charge { facts, prices, reported_by })? {
                 Ok(changes) => {
-                    let was_changed = matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
+                    let was_changed = is_renamed || matches!(outcome, SpanOutcome::Charged { is_changed: true, .. });
                     let (is_new, is_changed) = (known == Some(false), was_changed || changes > 0);
                     let call = self.states.get::<Call>(call_id.0)?;
                     outcome = SpanOutcome::Charged { call_id, call, is_new, is_changed, voided: voided.clone() };
@@ -255,12 +266,28 @@ impl Decision<'_, '_, '_> {
         Ok(outcome)
     }
 
-    fn resolve(&mut self, ids: &CallIds) -> Result<Result<NamedCalls, CallError>, Undecided<TraceError>> {
+    /// Names the call of a charged span by the names that the span has now, and returns whether that changed it.
+    fn name(&mut self, trace: &mut Trace, span_id: SpanId) -> Result<bool, Undecided<TraceError>> {
+        let usage = trace.usage(span_id).filter(|_| trace.is_renamed(span_id));
+        let Some((ids, record)) =
+            usage.and_then(|usage| Some((CallIds::of(usage.call_ids.iter().copied())?, usage.record.clone()?)))
+        else {
+            trace.set_named(span_id);
+            return Ok(false);
+        };
+        let calls = self.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
+        let command = CallCommand::Name { record, names: trace.names_of(span_id) };
+        let changes = self.append(&calls, command)?.map_err(|error| Undecided::Rejected(error.into()))?;
+        trace.set_named(span_id);
+        Ok(changes > 0)
+    }
+
+    pub(crate) fn resolve(&mut self, ids: &CallIds) -> Result<Result<NamedCalls, CallError>, Undecided<TraceError>> {
         Ok(NamedCalls::resolve(ids, |id| self.states.get::<Call>(id.0))?)
     }
 
-    /// Executes a command to a call, and returns the number of its events.
-    fn append(
+    /// Executes a command to a call, and returns the number of its events that change more than who reported it.
+    pub(crate) fn append(
         &mut self,
         calls: &NamedCalls,
         command: CallCommand,
@@ -272,7 +299,7 @@ impl Decision<'_, '_, '_> {
             Ok(events) => events,
             Err(error) => return Ok(Err(error)),
         };
-        let count = events.len();
+        let count = events.iter().filter(|(_, event)| !matches!(event, CallEvent::Confirmed(_))).count();
         for (id, event) in events {
             self.states.append::<Call, _>(id.0, vec![event])?;
         }

@@ -6,6 +6,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+/// How events are written without what their correlation id says already.
+#[derive(Debug, Clone, Copy)]
+pub struct Abridged<E> {
+    /// An event as it is written with a correlation id, from one as it was decided.
+    pub abridge: fn(E, Uuid) -> E,
+    /// The event as it was decided, from one as it was written.
+    pub complete: fn(E, Uuid) -> E,
+}
+
 /// A consistency boundary: one stream of events, folded into a state that commands are decided on.
 ///
 /// `decide` and `evolve` are pure and total: they never panic, and `evolve` folds every event that `decide` returns.
@@ -17,6 +26,8 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
     /// after it, such as a running sum. Its streams may have any number of events: no state is folded from the first event
     /// on, and none is stored as a snapshot. `evolve` must return the same state.
     const RESTORE: Option<fn(&Self::Event) -> Self> = None;
+    /// How events are written without what their correlation id says already; none if all of an event is written.
+    const ABRIDGED: Option<Abridged<Self::Event>> = None;
     /// The commands to the aggregate, named in the imperative.
     type Command: Clone + Send + Sync;
     /// The events of the aggregate, named in the past tense.

@@ -41,6 +41,9 @@ pub enum DecodeError {
         /// The newest version that this code reads.
         known: u16,
     },
+    /// The metadata of the event is not valid.
+    #[error("the metadata of the event is not valid")]
+    Metadata(#[source] serde_json::Error),
     /// The payload does not match its schema.
     #[error("the payload of {name} does not match its schema")]
     Payload {

@@ -56,6 +56,8 @@ id! {
     TeamId,
     /// The id of a custom role: a set of permissions that a tenant names.
     RoleId,
+    /// The id of an import: a run of an importer, or a request of an exporter. It is the correlation id of all of its events.
+    ImportId,
 }
 
 /// The UUID namespace of all derived ids. It never changes.
@@ -72,6 +74,13 @@ pub fn derived_id(parts: &[&str]) -> Uuid {
         name.extend_from_slice(part.as_bytes());
     }
     Uuid::new_v5(&NAMESPACE, &name)
+}
+
+/// An id derived from content of any kind, such as the body of a request: the same content always gives the same id. The
+/// content is not copied, however large it is.
+#[must_use]
+pub fn content_id(kind: &str, content: &[u8]) -> Uuid {
+    Uuid::new_v5(&derived_id(&["content", kind]), content)
 }
 
 /// The id of a tenant, which owns streams: 1 to 63 characters of `a-z`, `0-9`, `-` and `_`, starting with a letter or
@@ -174,6 +183,9 @@ mod tests {
         assert_eq!(derived_id(&["a", "bc"]), derived_id(&["a", "bc"]));
         assert_ne!(derived_id(&["a", "bc"]), derived_id(&["ab", "c"]));
         assert_eq!(derived_id(&["call", "x"]).to_string(), "2c01852c-8fe1-57ac-ae81-e22e787bad51");
+        assert_eq!(content_id("traces", b"x"), content_id("traces", b"x"));
+        assert_ne!(content_id("traces", b"x"), content_id("traces", b"y"));
+        assert_ne!(content_id("traces", b"x"), content_id("logs", b"x"));
     }
 
     #[test]

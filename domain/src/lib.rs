@@ -44,13 +44,13 @@ pub mod user;
 #[cfg(test)]
 mod testing;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Abridged, Aggregate};
 pub use codec::{DecodeError, EncodeError, EventCodec, EventType, UpcastError};
 pub use compatibility::breaking_changes;
 pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{
-    AgentId, ApiKeyId, BudgetId, CallId, DagId, InvitationId, MemoryId, OriginId, RoleId, ServiceAccountId, SessionId,
-    TaskId, TeamId, TenantId, TenantIdError, UserId, derived_id,
+    AgentId, ApiKeyId, BudgetId, CallId, DagId, ImportId, InvitationId, MemoryId, OriginId, RoleId, ServiceAccountId,
+    SessionId, TaskId, TeamId, TenantId, TenantIdError, UserId, content_id, derived_id,
 };
 pub use meter::{Meter, Unit, UnknownMeter};
 pub use money::{Currency, Money, MoneyError};

@@ -102,6 +102,13 @@ fn every_version_of_every_type_has_a_golden_file() {
     }
 }
 
+/// The log refuses a payload that says nothing: the constraint of its table on contents.
+#[test]
+fn every_golden_payload_says_something() {
+    let empty: Vec<_> = goldens().into_iter().filter(|golden| compact(&golden.text) == "{}").collect();
+    assert!(empty.is_empty(), "{:?}", empty.iter().map(|golden| &golden.file).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_golden_file_is_of_a_known_type() {
     for golden in goldens() {

@@ -11,8 +11,9 @@ use domain::budget::{
     ThresholdCrossed,
 };
 use domain::call::{
-    AbsorbedCall, Call, CallAmended, CallEvent, CallFacts, CallKind, CallRecorded, CallReversed, CallVoided,
-    ChargedCall, CostSource, Field, Origin, Provenance, RecordKey, ReportedCost, SpanId, Tags,
+    AbsorbedCall, Call, CallAmended, CallConfirmed, CallEvent, CallFacts, CallKind, CallNames, CallRecorded,
+    CallReportWithdrawn, CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey,
+    ReportedCost, Reporters, SpanId, Tags,
 };
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::invitation::{
@@ -47,8 +48,8 @@ use domain::user::{
     UserResetIssued, UserSource, UserTotpDisabled, UserTotpEnabled,
 };
 use domain::{
-    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, InvitationId, Labels, Meter, Money, Name,
-    Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
+    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, ImportId, InvitationId, Labels, Meter,
+    Money, Name, Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -364,15 +365,21 @@ fn call() -> impl Strategy<Value = CallEvent> {
     let corrected = btree_map(select(Field::ALL), at(), 0..4);
     let provenance = (vec(origin, 0..2), corrected, option::of(at()))
         .prop_map(|(origins, corrected, first_record_at)| Provenance { origins, corrected, first_record_at });
-    (charged, provenance, 0..4, id()).prop_map(|((facts, charge), provenance, kind, other)| {
+    (charged, provenance, 0..6, id()).prop_map(|((facts, charge), provenance, kind, other)| {
         let tags = facts.tags.iter().flat_map(Tags::iter);
         let counted_tags = tags.map(|(key, _)| key.clone()).take(1).collect();
-        let after = ChargedCall { facts, provenance, charge, counted_tags };
+        let (import_id, at, reason) = (ImportId(other), facts.started_at, Body::new("wrong file").unwrap());
+        let reported_by = Reporters::of((kind != 0).then_some(import_id));
+        let after = ChargedCall { facts, provenance, charge, counted_tags, reported_by: reported_by.clone() };
         let absorbed = vec![AbsorbedCall { id: CallId(other), before: after.clone() }];
         match kind {
             0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
             1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed }),
-            2 => CallEvent::Reversed(CallReversed { before: after }),
+            2 => {
+                CallEvent::Reversed(CallReversed { before: after, import_id: None, reason: Some(reason), at: Some(at) })
+            }
+            3 => CallEvent::Confirmed(CallConfirmed { reported_by }),
+            4 => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
             _ => CallEvent::Voided(CallVoided { into: CallId(other) }),
         }
     })
@@ -387,6 +394,10 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
         response_id: models.first().cloned(),
         call_ids: call_ids.into_iter().map(CallId).collect(),
         is_charged,
+        fallback: CallNames::default(),
+        record: None,
+        charged_names: CallNames::default(),
+        call_reported_by: (!is_charged).then(|| Reporters::of(Some(ImportId(Uuid::from_u128(5))))),
         facts: started_at.zip(models.first().cloned()).map(|(started_at, model)| {
             Box::new(CallFacts { model: Some(model.clone()), ..CallFacts::new(CallKind::Llm, started_at, model) })
         }),
@@ -395,7 +406,12 @@ fn trace() -> impl Strategy<Value = TraceEvent> {
     let span = (span_id(), option::of(span_id()), option::of(usage));
     let span = span.prop_map(|(span_id, parent_span_id, usage)| RecordedSpan {
         span_id,
-        span: TraceSpan { parent_span_id, usage },
+        span: TraceSpan {
+            parent_span_id,
+            usage,
+            names: CallNames { agent_id: parent_span_id.map(|_| AgentId(Uuid::from_u128(3))), ..CallNames::default() },
+            reported_by: Reporters::default(),
+        },
     });
     (option::of(id()), vec(span, 0..4))
         .prop_map(|(agent, spans)| TraceEvent::SpansRecorded(SpansRecorded { agent_id: agent.map(AgentId), spans }))

@@ -2,6 +2,7 @@
 
 use crate::retry::RetryPolicy;
 use commands::{Commands, Context, Principal};
+use domain::ImportId;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -11,10 +12,15 @@ pub(crate) struct Connection {
     pub(crate) commands: Commands,
     pub(crate) principal: Arc<Principal>,
     pub(crate) retry: RetryPolicy,
+    /// The import that all of it belongs to.
+    pub(crate) import_id: ImportId,
+    /// Makes the ids of the commands of this run differ from those of other runs of the same import: it may have been taken
+    /// back in between.
+    pub(crate) run_id: Uuid,
 }
 
 impl Connection {
     pub(crate) fn context(&self, command_id: Uuid) -> Context {
-        Context::new(self.principal.clone(), command_id)
+        Context { correlation_id: self.import_id.0, ..Context::new(self.principal.clone(), command_id) }
     }
 }

@@ -69,7 +69,7 @@ formats! {
 pub struct Defaults {
     /// The model. Files of some formats name none, so that these formats require it.
     pub model: Option<Name>,
-    /// The provider. If `None`: `openai` for `autogpt`, `anthropic` for `claude-code`, no provider for the others.
+    /// The provider. If `None`, the provider of calls that name none is not known.
     pub provider: Option<Name>,
     /// The agent. If `None`: the name of the format for formats that name no agent.
     pub agent: Option<Name>,

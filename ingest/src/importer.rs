@@ -1,11 +1,12 @@
 //! Turns records into commands.
 //!
 //! Many reports are in flight at once, in any order: reports of one call join to the same state however they arrive,
-//! and conflicts are retried. Every command id is derived from the content of its command, so that the same record
-//! imported twice is the same command, and so that a command can be retried while the database is busy or unreachable.
+//! and conflicts are retried. Every command id is derived from the import, the run and the content of its command, so that
+//! the same record read twice is the same command, and so that a command can be retried while the database is busy or
+//! unreachable. That another run reports a record again is found in the state of the call.
 
 use crate::connection::Connection;
-use crate::item::TraceSpans;
+use crate::item::{TraceSpans, TracedSpan};
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::owners::Owners;
 use crate::record::Record;
@@ -13,11 +14,13 @@ use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
 use crate::traces::PreparedTrace;
 use crate::unpriced::UnpricedModel;
-use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Principal};
+use commands::{CallChange, CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Principal};
+use domain::ImportId;
 use domain::price_book::PriceBook;
 use domain::tag_keys::{TagKeys, TagKeysError};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 /// Imports records into the log of a tenant.
 pub struct Importer {
@@ -38,11 +41,12 @@ pub struct PreparedReport {
 
 impl Importer {
     /// Imports as `principal`, at the prices of the given version of the price book. Calls are counted under the tag keys that
-    /// are declared when the first record with tags is prepared.
+    /// are declared when the first record with tags is prepared. All events have the id of the import as correlation id; what
+    /// is imported under an id can be taken back by it.
     #[must_use]
-    pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>) -> Self {
-        let retry = RetryPolicy::default();
-        Self::of(Connection { commands, principal: Arc::new(principal), retry }, prices, Arc::default())
+    pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>, import_id: ImportId) -> Self {
+        let (principal, retry, run_id) = (Arc::new(principal), RetryPolicy::default(), Uuid::now_v7());
+        Self::of(Connection { commands, principal, retry, import_id, run_id }, prices, Arc::default())
     }
 
     /// As [`Importer::new`], with agents and tasks that are known to exist.
@@ -67,7 +71,9 @@ impl Importer {
         let at = record.facts.started_at;
         self.owners.create(&self.connection, record.agent.as_ref(), record.task.as_ref(), at).await?;
         let has_tags = record.facts.tags.is_some();
-        let mut report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
+        let Connection { import_id, run_id, .. } = self.connection;
+        let report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
+        let mut report = report.of_import(import_id, run_id);
         if has_tags {
             report = report.with_tag_keys(&self.tag_keys().await.map_err(ImportError::TagKeys)?.state);
         }
@@ -77,7 +83,7 @@ impl Importer {
     }
 
     async fn tag_keys(&self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
-        let Connection { commands, principal, retry } = &self.connection;
+        let Connection { commands, principal, retry, .. } = &self.connection;
         let charging = principal.charging();
         let load = || commands.load::<TagKeys>(&charging, TagKeys::id());
         self.tag_keys.get_or_try_init(|| retry.run(load)).await.cloned()
@@ -87,10 +93,14 @@ impl Importer {
     ///
     /// # Errors
     /// As for [`Importer::prepare`].
-    pub async fn prepare_trace(&self, trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
-        for span in &trace.spans {
-            if let Some(facts) = span.facts() {
-                self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), facts.started_at).await?;
+    pub async fn prepare_trace(&self, mut trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
+        // A span that does not say when it started may name the agent of the others.
+        let oldest = trace.spans.iter().filter_map(TracedSpan::started_at).min();
+        for span in &mut trace.spans {
+            match span.started_at().or(oldest) {
+                Some(at) => self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), at).await?,
+                // Nothing says when the agent existed: no call is named after it.
+                None => span.clear_agent(),
             }
         }
         let prices = PriceBook::clone(&self.prices.state);
@@ -116,9 +126,10 @@ impl PreparedReport {
             .as_ref()
             .filter(|charged| charged.is_unpriced())
             .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts)));
-        let CallOutcome { kind, position, call_id, is_new, voided, .. } = outcome;
+        let CallOutcome { kind, position, call_id, is_new, change, voided, .. } = outcome;
         let outcome = match kind {
             OutcomeKind::Done if is_new => ImportOutcome::Imported,
+            OutcomeKind::Done if change == CallChange::Reporters => ImportOutcome::Duplicate,
             OutcomeKind::Done => ImportOutcome::Amended,
             OutcomeKind::AlreadyDone | OutcomeKind::Duplicate => ImportOutcome::Duplicate,
         };

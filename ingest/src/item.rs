@@ -2,8 +2,9 @@
 
 use crate::error::{Refusal, RefusalReason};
 use crate::record::{AgentRef, Location, Record, TaskRef};
+use chrono::{DateTime, Utc};
 use domain::AgentId;
-use domain::call::{CallFacts, CallSpan, TraceId};
+use domain::call::{CallFacts, CallNames, CallSpan, TraceId};
 use domain::trace::{SpanReport, Trace};
 
 /// A span of a trace that states usage, or leads from one that does to another one.
@@ -19,13 +20,15 @@ pub struct TracedSpan {
     pub task: Option<TaskRef>,
     /// Why the span cannot be charged, if it turns out to be a call.
     pub missing: Option<RefusalReason>,
+    /// When the span started, if that is known.
+    pub started_at: Option<DateTime<Utc>>,
 }
 
 impl TracedSpan {
-    /// A span that states no usage.
-    pub(crate) fn link(location: Location, ids: &CallSpan) -> Self {
-        let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, usage: None };
-        Self { location, report, agent: None, task: None, missing: None }
+    /// A span that states no usage, with the names that it has, and the agent among them.
+    pub(crate) fn link(location: Location, ids: &CallSpan, names: CallNames, agent: Option<AgentRef>) -> Self {
+        let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, names, usage: None };
+        Self { location, report, agent, task: None, missing: None, started_at: None }
     }
 
     /// Sets the agent and the task in the facts.
@@ -35,6 +38,20 @@ impl TracedSpan {
             (facts.agent_id, facts.task_id) = (agent_id, task_id);
         }
         self
+    }
+
+    /// When the span started, as far as that is known.
+    pub(crate) fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.facts().map(|facts| facts.started_at).or(self.started_at)
+    }
+
+    /// Forgets what agent the span names.
+    pub(crate) fn clear_agent(&mut self) {
+        self.agent = None;
+        self.report.names.agent_id = None;
+        if let Some(usage) = &mut self.report.usage {
+            usage.fallback.agent_id = None;
+        }
     }
 
     /// The facts of the call that the span may be.
@@ -77,7 +94,7 @@ impl TraceSpans {
 
 impl TracedSpan {
     fn into_record(self) -> Option<Result<Record, Refusal>> {
-        let Self { location, report, agent, task, missing } = self;
+        let Self { location, report, agent, task, missing, started_at: _ } = self;
         let usage = report.usage?;
         Some(match (usage.facts, missing) {
             (Some(facts), _) => Ok(Record { location, agent, task, call_ids: usage.call_ids, facts, ignored: None }),
@@ -117,6 +134,10 @@ impl Item {
             Self::Trace(trace) => {
                 for span in &mut trace.spans {
                     span.agent = None;
+                    span.report.names.agent_id = None;
+                    if let Some(usage) = &mut span.report.usage {
+                        usage.fallback.agent_id = Some(agent);
+                    }
                     bind_task(&mut span.task);
                     if let Some(facts) = span.facts_mut() {
                         facts.agent_id = Some(agent);

@@ -3,10 +3,10 @@
 
 use crate::call_id::import_command_id;
 use commands::{CallOutcome, Commands, Context, Error};
-use domain::TagKey;
-use domain::call::{CallCommand, CallError, CallFacts, CallIds, Tags};
+use domain::call::{CallCommand, CallError, CallFacts, CallIds, Reporters, Tags};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use domain::tag_keys::TagKeys;
+use domain::{ImportId, TagKey};
 use uuid::Uuid;
 
 /// A report of a call, with the price book that it is charged by and the tag keys that it is counted under.
@@ -16,6 +16,7 @@ pub struct CallReport {
     facts: CallFacts,
     prices: PriceBook,
     tag_keys: TagKeys,
+    import: Option<(ImportId, Uuid)>,
 }
 
 impl CallReport {
@@ -23,7 +24,13 @@ impl CallReport {
     /// without a model, or whose model has no price, is reported without a charge.
     #[must_use]
     pub fn new(call_ids: impl Into<CallIds>, facts: CallFacts, prices: &PriceBook) -> Self {
-        Self { call_ids: call_ids.into(), facts, prices: prices.clone(), tag_keys: TagKeys::default() }
+        Self { call_ids: call_ids.into(), facts, prices: prices.clone(), tag_keys: TagKeys::default(), import: None }
+    }
+
+    /// A report that belongs to an import, by one of its runs. Without this, it belongs to none.
+    #[must_use]
+    pub fn of_import(self, import_id: ImportId, run_id: Uuid) -> Self {
+        Self { import: Some((import_id, run_id)), ..self }
     }
 
     /// Counts the call by the values of those of its tags whose keys are declared. Without this, no key is.
@@ -47,6 +54,8 @@ impl CallReport {
         let tag_keys = self.facts.tags.iter().flat_map(Tags::iter).map(|(key, _)| key);
         let mut content = vec![ids.as_str(), &facts, &quote];
         content.extend(tag_keys.filter(|key| self.tag_keys.is_declared(key)).map(TagKey::as_str));
+        let import = self.import.map(|(import_id, run_id)| format!("{import_id} {run_id}"));
+        content.extend(import.as_deref());
         import_command_id("report", &content)
     }
 
@@ -89,6 +98,7 @@ async fn execute(
     prices: &PriceBook,
 ) -> Result<CallOutcome, Error<CallError>> {
     let (facts, tag_keys) = (report.facts.clone(), report.tag_keys.clone());
-    let command = CallCommand::Report { facts, prices: prices.clone(), tag_keys };
+    let reported_by = Reporters::of(report.import.map(|(import_id, _)| import_id));
+    let command = CallCommand::Report { facts, prices: prices.clone(), tag_keys, reported_by };
     commands.execute_call(context, &report.call_ids, command).await
 }

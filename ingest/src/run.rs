@@ -10,6 +10,7 @@ use crate::record::{Location, SkippedCounts};
 use crate::traces::{PreparedTrace, SpanResult};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;
+use domain::trace::TraceError;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::future::Future;
@@ -192,8 +193,13 @@ enum Prepared {
     Trace(Box<PreparedTrace>),
 }
 
-/// What a part of it came to, with the location.
-type Sent = Vec<(Location, Result<SpanResult, ImportError>)>;
+/// The results of what was sent.
+struct Sent {
+    /// The result of each record or span with usage, with its location.
+    results: Vec<(Location, Result<SpanResult, ImportError>)>,
+    /// The number of spans without usage that were not recorded, with the location of a span of their trace.
+    dropped_links: Option<(Location, u64)>,
+}
 
 impl Prepared {
     async fn of(importer: &mut Importer, item: Item) -> Result<Self, (Location, ImportError)> {
@@ -213,12 +219,17 @@ impl Prepared {
 
     async fn send(self) -> Sent {
         match self {
-            Self::Call(location, report) => vec![(location, report.send().await.map(SpanResult::Imported))],
+            Self::Call(location, report) => {
+                let results = vec![(location, report.send().await.map(SpanResult::Imported))];
+                Sent { results, dropped_links: None }
+            }
             Self::Trace(trace) => {
                 let result = trace.send().await;
                 let last = result.spans.last().map_or(Location::Span(1), |(location, _)| *location);
                 let sent = result.spans.into_iter().map(|(location, span)| (location, Ok(span)));
-                sent.chain(result.error.map(|error| (last, Err(error)))).collect()
+                let results = sent.chain(result.error.map(|error| (last, Err(error)))).collect();
+                let dropped_links = (result.dropped_links > 0).then_some((last, result.dropped_links));
+                Sent { results, dropped_links }
             }
         }
     }
@@ -234,7 +245,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
             let is_reading = self.stopped.is_none() && !self.is_read;
             tokio::select! {
                 Some(sent) = reports.join_next() => match sent {
-                    Ok(sent) => sent.into_iter().for_each(|(location, result)| self.count(location, result)),
+                    Ok(sent) => self.count_all(sent),
                     Err(error) => self.stop(error.into()),
                 },
                 () = &mut cancel, if is_reading => self.stop(ImportStopped::Cancelled),
@@ -269,6 +280,16 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     fn stop(&mut self, error: ImportStopped) {
         if matches!(self.stopped, None | Some(ImportStopped::Input(_) | ImportStopped::Cancelled)) {
             self.stopped = Some(error);
+        }
+    }
+
+    fn count_all(&mut self, sent: Sent) {
+        sent.results.into_iter().for_each(|(location, result)| self.count(location, result));
+        if let Some((location, count)) = sent.dropped_links {
+            self.ignore(&format!(
+                "{location}: {count} spans of the trace that state no usage: {}",
+                TraceError::TooManyLinks
+            ));
         }
     }
 

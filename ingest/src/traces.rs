@@ -7,10 +7,11 @@ use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::record::Location;
 use crate::unpriced::UnpricedModel;
 use commands::{Error, Position, SpanBatch, SpanOutcome, TraceOutcome};
-use domain::call::CallError;
+use domain::call::{CallError, Reporters};
 use domain::price_book::{ChargeError, PriceBook, Unpriced};
 use domain::trace::{Mismatch, SpanReport, Trace, TraceError};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -42,6 +43,8 @@ pub struct TraceResult {
     pub spans: Vec<(Location, SpanResult)>,
     /// The summaries whose usage is not the sum of the calls inside of them, as far as they are known.
     pub mismatches: Vec<Mismatch>,
+    /// The number of spans without usage that were not recorded, because the trace has too many.
+    pub dropped_links: u64,
     /// The position of the last event.
     pub position: Position,
     /// Why the spans that are not in the result were not recorded.
@@ -54,21 +57,11 @@ impl PreparedTrace {
         let Self { connection, prices, trace } = self;
         let TraceSpans { trace_id, mut spans } = trace;
         let mut result = TraceResult::default();
-        let links: Vec<_> = spans.extract_if(.., |span| span.report.usage.is_none()).map(|link| link.report).collect();
+        let links = spans.extract_if(.., |span| span.report.usage.is_none()).map(|link| link.report).collect();
         // An outer span starts before those inside of it: what it repeats is known by the time that it is decided about.
         spans.sort_by_key(|span| Reverse(span.facts().map(|facts| facts.started_at)));
         let mut sender = Sender { connection, prices, trace_id, trace: None };
-        let mut links = Some(links);
-        let mut chunk = Vec::new();
-        let mut spans = spans.into_iter().peekable();
-        while spans.peek().is_some() {
-            chunk.extend(spans.by_ref().take(SpanBatch::MAX_WITH_USAGE));
-            let first = links.take().unwrap_or_default();
-            if let Err(error) = sender.send(std::mem::take(&mut chunk), first, &mut result).await {
-                result.error = Some(error);
-                break;
-            }
-        }
+        result.error = sender.send_all(spans, links, &mut result).await.err();
         result.mismatches = sender.trace.map(|trace| trace.repeats().mismatches().to_vec()).unwrap_or_default();
         result.spans.sort_by_key(|(location, _)| *location);
         result
@@ -83,8 +76,47 @@ struct Sender {
     trace: Option<Arc<Trace>>,
 }
 
+/// Divides spans without usage into those that lead up from others, and the rest.
+fn divide(spans: &[TracedSpan], links: Vec<SpanReport>) -> (Vec<SpanReport>, Vec<SpanReport>) {
+    let reports = spans.iter().map(|span| &span.report).chain(&links);
+    let parents: BTreeMap<_, _> = reports.map(|report| (report.span_id, report.parent_span_id)).collect();
+    let mut leading = BTreeSet::new();
+    for span in spans {
+        let mut above = span.report.parent_span_id;
+        while let Some(id) = above.filter(|id| leading.insert(*id)) {
+            above = parents.get(&id).copied().flatten();
+        }
+    }
+    links.into_iter().partition(|link| leading.contains(&link.span_id))
+}
+
 impl Sender {
-    /// Sends a part of the spans, divided further if their calls have too many ids for one append.
+    /// Sends all spans: those that lead up from the spans with usage first, because what these repeat follows from them, and
+    /// last the links that may name the agent of calls that came before, or come later.
+    async fn send_all(
+        &mut self,
+        spans: Vec<TracedSpan>,
+        links: Vec<SpanReport>,
+        result: &mut TraceResult,
+    ) -> Result<(), ImportError> {
+        let (mut leading, others) = divide(&spans, links);
+        while leading.len() > SpanBatch::MAX_LINKS {
+            let rest = leading.split_off(SpanBatch::MAX_LINKS);
+            self.send(Vec::new(), std::mem::replace(&mut leading, rest), result).await?;
+        }
+        let mut spans = spans.into_iter().peekable();
+        while spans.peek().is_some() {
+            let chunk = spans.by_ref().take(SpanBatch::MAX_WITH_USAGE).collect();
+            self.send(chunk, std::mem::take(&mut leading), result).await?;
+        }
+        for chunk in others.chunks(SpanBatch::MAX_LINKS) {
+            self.send(Vec::new(), chunk.to_vec(), result).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a part of the spans, divided further if their calls have too many ids for one append. If the trace has too many
+    /// spans, those without usage are left out, so that the calls are charged.
     async fn send(
         &mut self,
         spans: Vec<TracedSpan>,
@@ -101,6 +133,18 @@ impl Sender {
                     parts.push((rest, Vec::new()));
                     parts.push((spans, links));
                 }
+                Err(Error::Rejected(TraceError::TooManySpans | TraceError::TooManyLinks)) if !links.is_empty() => {
+                    let (leading, others) = divide(&spans, links);
+                    if spans.is_empty() {
+                        result.dropped_links += others.len() as u64;
+                    } else if others.is_empty() {
+                        result.dropped_links += leading.len() as u64;
+                        parts.push((spans, Vec::new()));
+                    } else {
+                        parts.push((Vec::new(), others));
+                        parts.push((spans, leading));
+                    }
+                }
                 Err(Error::Rejected(error)) => {
                     let refused = |span: TracedSpan| (span.location, SpanResult::Refused(reason(&error)));
                     result.spans.extend(spans.into_iter().map(refused));
@@ -112,9 +156,10 @@ impl Sender {
     }
 
     async fn execute(&mut self, spans: Vec<SpanReport>) -> Result<TraceOutcome, Error<TraceError>> {
-        let Connection { commands, principal, retry } = &self.connection;
+        let Connection { commands, principal, retry, import_id, .. } = &self.connection;
+        let reported_by = Reporters::of(Some(*import_id));
         let context = self.connection.context(Uuid::now_v7());
-        let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices: self.prices.clone() };
+        let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices: self.prices.clone(), reported_by };
         let executed = retry.run(|| commands.record_spans(&context, &batch)).await;
         match executed {
             Err(Error::Rejected(TraceError::Call(outdated @ CallError::PriceBookOutdated { .. }))) => {

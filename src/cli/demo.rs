@@ -8,7 +8,7 @@ use crate::database::Database;
 use crate::rooms::Rooms;
 use crate::simulation::Simulation;
 use commands::Component;
-use domain::Name;
+use domain::{Name, derived_id};
 use ingest::{Defaults, Format, Importer, Input, prices};
 use projections::{CostPolicy, Dimension, ReportQuery, WholeReport};
 use std::io::Cursor;
@@ -119,7 +119,9 @@ impl Demo {
 
 async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
     let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-    let mut importer = Importer::new(rooms.commands.clone(), rooms.component(Component::Demo), prices);
+    // The same each time, so that a second run changes nothing.
+    let import_id = derived_id(&["import", "demo"]).into();
+    let mut importer = Importer::new(rooms.commands.clone(), rooms.component(Component::Demo), prices, import_id);
     for sample in SAMPLES {
         let (provider, model) = sample.attributed.unzip();
         let defaults = Defaults {

@@ -367,10 +367,11 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 82] = [
+    const EXAMPLES: [(&str, Option<Action>); 83] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
+        ("import undo 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::SendCommand)),
         ("report cost", Some(Action::ReadData)),
         ("replay", Some(Action::ReadData)),
         ("prices import -", Some(Action::SendCommand)),

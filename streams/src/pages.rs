@@ -34,6 +34,12 @@ impl Pages {
         Self { reader, source, limit: PageLimit::of_events(page_events).bounded(), is_done: false }
     }
 
+    /// Whether the last page reached the end of the log or of the stream, so that there is no next one.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.is_done
+    }
+
     /// The next page; none once the end of the log or of the stream was reached.
     ///
     /// # Errors

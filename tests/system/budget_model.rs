@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::budget::{BudgetClosed, BudgetDefined, BudgetEvent, BudgetScope, BudgetTerms, Threshold};
-use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall, Provenance};
+use domain::call::{CallAmended, CallEvent, CallFacts, CallKind, ChargedCall, Provenance, Reporters};
 use domain::price_book::Charge;
 use domain::{Currency, Event, EventCodec as _, Meter, Money, Quantity, TenantId, Usage};
 use proptest::prelude::*;
@@ -218,6 +218,7 @@ fn charged(spent: Spent) -> ChargedCall {
             unbilled: vec![],
         }),
         counted_tags: BTreeSet::new(),
+        reported_by: Reporters::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use domain::budget::{
     Budget, BudgetCommand, BudgetPeriod, BudgetPeriodCommand, BudgetPeriodEvent, BudgetScope, BudgetTerms, Month,
     Threshold, ThresholdCrossed,
 };
-use domain::call::{Call, CallCommand, CallFacts, CallKind};
+use domain::call::{Call, CallCommand, CallFacts, CallKind, Reporters};
 use domain::price_book::{Price, PriceBook, PriceBookEvent, PriceComponent, PriceSource, PricesSet, rate};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate as _, BudgetId, Currency, Event, Meter, Money, Quantity, Usage};
@@ -145,7 +145,12 @@ fn call(started_at: DateTime<Utc>, dollars: u64) -> CallCommand {
     let price = Price::new(name("p"), name("m"), components);
     let source = PriceSource::named(name("test"));
     let set = PriceBookEvent::Set(PricesSet { prices: vec![price], source, at: started_at });
-    CallCommand::Report { facts, prices: PriceBook::default().evolve(&set), tag_keys: TagKeys::default() }
+    CallCommand::Report {
+        facts,
+        prices: PriceBook::default().evolve(&set),
+        tag_keys: TagKeys::default(),
+        reported_by: Reporters::default(),
+    }
 }
 
 /// The workers of a server without HTTP, and one budget.

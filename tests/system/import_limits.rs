@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase};
 use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn a_line_of_100_mb_is_refused_without_being_buffered() {
@@ -102,7 +103,7 @@ async fn an_import_waits_while_the_pool_is_exhausted() {
     let held = Arc::new(Mutex::new(Vec::new()));
     let waits = Arc::new(AtomicUsize::new(0));
     let (released, counted) = (held.clone(), waits.clone());
-    let importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices);
+    let importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices, Uuid::now_v7().into());
     let importer = importer.on_retry(Arc::new(move |error| {
         assert!(error.to_string().contains("cannot be read"), "{error}");
         counted.fetch_add(1, Ordering::Relaxed);
@@ -224,7 +225,7 @@ async fn a_cancelled_import_counts_what_it_has_recorded() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let prices = prices::load_or_init(&rooms.commands, &testkit::operator()).await.unwrap();
-    let mut importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices);
+    let mut importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices, Uuid::now_v7().into());
     // The pipe stays open: without the cancellation the import would wait for the next line.
     let (reader, mut writer) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut writer, format!("{}\n", line("a", "10", "0.1")).as_bytes()).unwrap();

@@ -72,6 +72,7 @@ mod statements;
 mod subscriptions;
 mod sums;
 mod tags;
+mod taking_back;
 mod team_roles;
 mod teams;
 mod tls;

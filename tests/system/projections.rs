@@ -4,7 +4,7 @@ use apex::rooms::Rooms;
 use commands::Context;
 use domain::agent::{Agent, AgentCommand, Profile};
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
-use domain::call::{CallCommand, CallFacts, CallKind, Tags};
+use domain::call::{CallCommand, CallFacts, CallKind, Reporters, Tags};
 use domain::memory::{Memory, MemoryCommand, Realm};
 use domain::price_book::PriceBook;
 use domain::tag_keys::{TagKeys, TagKeysCommand};
@@ -75,7 +75,8 @@ async fn append_tagged_call(rooms: &Rooms) {
         ..CallFacts::new(CallKind::Llm, at(1), name("test"))
     };
     let tag_keys = TagKeys::clone(&declared.aggregate.state);
-    let report = CallCommand::Report { facts, prices: PriceBook::default(), tag_keys };
+    let report =
+        CallCommand::Report { facts, prices: PriceBook::default(), tag_keys, reported_by: Reporters::default() };
     rooms.commands.execute_call(&context(), &CallId(Uuid::now_v7()).into(), report).await.unwrap();
 }
 

@@ -200,7 +200,7 @@ async fn an_import_that_is_repeated_after_a_declaration_counts_the_calls() {
     };
     let import = async || {
         let prices = prices::load_or_init(&rooms.commands, &testkit::operator()).await.unwrap();
-        let importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices);
+        let importer = Importer::new(rooms.commands.clone(), testkit::operator(), prices, Uuid::from_u128(1).into());
         let (agent, task, location) = (None, None, Location::Line(1));
         let record = Record { location, agent, task, call_ids: id.into(), facts: facts.clone(), ignored: None };
         importer.prepare(record).await.unwrap().send().await.unwrap().outcome

@@ -76,6 +76,7 @@ pub(crate) struct Query(
 #[derive(MergedObject, Default)]
 pub(crate) struct Mutation(
     AggregateMutation,
+    call::ImportMutation,
     price::PriceMutation,
     tag_key::TagKeyMutation,
     identity::IdentityMutation,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// The header in which the holder of a shared token declares the actor.
 const ACTOR: &str = "x-apex-actor";
 /// The header with the correlation id.
-const CORRELATION: &str = "x-correlation-id";
+pub(super) const CORRELATION: &str = "x-correlation-id";
 /// The actor of requests without the header.
 const DEFAULT_ACTOR: &str = "api";
 

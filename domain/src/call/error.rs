@@ -49,6 +49,9 @@ pub enum CallError {
     /// The call was voided into another one, which has all that is known of it.
     #[error("the call was voided into the call {0}: send the command to that one")]
     Voided(CallId),
+    /// A command voided the call, for good.
+    #[error("the call was voided by a command, for good: a report or correction changes nothing of it")]
+    Void,
     /// The ids of the command were voided into others again and again.
     #[error(
         "the ids of the command were voided into others more than {limit} times: use the id of the call that remains"

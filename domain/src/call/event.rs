@@ -2,9 +2,10 @@
 
 use super::fields::{CallFacts, DataClass};
 use super::join::Provenance;
+use super::reporters::Reporters;
 use super::values::{CallKind, Tags};
 use crate::codec::events;
-use crate::ids::CallId;
+use crate::ids::{CallId, ImportId};
 use crate::money::Money;
 use crate::price_book::Charge;
 use crate::text::{Body, Name, TagKey};
@@ -29,6 +30,9 @@ pub struct ChargedCall {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(extend("minItems" = 1, "maxItems" = 16))]
     pub counted_tags: BTreeSet<TagKey>,
+    /// Who reported the call; absent if the import that the correlation id of the event names did, and no one else.
+    #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
+    pub reported_by: Reporters,
 }
 
 impl ChargedCall {
@@ -47,6 +51,13 @@ impl ChargedCall {
     pub fn counted(&self) -> impl Iterator<Item = (&TagKey, &Name)> {
         let tags = self.facts.tags.iter().flat_map(Tags::iter);
         tags.filter(|(key, _)| self.counted_tags.contains(*key))
+    }
+
+    /// Whether the calls are the same but for who reported them.
+    pub(super) fn is_same_but_for_reporters(&self, other: &Self) -> bool {
+        let Self { facts, provenance, charge, counted_tags, reported_by: _ } = self;
+        (facts, provenance, charge, counted_tags)
+            == (&other.facts, &other.provenance, &other.charge, &other.counted_tags)
     }
 
     /// Whether it is an LLM call without a known price.
@@ -138,6 +149,58 @@ pub struct CallVoided {
 pub struct CallReversed {
     /// The facts and charge before the reversal, of which nothing is counted any more.
     pub before: ChargedCall,
+    /// The import that was taken back, which alone had reported the call; absent if the call was reversed for another cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_id: Option<ImportId>,
+    /// Why the call was voided, or the import taken back; absent if the call repeats others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Option<Body>,
+    /// When the call was voided, or the import taken back; absent if the call repeats others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl CallReversed {
+    /// The reversal of a call that repeats others.
+    #[must_use]
+    pub fn repeat(before: ChargedCall) -> Self {
+        Self { before, import_id: None, reason: None, at: None }
+    }
+
+    /// Whether the call was reversed because it repeats others.
+    #[must_use]
+    pub fn is_repeat(&self) -> bool {
+        self.reason.is_none() && self.import_id.is_none()
+    }
+
+    /// Whether a command voided the call, which is final: no later report records it anew.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.reason.is_some() && self.import_id.is_none()
+    }
+}
+
+/// The payload of `call.confirmed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallConfirmed {
+    /// Who reported the call, and had not done so before: no import if a report did that belongs to none.
+    pub reported_by: Reporters,
+}
+
+/// The payload of `call.report_withdrawn`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallReportWithdrawn {
+    /// The import that was taken back.
+    pub import_id: ImportId,
+    /// Who reported the call beside that import: no import if only reports did that belong to none, and if nobody did of a call
+    /// that is not counted because it repeats others.
+    pub reported_by: Reporters,
+    /// Why the import was taken back.
+    #[schemars(extend("x-apex-data" = DataClass::Content.as_str()))]
+    pub reason: Body,
+    /// When the import was taken back.
+    pub at: DateTime<Utc>,
 }
 
 events! {
@@ -154,16 +217,50 @@ events! {
         /// A record had the keys of two calls: this id is another id of the call with the lower id. Written again when the
         /// id is used after that call was voided too.
         "call.voided" v 1 => Voided(CallVoided),
-        /// The call is not counted any more: its record repeats the usage of other calls. It is recorded anew if it turns out to
-        /// be a call after all.
+        /// The call is not counted any more: its record repeats the usage of other calls, the import that alone reported it was
+        /// taken back, or a command voided it. After a repeat, it is recorded anew if another record of it is reported, and if its
+        /// trace charges it; after an import that was taken back, if it is reported again.
         "call.reversed" v 1 => Reversed(CallReversed),
+        /// An import that had not reported the call before, or a report that belongs to no import, said nothing new about it.
+        "call.confirmed" v 1 => Confirmed(CallConfirmed),
+        /// An import that reported the call was taken back. The call stays, because others reported it too; or it is not
+        /// counted already, because it repeats others.
+        "call.report_withdrawn" v 1 => ReportWithdrawn(CallReportWithdrawn),
     }
 }
 
 impl CallEvent {
+    /// The event with the reporters of all calls that it states changed.
+    pub(super) fn with_reporters(mut self, change: impl Fn(&mut Reporters)) -> Self {
+        let of_absorbed = |absorbed: &mut Vec<AbsorbedCall>| {
+            absorbed.iter_mut().for_each(|absorbed| change(&mut absorbed.before.reported_by));
+        };
+        match &mut self {
+            Self::Recorded(CallRecorded { after, absorbed }) => {
+                change(&mut after.reported_by);
+                of_absorbed(absorbed);
+            }
+            Self::Amended(CallAmended { before, after, absorbed }) => {
+                change(&mut before.reported_by);
+                change(&mut after.reported_by);
+                of_absorbed(absorbed);
+            }
+            Self::Corrected(CallCorrected { before, after, .. })
+            | Self::Repriced(CallRepriced { before, after, .. }) => {
+                change(&mut before.reported_by);
+                change(&mut after.reported_by);
+            }
+            Self::Reversed(CallReversed { before, .. }) => change(&mut before.reported_by),
+            // Events that are about reporters state them.
+            Self::Confirmed(_) | Self::ReportWithdrawn(_) | Self::Voided(_) => {}
+        }
+        self
+    }
+
     /// The calls that the event replaces, and the call after it: a sum over calls subtracts the former and adds the latter.
     /// The call itself comes before those that it absorbed. An event that voids an id changes no sum: the event of the call
     /// that remains has all of the difference, so that sums by a reader of one of the two streams are never off by a call.
+    /// Events about who reported the call replace nothing.
     #[must_use]
     pub fn befores_and_after(&self) -> (Vec<&ChargedCall>, Option<&ChargedCall>) {
         match self {
@@ -172,7 +269,8 @@ impl CallEvent {
             Self::Corrected(CallCorrected { before, after, .. })
             | Self::Repriced(CallRepriced { before, after, .. }) => (vec![before], Some(after)),
             Self::Voided(CallVoided { .. }) => (Vec::new(), None),
-            Self::Reversed(CallReversed { before }) => (vec![before], None),
+            Self::Reversed(CallReversed { before, .. }) => (vec![before], None),
+            Self::Confirmed(_) | Self::ReportWithdrawn(_) => (Vec::new(), None),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! A corrected field is taken from the latest correction, whatever records say.
 
 use crate::call::fields::{CallFacts, Field, JoinField};
+use crate::call::names::CallNames;
 use crate::meter::Meter;
 use crate::text::Name;
 use crate::usage::{Quantity, Usage};
@@ -116,6 +117,26 @@ impl Joined {
             corrected,
         };
         Self { facts, provenance }
+    }
+
+    /// Sets fields to what a record of the call says of them now, whatever it said before. What a record with a lower key says
+    /// of them, or a correction, still counts instead.
+    pub(super) fn restate(&self, record: &RecordKey, names: &CallNames) -> Self {
+        if *record < self.first_record() {
+            return self.clone();
+        }
+        let mut facts = CallFacts::new(self.facts.kind, record.at, record.source.clone());
+        facts.record_id.clone_from(&record.id);
+        let (unstated, half, mut without) = (facts.clone(), Half::new(self), self.clone());
+        for field in names.fields().filter(|field| half.corrected_at(*field).is_none()) {
+            if half.origin(field) == record {
+                without.facts.copy_field(field, &unstated);
+                without.provenance.origins.iter_mut().for_each(|origin| _ = origin.fields.remove(&field));
+            }
+        }
+        without.provenance.origins.retain(|origin| !origin.fields.is_empty());
+        names.write(&mut facts);
+        without.join(&Self::of_record(facts))
     }
 
     /// Takes fields from a correction. It counts as later than the corrections that it replaces, also if the clock of another

@@ -16,28 +16,35 @@ mod fields;
 mod identity;
 mod join;
 mod named;
+mod names;
+mod naming;
+mod repeat;
+mod reporters;
 mod repricing;
+mod taking_back;
 mod values;
 
 pub use crate::provider::provider_name;
 pub use error::CallError;
 pub use event::{
-    AbsorbedCall, CallAmended, CallCorrected, CallEvent, CallRecorded, CallRepriced, CallReversed, CallVoided,
-    ChargedCall,
+    AbsorbedCall, CallAmended, CallConfirmed, CallCorrected, CallEvent, CallRecorded, CallReportWithdrawn,
+    CallRepriced, CallReversed, CallVoided, ChargedCall,
 };
 pub use fields::{CallFacts, DataClass, Field};
 pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
+pub use names::CallNames;
+pub use reporters::Reporters;
 pub use repricing::Repricing;
 pub use values::{
     CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, Tags, TagsError, TraceId, TraceIdError,
 };
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Abridged, Aggregate};
 use crate::call::counted::counted_tags;
 use crate::call::join::Joined;
-use crate::ids::{AgentId, CallId};
+use crate::ids::{AgentId, CallId, ImportId};
 use crate::price_book::{ChargeError, PriceBook};
 use crate::tag_keys::TagKeys;
 use crate::text::Body;
@@ -58,6 +65,17 @@ pub enum CallCommand {
         prices: PriceBook,
         /// The declared tag keys. They may be left out if the command states no tags.
         tag_keys: TagKeys,
+        /// Who reports it: the import that the record belongs to, if it belongs to one.
+        reported_by: Reporters,
+    },
+    /// Reports the facts of a span, of which its trace decided that it is a call and repeats no others.
+    Charge {
+        /// The facts of the span.
+        facts: CallFacts,
+        /// The price book.
+        prices: PriceBook,
+        /// Who reports the span.
+        reported_by: Reporters,
     },
     /// Corrects fields. No later record changes them; a later correction may. If calls that are tied together were corrected
     /// in the same field, the latest correction counts; one to the same values again is later.
@@ -86,6 +104,30 @@ pub enum CallCommand {
     },
     /// Reverses the charge of a call whose only record turned out to repeat other calls.
     Reverse,
+    /// Sets what one of the records of the call says of whose the call is, whatever it said before: an outer span that names
+    /// the agent may come after the call.
+    Name {
+        /// The record.
+        record: RecordKey,
+        /// What it says. It says nothing new about what is not named.
+        names: CallNames,
+    },
+    /// Voids a call that was reported wrongly, for good: later reports of it are rejected.
+    Void {
+        /// Why the call is voided.
+        reason: Body,
+        /// When the call was voided.
+        at: DateTime<Utc>,
+    },
+    /// Takes back an import. If it alone reported the call, the call is reversed; otherwise the call stays as it is.
+    TakeBack {
+        /// The import.
+        import_id: ImportId,
+        /// Why the import is taken back.
+        reason: Body,
+        /// When the import was taken back.
+        at: DateTime<Utc>,
+    },
 }
 
 /// The state of a call.
@@ -95,12 +137,37 @@ pub struct Call {
     pub charged: Option<ChargedCall>,
     /// The call that this one was voided into.
     pub voided_into: Option<CallId>,
+    /// Whether a command voided the call, for good.
+    #[serde(default)]
+    pub is_void: bool,
+    /// The call as it was before it was reversed because it repeats others; none if it was not, and once it is recorded anew.
+    #[serde(default)]
+    pub repeat: Option<Box<ChargedCall>>,
 }
 
 impl Call {
-    fn report(&self, facts: CallFacts, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
+    fn report(&self, record: Record, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
         self.check_not_voided()?;
-        let after = report(self.charged.as_ref(), facts, prices, tag_keys)?;
+        match self.report_of_repeat(&record)? {
+            Some(events) => Ok(events),
+            None => self.record(record, prices, tag_keys),
+        }
+    }
+
+    fn charge(
+        &self,
+        facts: CallFacts,
+        reported_by: Reporters,
+        prices: &PriceBook,
+    ) -> Result<Vec<CallEvent>, CallError> {
+        self.check_not_voided()?;
+        let record = Record { facts, reported_by: self.with_reporters_of_repeat(reported_by) };
+        // Spans have no tags.
+        self.record(record, prices, &TagKeys::default())
+    }
+
+    fn record(&self, record: Record, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
+        let after = report(self.charged.as_ref(), record, prices, tag_keys)?;
         Ok(self.replace(after, Vec::new()).into_iter().collect())
     }
 
@@ -109,12 +176,25 @@ impl Call {
         match &self.charged {
             None => Some(CallEvent::Recorded(CallRecorded { after, absorbed })),
             Some(before) if *before == after && absorbed.is_empty() => None,
+            Some(before) if before.is_same_but_for_reporters(&after) && absorbed.is_empty() => {
+                let reported_by = after.reported_by.beyond(&before.reported_by);
+                Some(CallEvent::Confirmed(CallConfirmed { reported_by }))
+            }
             Some(before) => Some(CallEvent::Amended(CallAmended { before: before.clone(), after, absorbed })),
         }
     }
 
     fn check_not_voided(&self) -> Result<(), CallError> {
+        self.check_not_voided_into()?;
+        self.check_not_void()
+    }
+
+    fn check_not_voided_into(&self) -> Result<(), CallError> {
         self.voided_into.map_or(Ok(()), |into| Err(CallError::Voided(into)))
+    }
+
+    fn check_not_void(&self) -> Result<(), CallError> {
+        if self.is_void { Err(CallError::Void) } else { Ok(()) }
     }
 
     fn correct(
@@ -133,9 +213,16 @@ impl Call {
         let corrected = joined(before).correct(fields, &normalized(values), at);
         let counted_tags = counted_tags(&corrected.facts, &before.counted_tags.iter().collect(), tag_keys);
         corrected.facts.check()?;
-        let after = ChargedCall { counted_tags, ..charge(corrected, before.book_version(), prices)? };
+        let charged = charge(corrected, before.book_version(), prices)?;
+        let after = ChargedCall { counted_tags, reported_by: before.reported_by.clone(), ..charged };
         Ok((after != *before).then(|| (before.clone(), after)))
     }
+}
+
+/// A record of a call, with who reports it.
+struct Record {
+    facts: CallFacts,
+    reported_by: Reporters,
 }
 
 /// Joins a record to all that is known of its call, perhaps under several ids.
@@ -143,10 +230,11 @@ impl Call {
 /// The call is charged by the lowest version of the price book that it was charged by before, or else by the newest one.
 fn report<'a>(
     known: impl IntoIterator<Item = &'a ChargedCall>,
-    facts: CallFacts,
+    record: Record,
     prices: &PriceBook,
     tag_keys: &TagKeys,
 ) -> Result<ChargedCall, CallError> {
+    let Record { facts, mut reported_by } = record;
     let facts = normalized(facts);
     facts.check()?;
     let (mut call, mut book_version, mut counted) = (Joined::of_record(facts), None, BTreeSet::new());
@@ -157,9 +245,10 @@ fn report<'a>(
         call = joined(known).join(&call);
         book_version = book_version.into_iter().chain(known.book_version()).min();
         counted.extend(&known.counted_tags);
+        reported_by = reported_by.union(&known.reported_by);
     }
     let counted_tags = counted_tags(&call.facts, &counted, tag_keys);
-    Ok(ChargedCall { counted_tags, ..charge(call, book_version, prices)? })
+    Ok(ChargedCall { counted_tags, reported_by, ..charge(call, book_version, prices)? })
 }
 
 /// Removes leap seconds, and what is said about a usage that is absent.
@@ -188,18 +277,25 @@ fn charge(call: Joined, book_version: Option<u64>, prices: &PriceBook) -> Result
         Err(ChargeError::Unpriced(_)) => None,
         Err(ChargeError::Money(error)) => return Err(error.into()),
     };
-    Ok(ChargedCall { facts, provenance, charge, counted_tags: BTreeSet::new() })
+    Ok(ChargedCall { facts, provenance, charge, counted_tags: BTreeSet::new(), reported_by: Reporters::default() })
 }
 
 impl Aggregate for Call {
     const CATEGORY: &'static str = "call";
+    const ABRIDGED: Option<Abridged<CallEvent>> = Some(Abridged {
+        abridge: |event, correlation_id| event.with_reporters(|reporters| reporters.abridge(correlation_id)),
+        complete: |event, correlation_id| event.with_reporters(|reporters| reporters.complete(correlation_id)),
+    });
     type Command = CallCommand;
     type Event = CallEvent;
     type Error = CallError;
 
     fn decide(&self, command: CallCommand) -> Result<Vec<CallEvent>, CallError> {
         match command {
-            CallCommand::Report { facts, prices, tag_keys } => self.report(facts, &prices, &tag_keys),
+            CallCommand::Report { facts, prices, tag_keys, reported_by } => {
+                self.report(Record { facts, reported_by }, &prices, &tag_keys)
+            }
+            CallCommand::Charge { facts, prices, reported_by } => self.charge(facts, reported_by, &prices),
             CallCommand::Correct { fields, values, reason, at, prices, tag_keys } => {
                 let corrected = self.correct(&fields, values, at, &prices, &tag_keys)?;
                 let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
@@ -211,9 +307,14 @@ impl Aggregate for Call {
                 Ok(self.reprice(&prices)?.map(event).into_iter().collect())
             }
             CallCommand::Reverse => {
-                self.check_not_voided()?;
-                let reversed = |before| CallEvent::Reversed(CallReversed { before });
+                self.check_not_voided_into()?;
+                let reversed = |before| CallEvent::Reversed(CallReversed::repeat(before));
                 Ok(self.charged.clone().map(reversed).into_iter().collect())
+            }
+            CallCommand::Name { record, names } => Ok(self.name(&record, &names)?.into_iter().collect()),
+            CallCommand::Void { reason, at } => Ok(self.void(reason, at)?.into_iter().collect()),
+            CallCommand::TakeBack { import_id, reason, at } => {
+                Ok(self.take_back(import_id, reason, at)?.into_iter().collect())
             }
         }
     }
@@ -226,6 +327,10 @@ impl Aggregate for Call {
         match event {
             // A report says whose the call is. A correction would take a call for an agent that is nobody's.
             CallEvent::Corrected(corrected) if corrected.before.facts.agent_id.is_none() => None,
+            // Also of a call that was reversed.
+            CallEvent::Confirmed(_) | CallEvent::ReportWithdrawn(_) => {
+                self.charged.as_ref().or(self.repeat.as_deref()).and_then(|call| call.facts.agent_id)
+            }
             CallEvent::Recorded(_)
             | CallEvent::Amended(_)
             | CallEvent::Corrected(_)
@@ -237,13 +342,27 @@ impl Aggregate for Call {
 
     fn evolve(self, event: &CallEvent) -> Self {
         match event {
-            CallEvent::Voided(CallVoided { into }) => Self { charged: None, voided_into: Some(*into) },
-            CallEvent::Reversed(CallReversed { .. }) => Self::default(),
+            CallEvent::Voided(CallVoided { into }) => Self { voided_into: Some(*into), ..Self::default() },
+            CallEvent::Reversed(reversed) => {
+                let repeat = reversed.is_repeat().then(|| Box::new(reversed.before.clone()));
+                Self { is_void: reversed.is_final(), repeat, ..Self::default() }
+            }
+            CallEvent::Confirmed(CallConfirmed { reported_by }) => {
+                let union =
+                    |call: ChargedCall| ChargedCall { reported_by: call.reported_by.union(reported_by), ..call };
+                let repeat = self.repeat.map(|repeat| Box::new(union(*repeat)));
+                Self { charged: self.charged.map(union), repeat, ..self }
+            }
+            CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, .. }) => {
+                let left = |call| ChargedCall { reported_by: reported_by.clone(), ..call };
+                let call = self.without_reporter_of_repeat(*import_id);
+                Self { charged: call.charged.map(left), ..call }
+            }
             CallEvent::Recorded(CallRecorded { after, .. })
             | CallEvent::Amended(CallAmended { after, .. })
             | CallEvent::Corrected(CallCorrected { after, .. })
             | CallEvent::Repriced(CallRepriced { after, .. }) => {
-                Self { charged: Some(after.clone()), voided_into: None }
+                Self { charged: Some(after.clone()), ..Self::default() }
             }
         }
     }

@@ -9,10 +9,11 @@
 //! more steps than that are to be expected. If a command had to follow many ids, the indirect ones of its own are voided
 //! again, into the call that remains, so that an id that is in use stays near to its call whatever the ids are.
 
-use super::{AbsorbedCall, Call, CallCommand, CallError, CallEvent, CallVoided, report};
+use super::{AbsorbedCall, Call, CallCommand, CallError, CallEvent, CallVoided, Record, report};
 use crate::aggregate::Aggregate;
 use crate::call::identity::CallIds;
 use crate::ids::CallId;
+use crate::tag_keys::TagKeys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -92,18 +93,38 @@ impl NamedCalls {
         let (into, call) = (self.lowest.0, &self.lowest.1);
         let voided = |id: &CallId| (*id, CallEvent::Voided(CallVoided { into }));
         let shortened = self.indirect.iter().map(voided);
-        let (facts, prices, tag_keys) = match command {
-            CallCommand::Report { facts, prices, tag_keys } if !self.others.is_empty() => (facts, prices, tag_keys),
+        let (record, prices, tag_keys, is_charge) = match command {
+            CallCommand::Report { facts, prices, tag_keys, reported_by } if !self.others.is_empty() => {
+                (Record { facts, reported_by }, prices, tag_keys, false)
+            }
+            CallCommand::Charge { facts, prices, reported_by } if !self.others.is_empty() => {
+                let calls = [call].into_iter().chain(self.others.values());
+                let reported_by = calls.fold(reported_by, |reporters, call| call.with_reporters_of_repeat(reporters));
+                // Spans have no tags.
+                (Record { facts, reported_by }, prices, TagKeys::default(), true)
+            }
             command @ (CallCommand::Report { .. }
+            | CallCommand::Charge { .. }
             | CallCommand::Correct { .. }
             | CallCommand::Reprice { .. }
-            | CallCommand::Reverse) => {
+            | CallCommand::Reverse
+            | CallCommand::Name { .. }
+            | CallCommand::Void { .. }
+            | CallCommand::TakeBack { .. }) => {
                 let events = call.decide(command)?.into_iter().map(|event| (into, event));
                 return Ok(shortened.chain(events).collect());
             }
         };
         let known = [call].into_iter().chain(self.others.values());
-        let after = report(known.filter_map(|call| call.charged.as_ref()), facts, &prices, &tag_keys)?;
+        known.clone().try_for_each(|call| call.check_not_void())?;
+        if !is_charge && known.clone().all(|call| call.charged.is_none()) {
+            for (&id, call) in [(&into, call)].into_iter().chain(&self.others) {
+                if let Some(events) = call.report_of_repeat(&record)? {
+                    return Ok(shortened.chain(events.into_iter().map(|event| (id, event))).collect());
+                }
+            }
+        }
+        let after = report(known.filter_map(|call| call.charged.as_ref()), record, &prices, &tag_keys)?;
         let absorbed = self.others.iter();
         let absorbed = absorbed.filter_map(|(&id, call)| Some(AbsorbedCall { id, before: call.charged.clone()? }));
         let remaining = call.replace(after, absorbed.collect()).map(|event| (into, event));

@@ -32,11 +32,12 @@ fn no_prices() -> PriceBook {
     PriceBook::default()
 }
 pub(super) fn report(facts: CallFacts, prices: PriceBook) -> CallCommand {
-    CallCommand::Report { facts, prices, tag_keys: TagKeys::default() }
+    CallCommand::Report { facts, prices, tag_keys: TagKeys::default(), reported_by: Reporters::default() }
 }
 pub(super) fn charged(facts: CallFacts, prices: PriceBook) -> ChargedCall {
     let charge = prices.charge(&facts.pricing().unwrap(), None).ok();
-    ChargedCall { facts, provenance: Provenance::default(), charge, counted_tags: BTreeSet::new() }
+    let (provenance, counted_tags, reported_by) = Default::default();
+    ChargedCall { facts, provenance, charge, counted_tags, reported_by }
 }
 
 pub(super) fn recorded(after: ChargedCall) -> CallEvent {

@@ -8,7 +8,7 @@
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
 use super::recent::Occurrences;
-use super::values::{default_agent, default_name, informative, lenient, minimal_facts, name, quantity, reported_cost};
+use super::values::{default_agent, informative, lenient, minimal_facts, name, quantity, reported_cost};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::formats::spec::{KeyKind, Spec};
@@ -60,7 +60,6 @@ struct Cost<'a> {
 }
 
 pub(crate) fn open(lines: Lines, defaults: Defaults) -> Records {
-    let defaults = Defaults { provider: default_name(defaults.provider, "openai"), ..defaults };
     let mut equal = Occurrences::new(MAX_COUNTED_LINES);
     LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults, &mut equal).map(ParsedLine::from))
 }

@@ -15,9 +15,7 @@
 use super::lines::{LineRecords, Lines, ParsedLine};
 use super::reader::Records;
 use super::recent::{Occurrences, Recent};
-use super::values::{
-    default_agent, default_name, informative, lenient, minimal_facts, name, quantity, reported_cost, rfc3339,
-};
+use super::values::{default_agent, informative, lenient, minimal_facts, name, quantity, reported_cost, rfc3339};
 use crate::error::RefusalReason;
 use crate::format::{Defaults, Format};
 use crate::formats::spec::{KeyKind, Spec};
@@ -141,7 +139,6 @@ impl Counts {
 }
 
 pub(crate) fn open(lines: Lines, defaults: Defaults) -> Records {
-    let defaults = Defaults { provider: default_name(defaults.provider, "anthropic"), ..defaults };
     let mut unidentified = Unidentified::new();
     LineRecords::boxed(lines, move |location, line| parse(location, line, &defaults, &mut unidentified))
 }
@@ -197,7 +194,7 @@ fn parse(
         record_id: record_id(&line),
         ..minimal_facts(CallKind::Llm, rfc3339("timestamp", timestamp)?, Format::ClaudeCode)?
     };
-    // A line names no provider, and the default may be another one at the next import: an id identifies the response if its
+    // A line names no provider, and an option may name another one at the next import: an id identifies the response if its
     // form has one issuer, whichever provider served the model. Relays hand on ids of other forms.
     let named = message.model.as_deref().unwrap_or_default();
     let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));

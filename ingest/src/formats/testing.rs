@@ -5,7 +5,7 @@ use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::item::Item;
 use crate::record::Record;
-use domain::call::{Call, CallCommand, CallFacts, NamedCalls};
+use domain::call::{Call, CallCommand, CallFacts, NamedCalls, Reporters};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate, CallId, Meter, Name, Usage};
@@ -77,6 +77,7 @@ pub(crate) fn joined(records: &[Record]) -> BTreeMap<CallId, CallFacts> {
             facts: record.facts.clone(),
             prices: PriceBook::default(),
             tag_keys: TagKeys::default(),
+            reported_by: Reporters::default(),
         };
         for (id, event) in named.decide(command).unwrap() {
             let call = calls.entry(id).or_default();

@@ -7,10 +7,10 @@ use crate::format::{Defaults, Format};
 use crate::prices::builtin;
 use crate::record::Record;
 use chrono::DateTime;
-use domain::call::{Call, CallCommand, CallIds, CallKind};
+use domain::call::{Call, CallCommand, CallIds, CallKind, Reporters};
 use domain::price_book::{PriceBook, PriceBookCommand, PriceSource};
 use domain::tag_keys::TagKeys;
-use domain::{Aggregate, EventCodec, Meter, Money, Name, TaskId, Usage};
+use domain::{Aggregate, EventCodec, ImportId, Meter, Money, Name, TaskId, Usage};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -41,8 +41,8 @@ fn the_samples_have_the_documented_totals() {
     assert_eq!(llm(Format::Otlp), (22, 22, sums([46_515, 4_951, 7_424, 1_280, 418])));
 }
 
-/// The mean length of the payload of `call.recorded`, in bytes, at the shipped prices. All that is read of a log and sent to
-/// Kafka grows with it.
+/// The mean length of the payload of `call.recorded`, in bytes, at the shipped prices, as an import writes it. All that is read of
+/// a log and sent to Kafka grows with it.
 #[test]
 fn the_events_of_calls_are_small() {
     let book = PriceBookCommand::Set {
@@ -52,6 +52,7 @@ fn the_events_of_calls_are_small() {
     };
     let events = PriceBook::default().decide(book).unwrap();
     let prices = events.iter().fold(PriceBook::default(), |book, event| book.evolve(event));
+    let import_id = ImportId(uuid::Uuid::from_u128(7));
     for ((format, sample), max_mean_bytes) in SAMPLES.into_iter().zip([450, 650, 950, 850]) {
         let mut calls = BTreeSet::new();
         let mut records = records(format, sample);
@@ -61,8 +62,10 @@ fn the_events_of_calls_are_small() {
                 facts: record.facts.clone(),
                 prices: prices.clone(),
                 tag_keys: TagKeys::default(),
+                reported_by: Reporters::of(Some(import_id)),
             };
-            Call::default().decide(command).unwrap()[0].encode().unwrap().len()
+            let recorded = Call::default().decide(command).unwrap().remove(0);
+            (Call::ABRIDGED.unwrap().abridge)(recorded, import_id.0).encode().unwrap().len()
         };
         let mean = records.iter().map(bytes).sum::<usize>() / records.len();
         assert!(mean <= max_mean_bytes, "{format:?}: {mean} bytes, more than {max_mean_bytes}");
@@ -201,6 +204,23 @@ fn the_documents_are_read_and_defaults_never_change_the_ids_of_their_calls() {
             Defaults { started_at: later, ..defaults() },
         ] {
             assert_eq!(ids(other), plain, "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_names_no_provider_has_the_one_that_an_option_names_or_none() {
+    let unnamed = [SAMPLES[0], SAMPLES[1], SAMPLES[2]].map(|(format, sample)| (format, sample));
+    let of_formats = [Format::Csv, Format::Jsonl, Format::OpenHands];
+    let documents = DOCUMENTS.iter().filter(|(format, _)| of_formats.contains(format));
+    let documents = documents.map(|(format, text)| (*format, text.as_bytes()));
+    for (format, content) in unnamed.into_iter().chain(documents) {
+        let bedrock = Name::new("bedrock").ok();
+        for provider in [None, bedrock] {
+            let defaults = Defaults { provider: provider.clone(), ..defaults() };
+            let found = read_records(format, defaults, Box::new(content)).unwrap().flat_map(into_records);
+            let providers: BTreeSet<_> = found.map(|record| record.unwrap().facts.provider).collect();
+            assert_eq!(providers, BTreeSet::from([provider]), "{format:?}");
         }
     }
 }

@@ -38,11 +38,6 @@ pub(crate) fn name(field: &'static str, text: &str) -> Result<Name, RefusalReaso
     Name::new(text).map_err(|cause| RefusalReason::Text { field, cause })
 }
 
-/// The given default, or the default of the format.
-pub(crate) fn default_name(given: Option<Name>, name: &'static str) -> Option<Name> {
-    given.or_else(|| Name::new(name).ok())
-}
-
 /// The default agent, for records that name none.
 pub(crate) fn default_agent(format: Format, defaults: &Defaults) -> Option<AgentRef> {
     defaults.agent.as_ref().and_then(|name| AgentRef::new(format, name.as_str(), name.as_str()))

@@ -11,6 +11,8 @@ pub use received::Received;
 pub use receiver::{ReceiveError, Receiver};
 
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
+use domain::{AgentId, ImportId, content_id, derived_id};
+use uuid::Uuid;
 
 /// The most bytes of a body after decompression: 16 MiB. SDKs export 512 spans at once, and collectors 8,192.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -52,19 +54,48 @@ impl Signal {
 #[derive(Debug)]
 pub struct Export {
     pub(crate) decoded: Decoded,
+    import: ImportOf,
+}
+
+/// What the id of the import is that a request is.
+#[derive(Debug, Clone, Copy)]
+enum ImportOf {
+    /// The one that its sender gave it.
+    Sender(ImportId),
+    /// Derived from the body, whose id this is.
+    Content(Uuid),
 }
 
 impl Export {
-    /// Decodes a body. It is CPU-bound, and takes memory in proportion to the body.
+    /// Decodes a body. It is CPU-bound, and takes memory in proportion to the body. If the sender gives no id of the import
+    /// that the request is, one is derived from the body, so that a retry is the same import.
     ///
     /// # Errors
     /// [`DecodeError`] if nothing of the body can be used.
-    pub fn decode(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(
+        signal: Signal,
+        encoding: Encoding,
+        body: &[u8],
+        import_id: Option<ImportId>,
+    ) -> Result<Self, DecodeError> {
         let decoded = match signal {
             Signal::Traces => decode_traces(body, encoding)?,
             Signal::Logs => decode_logs(body, encoding)?,
             Signal::Metrics => decode_metrics(body, encoding)?,
         };
-        Ok(Self { decoded })
+        let import = import_id.map_or_else(|| ImportOf::Content(content_id(signal.name(), body)), ImportOf::Sender);
+        Ok(Self { decoded, import })
+    }
+
+    /// The id of the import that the request is. Without one of its sender, the same content sent for the same agent is the same
+    /// import.
+    pub(crate) fn import_id(&self, agent: Option<AgentId>) -> ImportId {
+        match self.import {
+            ImportOf::Sender(import_id) => import_id,
+            ImportOf::Content(content_id) => {
+                let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
+                derived_id(&["import", "request", &agent, &content_id.to_string()]).into()
+            }
+        }
     }
 }

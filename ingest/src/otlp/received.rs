@@ -3,7 +3,8 @@
 use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
 use commands::Position;
-use domain::trace::Mismatch;
+use domain::ImportId;
+use domain::trace::{Mismatch, Trace};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -11,8 +12,10 @@ use std::fmt::Write as _;
 const MAX_SHOWN: usize = 10;
 
 /// The result of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Received {
+    /// The import that the request is.
+    pub import_id: ImportId,
     /// The number of spans or records of the request.
     pub count: u64,
     /// The number of them that were rejected. A retry does not help.
@@ -33,8 +36,20 @@ pub struct Received {
 
 impl Received {
     /// The result of a request with a number of spans or records, of which none is counted yet.
-    pub(super) fn of(count: u64) -> Self {
-        Self { count, ..Self::default() }
+    #[must_use]
+    pub fn of(count: u64, import_id: ImportId) -> Self {
+        Self {
+            import_id,
+            count,
+            rejected: 0,
+            recorded: 0,
+            amended: 0,
+            duplicate: 0,
+            repeats: 0,
+            position: Position::ZERO,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal) {
@@ -63,6 +78,14 @@ impl Received {
                  of input and {output_of_calls} of output, and are what is charged"
             ));
         }
+    }
+
+    pub(super) fn warn_of_dropped_links(&mut self, count: u64) {
+        let limit = Trace::MAX_LINKS;
+        self.warn(format!(
+            "{count} spans that state no usage were not recorded, so that the agents that they name are not those of the calls \
+             inside of them: their trace has more than {limit} of them; end a trace with each task"
+        ));
     }
 
     pub(super) fn warn(&mut self, warning: String) {

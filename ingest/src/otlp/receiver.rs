@@ -52,11 +52,14 @@ impl Receiver {
 
     /// Reports what a request exports, as a principal. If its credential is bound to an agent, all calls are of that agent.
     ///
+    /// The request is an import, which can be taken back.
+    ///
     /// # Errors
     /// [`ReceiveError`] if not all of it could be recorded.
     pub async fn receive(&self, principal: Arc<Principal>, export: Export) -> Result<Received, ReceiveError> {
+        let import_id = export.import_id(principal.agent());
         let decoded = export.decoded;
-        let mut received = Received::of(decoded.count);
+        let mut received = Received::of(decoded.count, import_id);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
         received.warn_of_unread(&decoded.unread);
         for metric in &decoded.usage_metrics {
@@ -69,7 +72,8 @@ impl Receiver {
         }
         let agent = principal.agent();
         let prices = self.commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await.map_err(failed)?;
-        let connection = Connection { commands: self.commands.clone(), principal, retry: RetryPolicy::none() };
+        let (commands, retry, run_id) = (self.commands.clone(), RetryPolicy::none(), Uuid::now_v7());
+        let connection = Connection { commands, principal, retry, import_id, run_id };
         let importer = Importer::of(connection, prices, self.owners.clone());
         let importer = Arc::new(importer);
         let (mut reports, mut failure) = (JoinSet::new(), None);
@@ -136,6 +140,9 @@ fn count(received: &mut Received, reported: Reported) -> Result<(), ReceiveError
             received.position = received.position.max(result.position);
             result.spans.iter().for_each(|(location, span)| count_span(received, *location, span));
             result.mismatches.iter().for_each(|mismatch| received.warn_of_mismatch(mismatch));
+            if result.dropped_links > 0 {
+                received.warn_of_dropped_links(result.dropped_links);
+            }
             result.error.map_or(Ok(()), |error| Err(classified(error)))
         }
     }

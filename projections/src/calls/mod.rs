@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
@@ -127,10 +127,19 @@ impl StreamRow for CallRow {
 
     fn fold(row: Option<Self>, applied: &Applied) -> Result<Option<Self>, ApplyError> {
         let Event::Call(event) = &*applied.event else { return Ok(row) };
-        // Every event carries all that is known of the call. A call that was voided into another one, or
+        if is_about_reporters(event) {
+            let (version, position) = (applied.version(), applied.position());
+            return Ok(row.map(|row| Self { version, position, ..row }));
+        }
+        // Every other event carries all that is known of the call. A call that was voided into another one, or
         // reversed, has no row.
         Ok(event.befores_and_after().1.map(|charged| Self::charged(applied, charged)))
     }
+}
+
+/// Whether an event says who reported the call, and nothing about the call.
+fn is_about_reporters(event: &CallEvent) -> bool {
+    matches!(event, CallEvent::Confirmed(_) | CallEvent::ReportWithdrawn(_))
 }
 
 impl CallRow {
@@ -247,6 +256,21 @@ async fn delete(connection: &mut PgConnection, removed: &BTreeSet<Key>) -> Resul
     Ok(())
 }
 
+/// Sets the versions and positions of rows whose last events say nothing else about the call.
+async fn touch(connection: &mut PgConnection, touched: &BTreeMap<Key, (i64, i64)>) -> Result<(), ApplyError> {
+    if touched.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("touch.sql"))
+        .bind(touched.keys().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>())
+        .bind(touched.keys().map(|(_, id)| *id).collect::<Vec<_>>())
+        .bind(touched.values().map(|(version, _)| *version).collect::<Vec<_>>())
+        .bind(touched.values().map(|(_, position)| *position).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 pub(crate) struct Calls;
 
 impl Projection for Calls {
@@ -293,7 +317,7 @@ impl Projection for Calls {
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             let (mut rows, mut removed) = (Rows::new(), BTreeSet::new());
-            let mut usage = usage::UsageSums::new();
+            let (mut usage, mut touched) = (usage::UsageSums::new(), BTreeMap::new());
             for applied in events {
                 let Event::Call(event) = &*applied.event else { continue };
                 usage.add(applied.tenant(), event)?;
@@ -303,6 +327,9 @@ impl Projection for Calls {
                     // Under most ids that are voided nothing was recorded: their streams begin with it.
                     CallEvent::Voided(_) if applied.version() > 1 => _ = removed.insert(key()),
                     CallEvent::Reversed(_) => _ = removed.insert(key()),
+                    CallEvent::Confirmed(_) | CallEvent::ReportWithdrawn(_) => {
+                        touched.insert(key(), (applied.version(), applied.position()));
+                    }
                     CallEvent::Voided(_)
                     | CallEvent::Recorded(_)
                     | CallEvent::Amended(_)
@@ -310,7 +337,10 @@ impl Projection for Calls {
                     | CallEvent::Repriced(_) => {}
                 }
             }
+            // A row of the batch is saved with its last version.
+            touched.retain(|key, _| !rows.contains_key(key));
             delete(connection, &removed).await?;
+            touch(connection, &touched).await?;
             save(connection, &rows).await?;
             usage.save(connection).await
         })

@@ -2,8 +2,8 @@
 
 use crate::rooms::Rooms;
 use commands::{Component, Loaded};
-use domain::error_with_causes;
 use domain::price_book::PriceBook;
+use domain::{ImportId, error_with_causes};
 use ingest::{Format, Importer, OnRetry};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,19 +13,21 @@ use std::time::{Duration, Instant};
 pub(super) struct Importers<'a> {
     rooms: &'a Rooms,
     prices: Arc<Loaded<PriceBook>>,
+    import_id: ImportId,
     on_retry: OnRetry,
     by_format: BTreeMap<Format, Importer>,
 }
 
 impl<'a> Importers<'a> {
-    pub(super) fn new(rooms: &'a Rooms, prices: Arc<Loaded<PriceBook>>) -> Self {
-        Self { rooms, prices, on_retry: warn_of_retries(), by_format: BTreeMap::new() }
+    pub(super) fn new(rooms: &'a Rooms, prices: Arc<Loaded<PriceBook>>, import_id: ImportId) -> Self {
+        Self { rooms, prices, import_id, on_retry: warn_of_retries(), by_format: BTreeMap::new() }
     }
 
     pub(super) fn of(&mut self, format: Format) -> &mut Importer {
         self.by_format.entry(format).or_insert_with(|| {
             let principal = self.rooms.component(Component::Import(format.as_str()));
-            let importer = Importer::new(self.rooms.commands.clone(), principal, Arc::clone(&self.prices));
+            let (commands, prices) = (self.rooms.commands.clone(), Arc::clone(&self.prices));
+            let importer = Importer::new(commands, principal, prices, self.import_id);
             importer.on_retry(Arc::clone(&self.on_retry))
         })
     }

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use ingest::{Format, files_in};
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// What to import.
 #[derive(Debug)]
@@ -20,6 +21,21 @@ pub(super) struct InputFile {
     pub(super) is_in_folder: bool,
     /// Why it cannot be imported, if that is known already.
     pub(super) problem: Option<String>,
+}
+
+impl InputFile {
+    /// What tells the content of the file from others: its path, size and time. Nothing is known before it is read of what is
+    /// not a file, such as standard input: then it is new each time.
+    pub(super) fn identity(&self) -> String {
+        let metadata = std::fs::metadata(&self.path).ok().filter(std::fs::Metadata::is_file);
+        let path = std::fs::canonicalize(&self.path).ok();
+        match (path, metadata.as_ref().and_then(|metadata| metadata.modified().ok()), metadata.as_ref()) {
+            (Some(path), Some(modified), Some(metadata)) => {
+                format!("{} {} {modified:?}", path.display(), metadata.len())
+            }
+            _ => Uuid::now_v7().to_string(),
+        }
+    }
 }
 
 /// The format with a name.

@@ -60,6 +60,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("Mutation.cancelTask", "command:tasks"),
     ("Mutation.reportCall", "command:calls"),
     ("Mutation.correctCall", "command:calls"),
+    ("Mutation.voidCall", "command:calls"),
+    ("Mutation.takeBackImport", "command:calls"),
     ("Mutation.storeMemory", "command:memories"),
     ("Mutation.shareMemory", "command:memories"),
     ("Mutation.recallMemory", "command:memories"),

@@ -87,7 +87,8 @@ impl World {
     /// The value of an argument that is a UUID.
     pub(super) fn uuid(&self, name: &str) -> String {
         match name {
-            "commandId" => self.command.to_string(),
+            // The command that registered the agent is an import of its own.
+            "commandId" | "importId" => self.command.to_string(),
             "uuids" => self.id("Origin").uuid,
             "userId" => self.id("User").uuid,
             _ => panic!("no UUID for {name}: add it to tests/system/isolation/world.rs"),

@@ -272,8 +272,11 @@ async fn what_was_imported_is_known_when_it_is_exported_and_the_other_way_round(
     database.run(&["import", "otlp", file.path().to_str().unwrap()]).await.assert_success();
     post(&server, &child).await;
     let head = database.head().await;
-    post(&server, &parent).await;
-    assert_eq!(database.head().await, head);
+    for _ in 0..2 {
+        post(&server, &parent).await;
+        // The trace notes once that another import than that of the file reported the span.
+        assert_eq!(database.head().await, head + 1);
+    }
     let (calls, input, ..) = super::total(&database, &server).await;
     assert_eq!((calls, input), (1, 10));
     server.kill().await;

@@ -111,8 +111,50 @@ async fn a_trace_has_a_limit() {
         .collect();
     let response = post(&server, &export("shop", &spans)).await;
     let message = response["partialSuccess"]["errorMessage"].as_str().unwrap();
-    assert!(message.contains("the trace has more than 4096 spans"), "{message}");
+    assert!(message.contains("2151 spans that state no usage were not recorded"), "{message}");
     assert!(!message.contains(TRACE));
+    assert_eq!(total(&database, &server).await.0, 1, "calls are recorded all the same");
+    server.kill().await;
+}
+
+/// Each names as much as it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_without_usage_are_recorded_in_parts_and_leave_room_for_calls() {
+    const FIRST: u64 = 1_600;
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let link = |number: u64| {
+        let names = json!({ "gen_ai.operation.name": "invoke_agent", "user.id": "u".repeat(256),
+                            "gen_ai.conversation.id": format!("{number:0>256}") });
+        span(&format!("{number:016x}"), "", &names)
+    };
+    let call = |number: u64, around: u64| {
+        span(&format!("{:016x}", 0xf000_0000 + number), &format!("{around:016x}"), &chat("gpt-4o", 10, 1))
+    };
+    let mut spans: Vec<_> = (1..=FIRST).map(link).collect();
+    spans.push(call(1, FIRST));
+    // More than one event may have.
+    assert!(export("shop", &spans).to_string().len() > 900_000);
+    assert_eq!(post(&server, &export("shop", &spans)).await, json!({}));
+    assert_eq!(total(&database, &server).await.0, 1);
+    let conversation: String =
+        sqlx::query_scalar("select conversation from apex.calls").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(conversation, format!("{FIRST:0>256}"));
+    // Links alone that do not fit are named in the response.
+    let more: Vec<_> = (FIRST + 1..=FIRST + 1_000).map(link).collect();
+    let response = post(&server, &export("shop", &more)).await;
+    let partial = &response["partialSuccess"];
+    let message = partial["errorMessage"].as_str().unwrap();
+    assert!(message.contains("744 spans that state no usage were not recorded"), "{message}");
+    assert!(partial["rejectedSpans"].is_null() || partial["rejectedSpans"] == "0", "{partial}");
+    let rest: Vec<_> = (5_001..=5_192).map(link).collect();
+    assert_eq!(post(&server, &export("shop", &rest)).await, json!({}), "2,048 in all");
+    // Calls are recorded all the same, also with links that do not fit.
+    let calls = [call(2, FIRST), call(3, 9_999), link(9_999)];
+    let response = post(&server, &export("shop", &calls)).await;
+    let message = response["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(message.contains("1 spans that state no usage were not recorded"), "{message}");
+    assert_eq!(total(&database, &server).await.0, 3);
     server.kill().await;
 }
 

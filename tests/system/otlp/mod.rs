@@ -1,9 +1,11 @@
 //! OpenTelemetry over the network: what exporters send is charged once, whatever its form, its order and its requests.
 
 mod forms;
+mod late;
 mod limits;
 mod repeats;
 mod sdk;
+mod taken_back;
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};

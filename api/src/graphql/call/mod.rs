@@ -4,8 +4,10 @@ mod correction;
 mod facts;
 mod mutation;
 mod query;
+mod taking_back;
 mod types;
 
 pub(crate) use mutation::{CallCommandError, CallMutation};
 pub(crate) use query::{CallQuery, list};
+pub(crate) use taking_back::ImportMutation;
 pub(crate) use types::Call;

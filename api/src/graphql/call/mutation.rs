@@ -22,9 +22,9 @@ use domain::{AgentId, CallId, DagId, Money, Name, TaskId, UsageError};
 use ingest::CallReport;
 
 command_error! {
-    /// Reason for which the report or correction of a call was rejected.
+    /// Reason for which the report, correction or voiding of a call was rejected.
     CallCommandError,
-    /// Reasons for which the report or correction of a call is rejected.
+    /// Reasons for which the report, correction or voiding of a call is rejected.
     CallErrorCode {
         /// The call is one of a language model, and no model is known.
         NoModel,
@@ -44,12 +44,14 @@ command_error! {
         ChargeOutOfRange,
         /// The call was charged by a later version of the price book than the server has read. Send the command again.
         PriceBookOutdated,
-        /// The call that should be corrected was never reported.
+        /// The call that should be corrected or voided was never reported, or is not counted any more.
         NotReported,
         /// The correction names no field.
         NothingToCorrect,
         /// The call was voided into another one at the same moment. Send the command again.
         Voided,
+        /// A command voided the call, for good: no report or correction changes anything of it.
+        Void,
         /// The ids of the call were voided into others more than 32 times.
         TooManyIds,
     }
@@ -70,6 +72,7 @@ impl From<CallError> for CallCommandError {
             CallError::NotReported => CallErrorCode::NotReported,
             CallError::NothingToCorrect => CallErrorCode::NothingToCorrect,
             CallError::Voided(_) => CallErrorCode::Voided,
+            CallError::Void => CallErrorCode::Void,
             CallError::TooManyIds { .. } => CallErrorCode::TooManyIds,
         };
         Self::new(code, error)
@@ -77,9 +80,9 @@ impl From<CallError> for CallCommandError {
 }
 
 payload! {
-    /// Payload of `reportCall` and `correctCall`.
+    /// Payload of `reportCall`, `correctCall` and `voidCall`.
     CallPayload {
-        /// The call as of `position`. If the command was rejected, the call as it is now.
+        /// The call as of `position`; null if it is not counted any more. If the command was rejected, the call as it is now.
         call: Call, error: CallCommandError
     }
 }
@@ -182,6 +185,16 @@ command_input! {
     }
 }
 
+command_input! {
+    /// Input of `voidCall`.
+    VoidCallInput {
+        /// Global id or UUID of the call.
+        id: Call,
+        /// Reason for which the call is voided: text of at most 64 KiB.
+        reason: String,
+    }
+}
+
 /// Reports of calls.
 #[derive(Default)]
 pub(crate) struct CallMutation;
@@ -241,6 +254,23 @@ impl CallMutation {
             Ok((Correction { fields, values }, reason)) => {
                 let (prices, tag_keys) = futures::try_join!(prices(ctx), tag_keys(ctx, &values))?;
                 let command = CallCommand::Correct { fields, values, reason, at: options.at, prices, tag_keys };
+                let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
+                command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
+            }
+            Err(invalid) => CommandResult::rejected(&context, target, invalid),
+        };
+        Ok(result.into())
+    }
+
+    /// Voids a call that was reported wrongly: it is not counted any more, and later reports of it are rejected with `VOID`.
+    /// The id of a call that was voided into another one voids that one.
+    async fn void_call(&self, ctx: &Context<'_>, input: VoidCallInput) -> Result<CallPayload> {
+        let options = input.options(ctx)?;
+        let reason = input::body("reason", input.reason);
+        let (context, target) = (options.context(ctx)?, options.target);
+        let result: CommandResult<CallCommandError> = match reason {
+            Ok(reason) => {
+                let command = CallCommand::Void { reason, at: options.at };
                 let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }

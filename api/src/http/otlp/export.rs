@@ -8,6 +8,7 @@ use crate::http::state::State;
 use crate::requester::Requester;
 use axum::http::StatusCode;
 use bytes::Bytes;
+use domain::ImportId;
 use domain::rate_limits::LimitedResource;
 use ingest::otlp::{Encoding, Export, ReceiveError, Received, Signal};
 use metrics::counter;
@@ -32,7 +33,8 @@ pub(super) struct Sent {
 /// Decodes an export and reports it.
 pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> Result<Received, Failure> {
     let Sent { signal, encoding, body } = sent;
-    let decode = || Export::decode(signal, encoding, &body);
+    let import_id = requester.correlation_id.map(ImportId);
+    let decode = || Export::decode(signal, encoding, &body, import_id);
     let export = state.cpu_permits.run(is_large(body.len()), decode).await?;
     drop(body);
     let receiving = state.receiver.receive(requester.principal.clone(), export);

@@ -65,7 +65,12 @@ impl UnaryService<Bytes> for Export {
                 export::export(&state, &requester, Sent { signal, encoding: Encoding::Protobuf, body }).await
             };
             let received = exported.await.map_err(|failure| status(&failure))?;
-            Ok(tonic::Response::new(message::response(signal, &received, Encoding::Protobuf).into()))
+            let message = message::response(signal, &received, Encoding::Protobuf);
+            let mut response = tonic::Response::new(message.into());
+            if let Ok(id) = received.import_id.to_string().parse() {
+                response.metadata_mut().insert(auth::CORRELATION, id);
+            }
+            Ok(response)
         })
     }
 }

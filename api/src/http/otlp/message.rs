@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_export_without_complaints_has_an_empty_response() {
-        let received = Received::default();
+        let received = Received::of(0, uuid::Uuid::nil().into());
         assert_eq!(response(Signal::Traces, &received, Encoding::Protobuf), Vec::<u8>::new());
         assert_eq!(response(Signal::Traces, &received, Encoding::Json), b"{}");
     }

@@ -59,7 +59,13 @@ pub(super) async fn http(State(state): State<Arc<Shared>>, request: Request) -> 
         export::export(&state, &requester, Sent { signal, encoding, body }).await
     };
     let mut response = match exported.await {
-        Ok(received) => encoded(message::response(signal, &received, encoding), StatusCode::OK, encoding),
+        Ok(received) => {
+            let mut response = encoded(message::response(signal, &received, encoding), StatusCode::OK, encoding);
+            if let Ok(id) = HeaderValue::try_from(received.import_id.to_string()) {
+                response.headers_mut().insert(auth::CORRELATION, id);
+            }
+            response
+        }
         Err(failure) => failed(&failure, encoding),
     };
     state.rate_limiter.add_headers(&requester.principal, response.headers_mut());

@@ -1,5 +1,5 @@
 use crate::call::tests::{charged, facts, line, prices, record};
-use crate::call::{Call, CallCommand, CallEvent, CallFacts, CallIds, ChargedCall, Field, NamedCalls, Tags};
+use crate::call::{Call, CallCommand, CallEvent, CallFacts, CallIds, ChargedCall, Field, NamedCalls, Reporters, Tags};
 use crate::price_book::PriceBook;
 use crate::tag_keys::{TagKeyDeclared, TagKeys, TagKeysEvent};
 use crate::testing::{at, given, name, uuid};
@@ -24,7 +24,7 @@ fn tagged<const N: usize>(tags: [(&str, &str); N]) -> CallFacts {
 }
 
 fn report(facts: CallFacts, keys: &[&str]) -> CallCommand {
-    CallCommand::Report { facts, prices: prices(3), tag_keys: declared(keys) }
+    CallCommand::Report { facts, prices: prices(3), tag_keys: declared(keys), reported_by: Reporters::default() }
 }
 
 fn correct(values: CallFacts, keys: &[&str]) -> CallCommand {
@@ -172,7 +172,7 @@ fn decided(
 ) -> (CallIds, CallCommand) {
     let prices = PriceBook::default();
     let command = match fields {
-        None => CallCommand::Report { facts, prices, tag_keys },
+        None => CallCommand::Report { facts, prices, tag_keys, reported_by: Reporters::default() },
         Some(fields) => {
             let fields = fields.into_iter().collect();
             CallCommand::Correct { fields, values: facts, reason: None, at: at(50), prices, tag_keys }

@@ -252,7 +252,7 @@ fn an_id_that_is_in_use_stays_near_to_its_call() {
 /// No log that this code writes has one, but a state is what was read.
 #[test]
 fn a_circle_of_voided_ids_ends() {
-    let voided = |into| Arc::new(Call { charged: None, voided_into: Some(id(into)) });
+    let voided = |into| Arc::new(Call { voided_into: Some(id(into)), ..Call::default() });
     let streams = Streams([(id(4), voided(5)), (id(5), voided(4))].into());
     assert_eq!(streams.resolve(&ids(&[5])).remaining(), id(4));
 }
@@ -427,7 +427,9 @@ proptest! {
                     CallEvent::Corrected(_)
                     | CallEvent::Repriced(_)
                     | CallEvent::Voided(_)
-                    | CallEvent::Reversed(_) => &[],
+                    | CallEvent::Reversed(_)
+                    | CallEvent::Confirmed(_)
+                    | CallEvent::ReportWithdrawn(_) => &[],
                 };
                 let streams = after.map(|_| *id).into_iter().chain(absorbed.iter().map(|absorbed| absorbed.id));
                 let had = streams.clone().filter_map(|id| known.0.get(&id)?.charged.as_ref());

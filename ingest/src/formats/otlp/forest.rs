@@ -81,6 +81,11 @@ impl Forest {
         of_spans.or_else(|| find(self.resources.get(self.nodes[at].resource)?))
     }
 
+    /// The attributes of the resource of a span.
+    pub(crate) fn resource(&self, node: &Node) -> Option<&Attributes> {
+        self.resources.get(node.resource)
+    }
+
     /// The service of a span, unless it has the default name of the SDKs, `unknown_service…`.
     pub(crate) fn service(&self, node: &Node) -> Option<&str> {
         let service = self.resources.get(node.resource)?.text(Slot::Service);

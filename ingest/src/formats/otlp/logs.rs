@@ -34,7 +34,6 @@ struct VendorEvent {
     /// An attribute with the value that the event of a call has.
     only_if: Option<(&'static str, &'static str)>,
     agent: &'static str,
-    provider: &'static str,
     /// Its attributes, with what they say.
     attributes: &'static [(&'static str, Slot)],
     /// Whether cached tokens are beside the input.
@@ -49,7 +48,6 @@ const EVENTS: [VendorEvent; 3] = [
         name: "claude_code.api_request",
         only_if: None,
         agent: "claude-code",
-        provider: "anthropic",
         attributes: &[
             ("model", Slot::ResponseModel),
             ("input_tokens", Slot::Meter(Meter::Input)),
@@ -65,7 +63,6 @@ const EVENTS: [VendorEvent; 3] = [
         name: "codex.sse_event",
         only_if: Some(("event.kind", "response.completed")),
         agent: "codex",
-        provider: "openai",
         attributes: &[
             ("model", Slot::ResponseModel),
             ("input_token_count", Slot::Meter(Meter::Input)),
@@ -81,7 +78,6 @@ const EVENTS: [VendorEvent; 3] = [
         name: "gemini_cli.api_response",
         only_if: None,
         agent: "gemini-cli",
-        provider: "gemini",
         attributes: &[
             ("model", Slot::ResponseModel),
             ("input_token_count", Slot::Meter(Meter::Input)),
@@ -255,7 +251,7 @@ impl LogCollector {
             TaskRef::new(Format::Otlp, &["conversation", id], &format!("conversation {id}"), agent.as_ref())
         });
         let facts = CallFacts {
-            provider: Some(name("provider", event.provider)?),
+            provider: attributes.provider().map(|named| name("gen_ai.provider.name", &named)).transpose()?,
             model: Some(model),
             usage: usage.usage,
             usage_assumed: usage.is_assumed,

@@ -1,7 +1,7 @@
 //! Turns the spans of a forest into what is reported: the spans of each trace that state usage, with the facts of the calls
 //! that they may be, and the calls of tools.
 
-use super::attributes::{EXECUTE_TOOL, Operation, StatedUsage};
+use super::attributes::{Attributes, EXECUTE_TOOL, Operation, StatedUsage};
 use super::conventions::Slot;
 use super::forest::{Forest, Node};
 use super::span::{Span, SpanTime};
@@ -12,7 +12,7 @@ use crate::item::{Item, TraceSpans, TracedSpan};
 use crate::record::{AgentRef, Record, TaskRef};
 use crate::text::clipped_error;
 use chrono::{DateTime, Utc};
-use domain::call::{CallFacts, CallIds, CallKey, CallKind, CallSpan, TraceId};
+use domain::call::{CallFacts, CallIds, CallKey, CallKind, CallNames, CallSpan, TraceId};
 use domain::trace::{SpanKind, SpanReport, UsageReport};
 use domain::{Name, normalized};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,16 +35,73 @@ pub(crate) fn items_of(forest: &Forest, defaults: &Defaults) -> Vec<Result<Item,
             others.push(tool.map_err(|reason| Refusal { location, reason }));
         }
     }
+    add_named(forest, &mut traces);
     add_links(forest, &mut traces);
     let traces = traces.into_iter().map(|(trace_id, spans)| Ok(Item::Trace(TraceSpans { trace_id, spans })));
     traces.chain(others).collect()
 }
 
-/// Adds the spans that lead from those with usage up to the roots, without which it is not known what is inside of what.
+/// Adds the spans of agents, chains and the like that state no usage: calls inside of them may come in other requests, and
+/// are made by the agent that they name. The spans of tools are reported as calls.
+fn add_named(forest: &Forest, traces: &mut BTreeMap<TraceId, Vec<TracedSpan>>) {
+    for node in forest.nodes() {
+        if let (true, Some(ids)) = (is_named(node), CallSpan::of(node.id.trace, node.id.span, node.parent)) {
+            traces.entry(ids.trace_id).or_default().push(link(node, &ids));
+        }
+    }
+}
+
+/// Whether a span states no usage, and is one of an agent, a chain or the like, or names an agent.
+fn is_named(node: &Node) -> bool {
+    node.details.as_ref().is_some_and(|details| {
+        let attributes = &details.span.attributes;
+        let is_relevant =
+            [Slot::Operation, Slot::AgentId, Slot::AgentName].iter().any(|slot| attributes.text(*slot).is_some());
+        details.usage.is_none() && is_relevant && attributes.operation() != Operation::Tool
+    })
+}
+
+/// A span that states no usage, with what it names.
+fn link(node: &Node, ids: &CallSpan) -> TracedSpan {
+    let Some(details) = &node.details else {
+        return TracedSpan::link(node.location, ids, CallNames::default(), None);
+    };
+    let attributes = &details.span.attributes;
+    TracedSpan {
+        started_at: started_at(&details.span),
+        ..TracedSpan::link(node.location, ids, names_in(attributes), agent_in(attributes))
+    }
+}
+
+/// When a span started, as far as it says so.
+fn started_at(span: &Span) -> Option<DateTime<Utc>> {
+    match &span.start {
+        Some(SpanTime::UnixNanos(start_ns)) => Some(DateTime::from_timestamp_nanos(*start_ns)),
+        Some(SpanTime::Invalid(_)) | None => None,
+    }
+}
+
+/// The agent that attributes name.
+fn agent_in(attributes: &Attributes) -> Option<AgentRef> {
+    let (id, name) = (attributes.text(Slot::AgentId), attributes.text(Slot::AgentName));
+    AgentRef::new(Format::Otlp, id.or(name)?, name.or(id)?)
+}
+
+/// What attributes name of whose a call is.
+fn names_in(attributes: &Attributes) -> CallNames {
+    CallNames {
+        agent_id: agent_in(attributes).map(|agent| agent.id),
+        conversation: informative(attributes.text(Slot::Conversation)),
+        user: informative(attributes.text(Slot::User)),
+    }
+}
+
+/// Adds the spans that lead from those with usage, and from those of agents, up to the roots, without which it is not known
+/// what is inside of what.
 fn add_links(forest: &Forest, traces: &mut BTreeMap<TraceId, Vec<TracedSpan>>) {
-    let mut is_added = vec![false; forest.nodes().len()];
+    let mut is_added: Vec<_> = forest.nodes().iter().map(is_named).collect();
     for (at, node) in forest.nodes().iter().enumerate() {
-        if node.details.as_ref().is_none_or(|details| details.usage.is_none()) {
+        if !is_named(node) && node.details.as_ref().is_none_or(|details| details.usage.is_none()) {
             continue;
         }
         let mut above = forest.parent(at);
@@ -58,7 +115,7 @@ fn add_links(forest: &Forest, traces: &mut BTreeMap<TraceId, Vec<TracedSpan>>) {
             if let (false, Some(ids)) = (has_usage, ids)
                 && let Some(spans) = traces.get_mut(&ids.trace_id)
             {
-                spans.push(TracedSpan::link(node.location, &ids));
+                spans.push(link(node, &ids));
             }
         }
     }
@@ -102,11 +159,14 @@ impl Call<'_> {
             response_id: response_id.and_then(|id| normalized(id).ok()).and_then(|id| informative(Some(&id))),
             call_ids,
             facts,
+            fallback: self.fallback(),
         };
         let agent = self.agent();
         let task = self.task(agent.as_ref());
-        let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, usage: Some(usage) };
-        let span = TracedSpan { location: self.node.location, report, agent, task, missing };
+        let (span_id, parent_span_id, names) = (ids.span_id, ids.parent_span_id, names_in(attributes));
+        let report = SpanReport { span_id, parent_span_id, names, usage: Some(usage) };
+        let (location, started_at) = (self.node.location, started_at(self.span));
+        let span = TracedSpan { location, report, agent, task, missing, started_at };
         Ok((ids.trace_id, span.with_owners()))
     }
 
@@ -177,13 +237,19 @@ impl Call<'_> {
 
     /// The agent named by the span or its nearest ancestor, else the default agent, else the service.
     fn agent(&self) -> Option<AgentRef> {
-        let named = self.forest.nearest(self.at, |attributes| {
-            let (id, name) = (attributes.text(Slot::AgentId), attributes.text(Slot::AgentName));
-            AgentRef::new(Format::Otlp, id.or(name)?, name.or(id)?)
-        });
-        named
-            .or_else(|| default_agent(Format::Otlp, self.defaults))
+        self.forest.nearest(self.at, agent_in).or_else(|| self.default_agent())
+    }
+
+    /// The default agent, else the service.
+    fn default_agent(&self) -> Option<AgentRef> {
+        default_agent(Format::Otlp, self.defaults)
             .or_else(|| self.forest.service(self.node).and_then(|name| AgentRef::new(Format::Otlp, name, name)))
+    }
+
+    /// Whose the call is if no span names it: what the resource says, else the default agent, else the service.
+    fn fallback(&self) -> CallNames {
+        let names = self.forest.resource(self.node).map(names_in).unwrap_or_default();
+        names.or(&CallNames { agent_id: self.default_agent().map(|agent| agent.id), ..CallNames::default() })
     }
 
     /// The task named by the span or its nearest ancestor, else the conversation.
