@@ -2,6 +2,7 @@
 
 mod forms;
 mod limits;
+mod node;
 mod repeats;
 mod sdk;
 
