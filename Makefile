@@ -51,7 +51,8 @@ test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/python-environment.sh otlp-python tests/otlp/requirements.txt
 	@scripts/python-environment.sh smtp-python tests/smtp/requirements.txt
 	@scripts/python-for-prices.sh
-	@scripts/node-for-sign-in-tests.sh
+	@scripts/node-packages.sh oidc tests/oidc
+	@scripts/node-packages.sh otlp-node tests/otlp
 	@scripts/fetch-asyncapi-schema.sh
 	@scripts/fetch-promtool.sh
 	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast

@@ -1,7 +1,7 @@
 //! What ends with a credential, and what guessing one is limited to: sessions that rest on a password or codes that were
 //! replaced, changes at the same moment, second factors, registrations and invitations.
 
-use crate::graphql::code;
+use crate::graphql::{code, is_error};
 use crate::identities::websocket;
 use crate::users::{Installation, PASSWORD, ask, enable_codes, login, post, text, totp};
 use reqwest::StatusCode;
@@ -303,7 +303,7 @@ async fn second_factors_have_a_limit_of_their_own_in_all_processes_together() {
         reqwest::Client::new().post(format!("{}/auth/login", server.address)).json(&body).send()
     };
     wait_until("codes are demanded everywhere", async || {
-        code(&login(&servers[1], "ada@example.org", PASSWORD).await.1) == "CODE_REQUIRED"
+        is_error(&login(&servers[1], "ada@example.org", PASSWORD).await.1, "CODE_REQUIRED")
     })
     .await;
     // At the same moment, of both kinds, in both processes.

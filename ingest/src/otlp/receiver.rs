@@ -62,6 +62,12 @@ impl Receiver {
         let mut received = Received::of(decoded.count, import_id);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
         received.warn_of_unread(&decoded.unread);
+        if decoded.unmeasured > 0 {
+            received.warn(format!(
+                "{} spans are calls to models, but state no usage, nor do spans inside of them: these calls were not counted",
+                decoded.unmeasured
+            ));
+        }
         for metric in &decoded.usage_metrics {
             received.warn(format!("the metric {metric:?} is a sum over calls, which are charged by their spans or events: it was not counted"));
         }

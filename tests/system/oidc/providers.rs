@@ -14,7 +14,7 @@ pub(super) const CLIENT_SECRET: &str = "green tea is not a secret";
 /// The folder with the packages and programs for Node.
 pub(super) fn node_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/oidc");
-    assert!(folder.join("node_modules").exists(), "run scripts/node-for-sign-in-tests.sh first");
+    assert!(folder.join("node_modules").exists(), "run scripts/node-packages.sh oidc tests/oidc first");
     folder
 }
 

@@ -3,6 +3,7 @@
 mod forms;
 mod late;
 mod limits;
+mod node;
 mod repeats;
 mod sdk;
 mod taken_back;

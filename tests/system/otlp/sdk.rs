@@ -6,7 +6,7 @@ use std::process::Stdio;
 use testkit::{ReservedPort, TestDatabase};
 use tokio::process::Command;
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -146,6 +146,11 @@ impl Attributes {
         std::mem::take(&mut self.unread)
     }
 
+    /// Whether there is a count of a meter, whatever it says.
+    pub(crate) fn has_count(&self) -> bool {
+        self.known.keys().any(|slot| matches!(slot, Slot::Meter(_)))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }

@@ -37,7 +37,7 @@ pub(crate) enum Slot {
 }
 
 /// The names of each slot other than a meter, the preferred name first.
-const NAMES: [(&str, Slot); 51] = [
+const NAMES: [(&str, Slot); 52] = [
     ("gen_ai.usage.total_tokens", Slot::Total),
     ("llm.usage.total_tokens", Slot::Total),
     ("llm.token_count.total", Slot::Total),
@@ -84,6 +84,7 @@ const NAMES: [(&str, Slot); 51] = [
     ("openai.response.service_tier", Slot::ServiceTier),
     ("gen_ai.openai.response.service_tier", Slot::ServiceTier),
     ("gen_ai.response.time_to_first_chunk", Slot::FirstToken),
+    ("gen_ai.client.operation.time_to_first_chunk", Slot::FirstToken),
     ("gen_ai.server.time_to_first_token", Slot::FirstToken),
     ("ai.response.msToFirstChunk", Slot::FirstTokenMs),
     ("error.type", Slot::Error),
@@ -212,6 +213,28 @@ pub(crate) fn operation(value: Option<&str>) -> Operation {
     known.map_or(Operation::Usage(SpanKind::Call), |(_, operation)| *operation)
 }
 
+/// The values of [`Slot::Operation`] that are calls to a model, and nothing else, in lower case.
+const MODEL_CALLS: [&str; 13] = [
+    "chat",
+    "text_completion",
+    "generate_content",
+    "embeddings",
+    "llm",
+    "embedding",
+    "completion",
+    "ai.generatetext.dogenerate",
+    "ai.streamtext.dostream",
+    "ai.generateobject.dogenerate",
+    "ai.streamobject.dostream",
+    "ai.embed.doembed",
+    "ai.embedmany.doembed",
+];
+
+/// Whether the value of [`Slot::Operation`] says that the span is a call to a model.
+pub(crate) fn is_model_call(value: Option<&str>) -> bool {
+    value.is_some_and(|named| MODEL_CALLS.iter().any(|known| known.eq_ignore_ascii_case(named)))
+}
+
 /// How far the usage that an instrumentation writes can be relied on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum ScopeBasis {
@@ -265,6 +288,15 @@ mod tests {
             assert!(slot_of(name).is_none() && !is_unread_usage(name), "{name}");
         }
         assert!(is_unread_usage("gen_ai.usage.new_tokens") && !is_unread_usage("gen_ai.usage.input_tokens"));
+    }
+
+    #[test]
+    fn calls_to_models_are_no_sums_and_no_tools() {
+        for named in MODEL_CALLS {
+            assert!(operation(Some(named)) == Operation::Usage(SpanKind::Call), "{named}");
+        }
+        assert!(is_model_call(Some("LLM")) && is_model_call(Some("ai.streamText.doStream")));
+        assert!(!is_model_call(Some("ai.streamText")) && !is_model_call(None));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Decoded {
     pub(crate) refusals: Vec<Refusal>,
     /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
     pub(crate) unread: BTreeMap<Box<str>, u64>,
+    /// The number of calls to models whose usage nothing states.
+    pub(crate) unmeasured: u64,
     /// The number of spans, records or data points.
     pub(crate) count: u64,
     /// The names of metrics about usage, which are not charged.

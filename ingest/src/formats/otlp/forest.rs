@@ -1,10 +1,11 @@
 //! The spans of an export or a file as a forest, in which the names that an outer span gives are looked up.
 
 use super::attributes::{Attributes, StatedUsage};
-use super::conventions::Slot;
+use super::conventions::{Slot, is_model_call};
 use super::span::{Span, SpanId};
 use crate::record::Location;
-use std::collections::HashMap;
+use domain::call::Outcome;
+use std::collections::{HashMap, HashSet};
 
 /// A span of the forest.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ impl Node {
     pub(crate) fn says_all_of(&self, other: &Self) -> bool {
         let said = |node: &Self| node.details.as_ref().map(|details| (details.usage, details.span.attributes.clone()));
         self.parent == other.parent && (other.details.is_none() || said(self) == said(other))
+    }
+
+    /// Whether the span is a call to a model that ended without an error, and has no count, not even one that is 0.
+    fn is_ended_model_call(&self) -> bool {
+        self.details.as_deref().is_some_and(|Details { span, .. }| {
+            let attributes = &span.attributes;
+            let is_call = is_model_call(attributes.text(Slot::Operation)) && !attributes.has_count();
+            is_call && span.latency_ms().is_some() && span.outcome() == Outcome::Ok
+        })
     }
 }
 
@@ -71,6 +81,24 @@ impl Forest {
     /// The place of the parent, if the span is here too.
     pub(crate) fn parent(&self, at: usize) -> Option<usize> {
         self.parents.get(at).copied().flatten()
+    }
+
+    /// The number of calls to models that ended without an error, and whose usage neither their span nor one inside of it
+    /// states: they happened, but what they cost is not known.
+    pub(crate) fn count_unmeasured(&self) -> u64 {
+        let mut measured = HashSet::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            if node.details.as_ref().is_none_or(|details| details.usage.is_none()) {
+                continue;
+            }
+            // A span that was met before has its outer spans in the set, too.
+            let mut next = Some(at);
+            while let Some(at) = next.filter(|at| measured.insert(self.nodes[*at].id)) {
+                next = self.parent(at);
+            }
+        }
+        let unmeasured = self.nodes.iter().filter(|node| node.is_ended_model_call() && !measured.contains(&node.id));
+        unmeasured.map(|node| node.id).collect::<HashSet<_>>().len() as u64
     }
 
     /// What `find` finds in the attributes of the span, of its nearest ancestor in which it finds anything, or of its resource.

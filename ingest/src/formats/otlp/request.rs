@@ -27,8 +27,9 @@ pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, 
 
 fn of_spans(mut collector: SpanCollector) -> Decoded {
     let (refusals, unread) = (collector.take_refusals().into(), collector.take_unread());
-    let mut decoded = Decoded { refusals, unread, ..Decoded::default() };
-    for item in items_of(&collector.into_forest(), &Defaults::default()) {
+    let forest = collector.into_forest();
+    let mut decoded = Decoded { refusals, unread, unmeasured: forest.count_unmeasured(), ..Decoded::default() };
+    for item in items_of(&forest, &Defaults::default()) {
         match item {
             Ok(item) => decoded.items.push(item),
             Err(refusal) => decoded.refusals.push(refusal),

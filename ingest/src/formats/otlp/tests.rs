@@ -1,5 +1,6 @@
 use super::collector::SpanCollector;
 use super::json::{Level, document_error};
+use super::request::{Encoding, decode_traces};
 use crate::error::{InputError, RecordError};
 use crate::format::Defaults;
 use crate::format::Format::{self, Otlp};
@@ -502,6 +503,36 @@ fn the_memory_of_names_and_errors_counts_against_the_limit() {
         collector.held_bytes()
     };
     assert!(held(&named) > held(&span('a', "", usage(1, 1))) + 2 * 1000 + 4);
+}
+
+/// Of each form of a call without usage one, and spans that are none: with a count, with usage inside, a sum, a failed one,
+/// one that runs.
+#[test]
+fn calls_without_usage_are_counted() {
+    let chat = json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"});
+    let mut failed = span('7', "", chat.clone());
+    failed["status"] = json!({"code": 2, "message": "overloaded"});
+    let mut running = span('8', "", chat.clone());
+    running["endTimeUnixNano"] = json!("0");
+    let unmeasured = |spans: &[Value]| decode_traces(export(spans).as_bytes(), Encoding::Json).unwrap().unmeasured;
+    let others = [
+        span('1', "", with(chat.clone(), json!({"gen_ai.usage.input_tokens": 0}))),
+        span('2', "", with(chat.clone(), json!({"gen_ai.usage.input_tokens": "many"}))),
+        span('3', "", chat.clone()),
+        span('4', "3", json!({})),
+        span('5', "4", usage(10, 2)),
+        span('6', "", json!({"gen_ai.operation.name": "invoke_agent"})),
+        failed,
+        running,
+    ];
+    assert_eq!(unmeasured(&others), 0);
+    let calls = [
+        span('a', "", chat.clone()),
+        span('a', "", with(chat, json!({"gen_ai.response.id": "r"}))),
+        span('b', "a", json!({"openinference.span.kind": "LLM"})),
+        span('c', "a", json!({"ai.operationId": "ai.streamText.doStream"})),
+    ];
+    assert_eq!(unmeasured(&calls), 3);
 }
 
 /// An empty object is three bytes of text, and a megabyte of them compresses to a kilobyte.

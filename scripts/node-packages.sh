@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the npm packages of tests/oidc into target/tools/oidc: an OpenID provider, and a driver of the browser. No package
-# scripts are run.
+# Installs the npm packages of a folder, and links its programs beside them, into target/tools/NAME: node-packages.sh NAME
+# FOLDER. No package scripts are run. Where the packages include Node itself, it is target/tools/NAME/node.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-source=$root/tests/oidc
-target=$root/target/tools/oidc
+source=$root/$2
+target=$root/target/tools/$1
 # The folder has a copy of the versions that it was installed from: if they differ, it is installed again.
 if cmp -s "$source/package-lock.json" "$target/package-lock.json"; then
     ln -sf "$source"/*.mjs "$target"
@@ -20,6 +20,10 @@ cp "$source/package.json" "$source/package-lock.json" "$work"
 (cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >/dev/null
 # Beside the packages, where node looks for them from a program.
 ln -s "$source"/*.mjs "$work"
+# npm installs the one for this machine, of those that package.json names.
+for node in "$work"/node_modules/node-linux-*/bin/node; do
+    [[ ! -x $node ]] || ln -sr "$node" "$work/node"
+done
 chmod 755 "$work"
 rm -rf "$target"
 mv -T "$work" "$target"
