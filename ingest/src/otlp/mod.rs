@@ -10,7 +10,9 @@ pub use crate::formats::otlp_request::Encoding;
 pub use received::Received;
 pub use receiver::{ReceiveError, Receiver};
 
+use crate::error::Refusal;
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
+use crate::item::Item;
 
 /// The most bytes of a body after decompression: 16 MiB. SDKs export 512 spans at once, and collectors 8,192.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -66,5 +68,23 @@ impl Export {
             Signal::Metrics => decode_metrics(body, encoding)?,
         };
         Ok(Self { decoded })
+    }
+
+    /// The number of spans, records of logs or data points of the body.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.decoded.count
+    }
+
+    /// What can be reported of them. Spans without usage are no part of it.
+    #[must_use]
+    pub fn into_items(self) -> Vec<Item> {
+        self.decoded.items
+    }
+
+    /// Those that cannot be read, each with the reason.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.decoded.refusals
     }
 }
