@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of ingest with libFuzzer, guided by coverage, for some seconds each: fuzz.sh SECONDS [TARGET…]
+# Fuzzes the readers of ingest with libFuzzer, guided by coverage, for some seconds each:
+# fuzz-readers.sh SECONDS [TARGET…]
 #
 # The stable compiler instruments the code itself (the pass of LLVM that cargo-fuzz uses too), so that no nightly is needed.
 # The corpus grows in target/fuzz/corpus from one run to the next; an input that fails is kept in target/fuzz/artifacts, and
