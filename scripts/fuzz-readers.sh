@@ -17,7 +17,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 root=${CARGO_TARGET_DIR:-target}/fuzz
 flags=(--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
-	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1)
+	-Cllvm-args=-sanitizer-coverage-trace-compares)
 # A target is named, so that build scripts and macros are not instrumented.
 CARGO_TARGET_DIR=$root/build RUSTFLAGS="${flags[*]}" \
 	cargo build --manifest-path fuzz/Cargo.toml --locked --release --target "$host"

@@ -100,16 +100,19 @@ fn price_tables_are_read_or_refused() {
 fn every_seed_is_understood() {
     for (name, run) in TARGETS {
         let seeds = seeds::of_target(name);
-        assert!(seeds.len() > 2, "{name}");
+        assert!(seeds.len() > 4, "{name}");
         seeds.iter().for_each(|seed| run(seed));
     }
     for (encoding, name) in [(Encoding::Protobuf, "otlp_protobuf"), (Encoding::Json, "otlp_json")] {
+        let mut found = std::collections::BTreeSet::new();
         for seed in seeds::of_target(name) {
             let signal = targets::SIGNALS[usize::from(seed[0])];
             let export = Export::decode(signal, encoding, &seed[1..]).unwrap();
             assert!(export.count() > 0 && export.refusals().is_empty(), "{export:?}");
+            found.insert(signal.name());
             assert!(signal == Signal::Metrics || !export.into_items().is_empty());
         }
+        assert_eq!(found.len(), targets::SIGNALS.len(), "{name}");
     }
     let seeds = seeds::of_target("records");
     // Files of this format state no usage.

@@ -15,8 +15,6 @@ const ATTRIBUTES: &str = include_str!("../../../docs/opentelemetry.md");
 
 /// The most bytes of a sample that is a seed: short inputs are changed more often in the places that matter.
 const MAX_SAMPLE_BYTES: usize = 4_096;
-/// The number of spans in a seed.
-const SPANS: usize = 4;
 
 /// An archive of Inspect with a sample.
 const INSPECT_ARCHIVE: &str = "\
@@ -30,7 +28,7 @@ const INSPECT_ARCHIVE: &str = "\
 /// A small file of each format that has no sample.
 const FILES: [(Format, &str); 23] = [
     (Format::Csv, "time,input,cache_read,out,who,stage,usd,latency_ms\n2025-05-01 10:00:00,1200,1000,80,planner,prod,0.01,7\n1746093601,5,,7,,,,\n"),
-    (Format::Csv, "time;prompt;out\n2025-05-01T10:00:00Z;1;2\n"),
+    (Format::Csv, "time;prompt;out;who;stage;usd\n2025-05-01T10:00:00Z;1;2;a;b;0.1\n"),
     (Format::Jsonl, "{\"time\":\"2025-05-01T10:00:00Z\",\"input\":1200,\"out\":80,\"who\":\"planner\",\"usd\":0.01}\n{\"time\":1746093601,\"input\":\"5\",\"out\":7.0}\n"),
     (Format::Jsonl, "[{\"time\":\"2025-05-01T10:00:00Z\",\"input\":1}]"),
     (Format::Mooncake, "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, 1]}\n{\"timestamp\":27000,\"input_length\":7322,\"output_length\":490,\"hash_ids\":[0,14]}\n"),
@@ -80,16 +78,9 @@ fn selected(selector: u8, content: &[u8]) -> Vec<u8> {
 
 /// Exports of every signal, each with its selector.
 fn exports() -> Vec<(u8, Value)> {
-    let sample: Value = serde_json::from_str(SAMPLE_TRACES).unwrap_or_default();
-    let of_resource = &sample["resourceSpans"][0];
-    let spans = of_resource["scopeSpans"][0]["spans"].as_array().cloned().unwrap_or_default();
-    let mut exports: Vec<_> = spans
-        .chunks(SPANS)
-        .map(|spans| {
-            let scope_spans = json!([{ "scope": { "name": "demo.genai" }, "spans": spans }]);
-            (0, json!({ "resourceSpans": [{ "resource": of_resource["resource"], "scopeSpans": scope_spans }] }))
-        })
-        .collect();
+    // Each line of the sample is an export.
+    let traces = SAMPLE_TRACES.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let mut exports: Vec<(u8, Value)> = traces.map(|export| (0, export)).collect();
     let attribute = |key: &str, value: Value| json!({ "key": key, "value": value });
     let text = |text: &str| json!({ "stringValue": text });
     let record = json!({ "timeUnixNano": "1773136801000000000", "body": text("claude_code.api_request"), "attributes": [
@@ -124,8 +115,8 @@ fn files() -> Vec<Vec<u8>> {
     let samples = [
         (Format::Autogpt, beginning(SAMPLE_AUTOGPT)),
         (Format::AzureLlm, beginning(SAMPLE_AZURE)),
-        (Format::ClaudeCode, SAMPLE_CLAUDE),
-        (Format::Otlp, SAMPLE_TRACES),
+        (Format::ClaudeCode, beginning(SAMPLE_CLAUDE)),
+        (Format::Otlp, beginning(SAMPLE_TRACES)),
     ];
     let of_format = |(format, text): (Format, &str)| selected(selector(Format::ALL, &format), text.as_bytes());
     let mut files: Vec<_> = samples.into_iter().chain(FILES).map(of_format).collect();
