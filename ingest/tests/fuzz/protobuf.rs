@@ -97,7 +97,8 @@ fn message(value: &Value, fields: &[Field]) -> Vec<u8> {
 
 fn field(value: &Value, number: u32, kind: &Kind, encoded: &mut Vec<u8>) {
     let text = value.as_str();
-    let whole = text.and_then(|text| text.parse().ok()).or(value.as_i64()).unwrap_or(i64::from(value == &Value::Bool(true)));
+    let whole =
+        text.and_then(|text| text.parse().ok()).or(value.as_i64()).unwrap_or(i64::from(value == &Value::Bool(true)));
     let bytes = match kind {
         Kind::Varint => {
             varint(u64::from(number) << 3, encoded);
@@ -105,7 +106,8 @@ fn field(value: &Value, number: u32, kind: &Kind, encoded: &mut Vec<u8>) {
         }
         Kind::Fixed64 => {
             varint(u64::from(number) << 3 | 1, encoded);
-            let bits = if value.is_f64() { value.as_f64().unwrap_or_default().to_bits() } else { whole.cast_unsigned() };
+            let bits =
+                if value.is_f64() { value.as_f64().unwrap_or_default().to_bits() } else { whole.cast_unsigned() };
             return encoded.extend(bits.to_le_bytes());
         }
         Kind::Text => text.unwrap_or_default().as_bytes().to_vec(),

@@ -209,11 +209,8 @@ static PRICES: LazyLock<PriceBook> = LazyLock::new(|| {
 /// Asserts that a record is refused by the domain, or becomes events that can be stored; and that it then adds nothing.
 fn assert_storable(record: Record) {
     let mut call = Arc::new(Call::default());
-    let report = || CallCommand::Report {
-        facts: record.facts.clone(),
-        prices: PRICES.clone(),
-        tag_keys: TagKeys::default(),
-    };
+    let report =
+        || CallCommand::Report { facts: record.facts.clone(), prices: PRICES.clone(), tag_keys: TagKeys::default() };
     let Ok(named) = NamedCalls::resolve(&record.call_ids, |_| Ok::<_, Infallible>(Arc::default()));
     let Ok(named) = named else { return };
     match named.decide(report()) {

@@ -356,12 +356,11 @@ async fn spans_of_wrong_clocks_are_rejected_or_have_no_duration() {
     let spans: Vec<_> = (1..).zip(ends).map(|(id, end)| at(id, now, end)).collect();
     assert_eq!(rejected(&server, &spans).await, (0, String::new()));
     assert_eq!(total(&database, &server).await.0, 5);
-    let latencies: Vec<Option<i64>> = sqlx::query_scalar(
-        "select (payload ->> 'latency_ms')::bigint from apex.events where type = 'call.recorded'",
-    )
-    .fetch_all(&database.pool)
-    .await
-    .unwrap();
+    let latencies: Vec<Option<i64>> =
+        sqlx::query_scalar("select (payload ->> 'latency_ms')::bigint from apex.events where type = 'call.recorded'")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
     assert_eq!(latencies, [None; 5]);
     assert_alive(&server).await;
     server.kill().await;
