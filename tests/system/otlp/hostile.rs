@@ -20,7 +20,7 @@ const GRPC: [&str; 3] = [
 
 /// The most memory of the server at any time of a test, in MiB: a body of 16 MiB and the spans of one are held for as many
 /// requests as are decoded at once.
-const MAX_SERVER_MB: u64 = 700;
+const MAX_SERVER_MB: u64 = 400;
 
 /// A field of protobuf with a message or text.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
