@@ -3,6 +3,7 @@
 //!
 //! Each target is run for `APEX_TEST_FUZZ_S` seconds. A failure prints its input and `APEX_TEST_FUZZ_SEED`, which repeats the
 //! random choices.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod mutate;
 mod protobuf;

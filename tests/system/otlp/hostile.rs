@@ -175,7 +175,7 @@ async fn a_million_of_anything_is_bounded() {
         let items = format!("{item},").repeat(MILLION);
         around.replace('@', items.trim_end_matches(',')).into_bytes()
     };
-    let message = |number: u8| vec![number << 3 | 2, 0].repeat(MILLION);
+    let message = |number: u8| [number << 3 | 2, 0].repeat(MILLION);
     let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "spans");
     let nothing = (StatusCode::OK, "");
     let cases = [
