@@ -18,7 +18,7 @@ GRAPHIQL_OR_GO_ON := scripts/fetch-graphiql.sh || echo "Building without GraphiQ
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build check test kafka-tls chaos fuzz measure bench bench-peers full known-answers fmt lint deny advisories \
+.PHONY: help demo build check test kafka-tls chaos fuzz fuzz-readers measure bench bench-peers full known-answers fmt lint deny advisories \
 	pin-images graphiql ci
 
 help: ## list the targets
@@ -74,6 +74,11 @@ fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 se
 		APEX_TEST_FUZZ_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex" \
 		scripts/with-services.sh --without-kafka cargo test --locked --test system fuzz:: -- --nocapture
 
+# Its own build with instrumentation takes minutes, so that CI runs the same targets without it, with random changes.
+fuzz-readers: ## fuzz the readers of ingest, guided by coverage, for DURATION_S=60 seconds each; TARGETS= for some
+	@scripts/install-packages.sh $(BUILD_PACKAGES)
+	scripts/fuzz-readers.sh $(or $(DURATION_S),60) $(TARGETS)
+
 # Tests that only measure are ignored in `make test`.
 measure: graphiql ## run the measurements among the tests; they print figures and take minutes
 	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
@@ -87,12 +92,13 @@ bench-peers: ## compare with other event stores; PEERS=Emmett,UmaDB for some, RO
 	@scripts/install-packages.sh $(PEER_PACKAGES)
 	benches/peers/run.sh
 
-# Half an hour and more, so not a part of `ci`. DURATION_S= is the duration of chaos and of fuzz.
+# An hour and more, so not a part of `ci`. DURATION_S= is the duration of chaos, of fuzz, and of each target of fuzz-readers.
 full: DURATION_S ?= 600
-full: ## run what takes long: kafka-tls, chaos and fuzz for DURATION_S=600 seconds each, measure, bench
+full: ## run what takes long: kafka-tls, chaos, fuzz and fuzz-readers for DURATION_S=600 seconds each, measure, bench
 	$(MAKE) --no-print-directory kafka-tls
 	$(MAKE) --no-print-directory chaos DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory fuzz DURATION_S=$(DURATION_S)
+	$(MAKE) --no-print-directory fuzz-readers DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory measure
 	$(MAKE) --no-print-directory bench
 
@@ -106,13 +112,15 @@ known-answers: graphiql ## check the totals of public traces in the folder APEX_
 fmt: ## format the code
 	cargo fmt --all
 	cargo fmt --manifest-path benches/peers/Cargo.toml
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## check the format, and clippy with warnings denied
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
 	cargo fmt --all --check
 	cargo fmt --manifest-path benches/peers/Cargo.toml --check
-	@cargo update --quiet --workspace --locked --manifest-path benches/peers/Cargo.toml \
-		|| { echo "benches/peers/Cargo.lock is out of date: run cargo metadata in benches/peers" >&2; exit 1; }
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	@for folder in benches/peers fuzz; do cargo update --quiet --workspace --locked --manifest-path $$folder/Cargo.toml \
+		|| { echo "$$folder/Cargo.lock is out of date: run cargo metadata in $$folder" >&2; exit 1; }; done
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --bin apex --locked -- -D warnings
 

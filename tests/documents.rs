@@ -159,9 +159,10 @@ fn is_in_suite(path: &Path, suite: &str) -> bool {
             path.starts_with(Path::new(suite).join("src"))
         }
         "apex" => path.starts_with("src"),
-        _ => suite
-            .split_once('/')
-            .is_some_and(|(package, file)| path == Path::new(package).join(format!("tests/{file}.rs"))),
+        _ => suite.split_once('/').is_some_and(|(package, name)| {
+            let tests = Path::new(package).join("tests");
+            path == tests.join(format!("{name}.rs")) || path.starts_with(tests.join(name))
+        }),
     }
 }
 

@@ -35,6 +35,9 @@ pub enum RateError {
     /// The amount is below zero.
     #[error("{0} is negative; a rate is 0 or more")]
     Negative(Money),
+    /// The amount has more digits than events can hold.
+    #[error("{0} has more digits than a rate can have: 15 before and 12 after the point")]
+    TooManyDigits(Money),
 }
 
 impl Rate {
@@ -55,7 +58,14 @@ impl TryFrom<Money> for Rate {
     type Error = RateError;
 
     fn try_from(money: Money) -> Result<Self, Self::Error> {
-        if money.is_negative() { Err(RateError::Negative(money)) } else { Ok(Self(money)) }
+        if money.is_negative() {
+            return Err(RateError::Negative(money));
+        }
+        // What cannot be read back must not be written.
+        if Money::parse(&money.to_string()) != Ok(money) {
+            return Err(RateError::TooManyDigits(money));
+        }
+        Ok(Self(money))
     }
 }
 
@@ -74,7 +84,7 @@ impl fmt::Display for Rate {
 /// A rate from a decimal number of US dollars, for readers of price tables.
 ///
 /// # Errors
-/// [`RateError::Negative`] if the number is below zero.
+/// [`RateError`] if the number is below zero, or has too many digits.
 pub fn rate(dollars: Decimal) -> Result<Rate, RateError> {
     Rate::try_from(Money::from_decimal(dollars))
 }

@@ -548,6 +548,20 @@ fn rates_are_not_negative() {
     assert_eq!(Rate::try_from(minus), Err(RateError::Negative(minus)));
 }
 
+/// An event with such a rate could not be read back.
+#[test]
+fn rates_have_no_more_digits_than_events_hold() {
+    for text in ["18446744073709551616", "1000000000000000", "0.0000000000001"] {
+        let dollars: rust_decimal::Decimal = text.parse().unwrap();
+        assert_eq!(rate(dollars), Err(RateError::TooManyDigits(Money::from_decimal(dollars))));
+    }
+    for text in ["999999999999999.999999999999", "0.000000000001", "0", "1.000000000000000000"] {
+        let rate = rate(text.parse().unwrap()).unwrap();
+        let stored = serde_json::to_string(&rate).unwrap();
+        assert_eq!(serde_json::from_str::<Rate>(&stored).unwrap(), rate, "{text}");
+    }
+}
+
 /// Components of a valid price: any meters, sizes, tiers and units.
 fn components() -> impl Strategy<Value = Vec<PriceComponent>> {
     let meter = prop::sample::select(Meter::ALL);

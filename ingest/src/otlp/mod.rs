@@ -10,7 +10,9 @@ pub use crate::formats::otlp_request::Encoding;
 pub use received::Received;
 pub use receiver::{ReceiveError, Receiver};
 
+use crate::error::Refusal;
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
+use crate::item::Item;
 use domain::{AgentId, ImportId, content_id, derived_id};
 use uuid::Uuid;
 
@@ -97,5 +99,23 @@ impl Export {
                 derived_id(&["import", "request", &agent, &content_id.to_string()]).into()
             }
         }
+    }
+
+    /// The number of spans, records of logs or data points of the body.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.decoded.count
+    }
+
+    /// What can be reported of them. Spans without usage are no part of it.
+    #[must_use]
+    pub fn into_items(self) -> Vec<Item> {
+        self.decoded.items
+    }
+
+    /// Those that cannot be read, each with the reason.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.decoded.refusals
     }
 }

@@ -5,7 +5,7 @@ use crate::record::Location;
 use commands::Position;
 use domain::ImportId;
 use domain::trace::{Mismatch, Trace};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The most reasons and warnings in a message, each.
@@ -30,7 +30,11 @@ pub struct Received {
     pub repeats: u64,
     /// The position of the last event.
     pub position: Position,
+    /// The locations of those that were rejected: a span that states usage and runs a tool can be refused for both.
+    refused: BTreeSet<Location>,
     reasons: Vec<String>,
+    /// The number of reasons that are not shown.
+    hidden: u64,
     warnings: Vec<String>,
 }
 
@@ -57,9 +61,13 @@ impl Received {
     }
 
     pub(super) fn refuse_at(&mut self, location: Location, reason: &RefusalReason) {
-        self.rejected += 1;
+        if self.refused.insert(location) {
+            self.rejected += 1;
+        }
         if self.reasons.len() < MAX_SHOWN {
             self.reasons.push(format!("{location}: {reason}"));
+        } else {
+            self.hidden += 1;
         }
     }
 
@@ -98,15 +106,31 @@ impl Received {
     #[must_use]
     pub fn message(&self) -> Option<String> {
         let mut message = self.reasons.join("; ");
-        let hidden = self.rejected.saturating_sub(self.reasons.len() as u64);
-        if hidden > 0 {
+        if self.hidden > 0 {
             // Writing to a string does not fail.
-            write!(message, "; and {hidden} more").unwrap_or_default();
+            write!(message, "; and {} more", self.hidden).unwrap_or_default();
         }
         for warning in &self.warnings {
             let separator = if message.is_empty() { "" } else { "; " };
             write!(message, "{separator}{warning}").unwrap_or_default();
         }
         (!message.is_empty()).then_some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_rejected_once_whatever_is_wrong_with_it() {
+        let mut received = Received::of(20);
+        received.refuse_at(Location::Span(1), &RefusalReason::Missing("usage"));
+        received.refuse_at(Location::Span(1), &RefusalReason::Missing("tool"));
+        assert_eq!(received.rejected, 1);
+        assert_eq!(received.message().as_deref(), Some("span 1: usage is missing; span 1: tool is missing"));
+        (2..=20).for_each(|span| received.refuse_at(Location::Span(span), &RefusalReason::Missing("usage")));
+        assert_eq!(received.rejected, 20);
+        assert!(received.message().is_some_and(|message| message.ends_with("; and 11 more")), "{received:?}");
     }
 }

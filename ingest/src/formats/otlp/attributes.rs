@@ -22,6 +22,9 @@ pub(crate) const MAX_ATTRIBUTES: usize = 4_096;
 /// refused beyond it rather than clipped.
 const MAX_TEXT_BYTES: usize = 1024;
 
+/// The number from which on a float is shown with an exponent, rather than with up to 309 digits.
+const LONGEST_FLOAT: f64 = 1e15;
+
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AttributeValue {
@@ -29,7 +32,7 @@ pub(crate) enum AttributeValue {
     Whole(i64),
     Float(f64),
     Flag(bool),
-    /// A list, an object, null, or a number too large for a signed integer.
+    /// A list, an object, or null.
     Other,
 }
 
@@ -82,6 +85,7 @@ impl AttributeValue {
         match self {
             Self::Text(text) => quoted(text),
             Self::Whole(number) => number.to_string(),
+            Self::Float(number) if number.abs() >= LONGEST_FLOAT => format!("{number:e}"),
             Self::Float(number) => number.to_string(),
             Self::Flag(_) | Self::Other => "neither text nor number".to_owned(),
         }

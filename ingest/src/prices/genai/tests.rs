@@ -14,6 +14,7 @@ const TABLE: &str = r#"{"source": "genai-prices 9", "licence": "MIT", "dated": "
             {"when": {"processing": "batch"}, "constraint": {"start_date": "2026-10-14"}, "prices": {"input_mtok": 1}},
             {"when": {"route": "eu"}, "prices": {"input_mtok": 3}}]},
         {"id": "bad", "match": {"equals": "bad"}, "prices": {"input_mtok": -1}},
+        {"id": "huge", "match": {"equals": "huge"}, "prices": {"input_mtok": 18446744073709551616}},
         {"id": "odd", "match": {"equals": "odd"}, "prices": {"pages": 1}}]},
     {"id": "azure", "fallback_model_providers": ["openai"], "models": [
         {"id": "gpt-y", "match": {"starts_with": "gpt-x-1"}, "prices": {"input_mtok": 11, "output_mtok": 12}, "new": 1}]},
@@ -75,11 +76,13 @@ fn what_is_not_read_is_listed() {
     assert_eq!(not_read, expected);
     let skipped: Vec<_> = table.skipped.iter().map(|one| format!("{}: {}", one.entry, one.reason)).collect();
     assert!(skipped[0].starts_with("openai/bad: input_mtok: -1 is negative"), "{skipped:?}");
+    let huge = "openai/huge: input_mtok: 18446744073709551616 has more digits than a rate can have";
+    assert!(skipped[1].starts_with(huge), "{skipped:?}");
     assert!(
-        skipped[1].starts_with("openai/odd: it has no price that can be read: prices.pages: no meter counts"),
+        skipped[2].starts_with("openai/odd: it has no price that can be read: prices.pages: no meter counts"),
         "{skipped:?}"
     );
-    assert_eq!(skipped.len(), 2);
+    assert_eq!(skipped.len(), 3);
     for text in ["", "{}", "[1]", "{\"providers\": 7}", "7"] {
         assert!(genai_prices(text.as_bytes()).is_err(), "{text}");
     }

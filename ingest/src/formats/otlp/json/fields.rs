@@ -201,7 +201,8 @@ impl<'de> Deserialize<'de> for AttributeValue {
                 Ok(AttributeValue::Whole(number))
             }
             fn visit_u64<E: Error>(self, number: u64) -> Result<AttributeValue, E> {
-                Ok(i64::try_from(number).map_or(AttributeValue::Other, AttributeValue::Whole))
+                // A number that is too large for a signed integer is no count, and is shown about as it was.
+                Ok(i64::try_from(number).map_or(AttributeValue::Float(number as f64), AttributeValue::Whole))
             }
             fn visit_f64<E: Error>(self, number: f64) -> Result<AttributeValue, E> {
                 Ok(AttributeValue::Float(number))
