@@ -51,7 +51,9 @@ impl Received {
             duplicate: 0,
             repeats: 0,
             position: Position::ZERO,
+            refused: BTreeSet::new(),
             reasons: Vec::new(),
+            hidden: 0,
             warnings: Vec::new(),
         }
     }

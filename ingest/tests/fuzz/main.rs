@@ -108,7 +108,7 @@ fn every_seed_is_understood() {
         let mut found = std::collections::BTreeSet::new();
         for seed in seeds::of_target(name) {
             let signal = targets::SIGNALS[usize::from(seed[0])];
-            let export = Export::decode(signal, encoding, &seed[1..]).unwrap();
+            let export = Export::decode(signal, encoding, &seed[1..], None).unwrap();
             assert!(export.count() > 0 && export.refusals().is_empty(), "{export:?}");
             found.insert(signal.name());
             assert!(signal == Signal::Metrics || !export.into_items().is_empty());
@@ -119,7 +119,7 @@ fn every_seed_is_understood() {
     // Files of this format state no usage.
     for format in Format::ALL.iter().filter(|format| **format != Format::TauBench) {
         let of_format = seeds.iter().filter(|seed| Format::ALL[usize::from(seed[0])] == *format);
-        let found: Vec<_> = of_format.map(|seed| targets::count(*format, &seed[1..])).collect();
+        let found: Vec<_> = of_format.map(|seed| targets::count(*format, &seed[1..], None)).collect();
         assert!(!found.is_empty() && found.iter().all(|count| *count > 0), "{}: {found:?}", format.as_str());
     }
 }
@@ -129,7 +129,7 @@ fn every_seed_is_understood() {
 fn random_changes_find_a_planted_bug() {
     fn planted(input: &[u8]) {
         let Some((_, body)) = input.split_first() else { return };
-        let Ok(export) = Export::decode(Signal::Traces, Encoding::Json, body) else { return };
+        let Ok(export) = Export::decode(Signal::Traces, Encoding::Json, body, None) else { return };
         let is_too_large = export.refusals().iter().any(|refusal| refusal.to_string().contains("is too large"));
         assert!(!is_too_large || export.into_items().iter().map(Item::len).sum::<u64>() == 0, "planted");
     }

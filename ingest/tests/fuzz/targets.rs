@@ -5,7 +5,7 @@
 //! domain. Nothing is dropped in silence: what is counted is understood, refused with a reason, or counted as no call.
 
 use chrono::{DateTime, Utc};
-use domain::call::{Call, CallCommand, NamedCalls};
+use domain::call::{Call, CallCommand, NamedCalls, Reporters};
 use domain::price_book::{Price, PriceBook, PriceBookCommand};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Name};
@@ -41,7 +41,7 @@ fn otlp_json(input: &[u8]) {
 fn otlp(encoding: Encoding, input: &[u8]) {
     let Some((selector, body)) = input.split_first() else { return };
     let signal = SIGNALS[usize::from(*selector) % SIGNALS.len()];
-    let decode = || Export::decode(signal, encoding, body).map_err(|error| error.to_string());
+    let decode = || Export::decode(signal, encoding, body, None).map_err(|error| error.to_string());
     let export = match (decode(), decode()) {
         (Ok(export), Ok(again)) => {
             assert_eq!(format!("{export:?}"), format!("{again:?}"), "the same body is not read the same twice");
@@ -209,8 +209,12 @@ static PRICES: LazyLock<PriceBook> = LazyLock::new(|| {
 /// Asserts that a record is refused by the domain, or becomes events that can be stored; and that it then adds nothing.
 fn assert_storable(record: Record) {
     let mut call = Arc::new(Call::default());
-    let report =
-        || CallCommand::Report { facts: record.facts.clone(), prices: PRICES.clone(), tag_keys: TagKeys::default() };
+    let report = || CallCommand::Report {
+        facts: record.facts.clone(),
+        prices: PRICES.clone(),
+        tag_keys: TagKeys::default(),
+        reported_by: Reporters::of(None),
+    };
     let Ok(named) = NamedCalls::resolve(&record.call_ids, |_| Ok::<_, Infallible>(Arc::default()));
     let Ok(named) = named else { return };
     match named.decide(report()) {
