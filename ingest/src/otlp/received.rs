@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_span_is_rejected_once_whatever_is_wrong_with_it() {
-        let mut received = Received::of(20);
+        let mut received = Received::of(20, ImportId::from(uuid::Uuid::nil()));
         received.refuse_at(Location::Span(1), &RefusalReason::Missing("usage"));
         received.refuse_at(Location::Span(1), &RefusalReason::Missing("tool"));
         assert_eq!(received.rejected, 1);

@@ -119,7 +119,7 @@ fn every_seed_is_understood() {
     // Files of this format state no usage.
     for format in Format::ALL.iter().filter(|format| **format != Format::TauBench) {
         let of_format = seeds.iter().filter(|seed| Format::ALL[usize::from(seed[0])] == *format);
-        let found: Vec<_> = of_format.map(|seed| targets::count(*format, &seed[1..], None)).collect();
+        let found: Vec<_> = of_format.map(|seed| targets::count(*format, &seed[1..])).collect();
         assert!(!found.is_empty() && found.iter().all(|count| *count > 0), "{}: {found:?}", format.as_str());
     }
 }
