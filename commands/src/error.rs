@@ -69,6 +69,12 @@ impl<E: std::error::Error + 'static> Error<E> {
         }
     }
 
+    /// Whether the command itself is what cannot be executed, such as one with too much content: a retry will not help.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::TooManyAggregates { .. } | Self::Append(AppendError::Invalid(_)))
+    }
+
     /// The error with another type of rejection.
     pub fn map_rejected<F: std::error::Error + 'static>(self, map: impl FnOnce(E) -> F) -> Error<F> {
         match self {

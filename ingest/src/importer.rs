@@ -5,14 +5,15 @@
 //! imported twice is the same command, and so that a command can be retried while the database is busy or unreachable.
 
 use crate::connection::Connection;
-use crate::item::TraceSpans;
+use crate::item::{Item, TraceSpans};
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::owners::Owners;
-use crate::record::Record;
+use crate::record::{AgentRef, Record, TaskRef};
 use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
 use crate::traces::PreparedTrace;
 use crate::unpriced::UnpricedModel;
+use chrono::{DateTime, Utc};
 use commands::{CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Principal};
 use domain::price_book::PriceBook;
 use domain::tag_keys::{TagKeys, TagKeysError};
@@ -76,6 +77,30 @@ impl Importer {
         Ok(PreparedReport { commands, context, report, retry })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Makes an item that of the agent that the credential is bound to, if it is bound to one.
+    pub(crate) fn bind(&self, item: &mut Item) {
+        if let Some(agent) = self.connection.principal.agent() {
+            item.bind(agent);
+        }
+    }
+
+    /// Creates an agent and a task, unless they are known to exist.
+    ///
+    /// # Errors
+    /// [`ImportError::Agent`] and [`ImportError::Task`] if a command cannot be executed.
+    pub(crate) async fn create_owners(
+        &self,
+        agent: Option<&AgentRef>,
+        task: Option<&TaskRef>,
+        at: DateTime<Utc>,
+    ) -> Result<(), ImportError> {
+        self.owners.create(&self.connection, agent, task, at).await
+    }
+
     async fn tag_keys(&self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
         let Connection { commands, principal, retry } = &self.connection;
         let charging = principal.charging();
@@ -115,7 +140,7 @@ impl PreparedReport {
             .charged
             .as_ref()
             .filter(|charged| charged.is_unpriced())
-            .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts)));
+            .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts).as_ref()));
         let CallOutcome { kind, position, call_id, is_new, voided, .. } = outcome;
         let outcome = match kind {
             OutcomeKind::Done if is_new => ImportOutcome::Imported,

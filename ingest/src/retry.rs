@@ -8,6 +8,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long a command is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a command of a request is retried.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delays before retries.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
@@ -33,6 +35,11 @@ impl RetryPolicy {
     /// No retries: the client of a request retries it.
     pub(crate) fn none() -> Self {
         Self { timeout: Duration::ZERO, ..Self::default() }
+    }
+
+    /// Retries for a moment, as long as a client can wait.
+    pub(crate) fn short() -> Self {
+        Self { timeout: SHORT_TIMEOUT, ..Self::default() }
     }
 
     pub(crate) fn on_retry(&mut self, on_retry: OnRetry) {

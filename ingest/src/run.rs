@@ -10,7 +10,7 @@ use crate::record::{Location, SkippedCounts};
 use crate::traces::{PreparedTrace, SpanResult};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::future::Future;
 use std::io::Read;
@@ -22,7 +22,7 @@ use tokio::task::{JoinError, JoinSet};
 const MAX_IN_FLIGHT: usize = 256;
 
 /// The numbers of records of an input, by what happened to them.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportCounts {
     /// Records whose call was new.
     pub imported: u64,
@@ -196,7 +196,8 @@ enum Prepared {
 type Sent = Vec<(Location, Result<SpanResult, ImportError>)>;
 
 impl Prepared {
-    async fn of(importer: &mut Importer, item: Item) -> Result<Self, (Location, ImportError)> {
+    async fn of(importer: &mut Importer, mut item: Item) -> Result<Self, (Location, ImportError)> {
+        importer.bind(&mut item);
         match item {
             Item::Call(record) => {
                 let location = record.location;
@@ -290,7 +291,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
         }
         for voided in imported.voided {
             self.unpriced.remove(&voided);
-            self.unpriced_of_all_inputs.remove(voided);
+            self.unpriced_of_all_inputs.remove_known(voided);
         }
         match imported.unpriced {
             Some(model) => {
@@ -300,7 +301,12 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
             }
             None => {
                 self.unpriced.remove(&imported.call_id);
-                self.unpriced_of_all_inputs.remove(imported.call_id);
+                match imported.outcome {
+                    ImportOutcome::Amended => self.unpriced_of_all_inputs.remove_known(imported.call_id),
+                    ImportOutcome::Imported | ImportOutcome::Duplicate => {
+                        self.unpriced_of_all_inputs.remove(imported.call_id);
+                    }
+                }
             }
         }
     }

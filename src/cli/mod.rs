@@ -149,7 +149,8 @@ impl Authorised {
     /// Whether a server does the subcommand where the settings name one. Others work on the database alone.
     fn may_be_at_server(&self) -> bool {
         match self {
-            Self::Report(_)
+            Self::Import(_)
+            | Self::Report(_)
             | Self::Replay(_)
             | Self::Tags(_)
             | Self::Accounts(_)
@@ -161,7 +162,6 @@ impl Authorised {
             | Self::Whoami(_) => true,
             Self::Serve(_)
             | Self::Demo(_)
-            | Self::Import(_)
             | Self::Prices(_)
             | Self::Projections(_)
             | Self::Jobs(_)

@@ -3,6 +3,7 @@
 use super::error::ClientError;
 use crate::config::{Remote, Secret};
 use crate::pem;
+use bytes::Bytes;
 use domain::error_with_causes;
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take whose body is read while it is sent.
+const MAX_STREAM_DURATION: Duration = Duration::from_secs(24 * 3600);
 /// The most bytes of an answer: more than any server sends.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -113,8 +116,38 @@ impl Http {
         self.send(self.client.post(self.at(path)).form(form)).await
     }
 
+    /// Posts what is read while it is sent, and begins to read the answer, which may begin before everything is sent.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub(super) async fn post_stream(
+        &self,
+        path: &str,
+        parameters: &[(&str, String)],
+        bearer: Option<&Secret>,
+        body: reqwest::Body,
+    ) -> Result<reqwest::Response, ClientError> {
+        let request = self.client.post(self.at(path)).query(parameters).body(body);
+        // It takes as long as it takes, as long as something arrives.
+        let request = request.timeout(MAX_STREAM_DURATION).header("content-type", "application/octet-stream");
+        let request = bearer.iter().fold(request, |request, token| request.bearer_auth(token.reveal().trim()));
+        request.send().await.map_err(|error| self.failed(error))
+    }
+
+    /// The next part of an answer; none at its end.
+    pub(super) async fn next_chunk(&self, response: &mut reqwest::Response) -> Result<Option<Bytes>, ClientError> {
+        let late = |_| ClientError::TimedOut { url: self.server(), timeout: self.timeout };
+        let chunk = tokio::time::timeout(self.timeout, response.chunk()).await.map_err(late)?;
+        chunk.map_err(|error| self.failed(error))
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, ClientError> {
-        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
+        self.answer(response).await
+    }
+
+    /// Reads an answer in JSON.
+    pub(super) async fn answer(&self, mut response: reqwest::Response) -> Result<Answer, ClientError> {
         let status = response.status();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {

@@ -6,10 +6,12 @@ mod graphql;
 mod http;
 mod page;
 mod session;
+mod upload;
 
 pub use credentials::{CredentialsFile, LockedFile, StoredSession};
 pub use error::{ClientError, CredentialsError};
 pub use graphql::Client;
 pub use http::{Answer, Http};
 pub use page::{Page, PageInfo};
+pub use upload::UploadError;
 pub use session::{NewTokens, SessionStore};

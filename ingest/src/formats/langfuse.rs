@@ -19,7 +19,7 @@ use super::values::{
 use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
-use crate::text::clipped_error;
+use crate::text::{clipped_error, quoted};
 use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, ReportedCost};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -59,9 +59,9 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     observations.records(&defaults)
 }
 
-/// The observations of a file.
+/// The observations of a file, or of a batch that an SDK sends.
 #[derive(Default)]
-struct Observations<'a> {
+pub(crate) struct Observations<'a> {
     all: Vec<Observation<'a>>,
     /// By trace and id, the index of an observation.
     index: HashMap<(String, String), usize>,
@@ -69,11 +69,11 @@ struct Observations<'a> {
 }
 
 /// What calls take from their trace.
-#[derive(Default, Clone)]
-struct Trace {
-    name: Option<String>,
-    session: Option<String>,
-    user: Option<String>,
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Trace {
+    pub(crate) name: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) user: Option<String>,
 }
 
 /// The part of an observation that decides which of them are calls, and its text.
@@ -104,7 +104,11 @@ impl<'a> Observations<'a> {
         items.into_iter().try_for_each(|item| self.add(item.get(), id.as_deref()))
     }
 
-    fn add(&mut self, text: &'a str, trace: Option<&str>) -> Result<(), InputError> {
+    pub(crate) fn add_trace(&mut self, id: String, trace: Trace) {
+        self.traces.insert(id, trace);
+    }
+
+    pub(crate) fn add(&mut self, text: &'a str, trace: Option<&str>) -> Result<(), InputError> {
         let Ok(fields) = Fields::parse(text) else { return Ok(()) };
         let first = |names: &[&str]| fields.first_text(names).map(String::from);
         let trace = first(&["traceId", "trace_id"]).or_else(|| trace.map(str::to_owned)).unwrap_or_default();
@@ -138,12 +142,30 @@ impl<'a> Observations<'a> {
         std::iter::successors(self.parent(at), |at| self.parent(*at)).take(MAX_ANCESTORS)
     }
 
+    /// The observations around those with usage. What is above a covered one is covered.
+    fn covered(&self) -> HashSet<usize> {
+        let with_usage = (0..self.all.len()).filter(|at| self.all[*at].has_usage);
+        with_usage.flat_map(|at| self.ancestors(at)).collect()
+    }
+
+    /// The record of each observation of a batch; none for one that is no call. A generation is a call also while it states
+    /// no usage, if it names a model.
+    pub(crate) fn batch_records(&self) -> Vec<Option<Result<Record, RefusalReason>>> {
+        let covered = self.covered();
+        let record = |(at, observation): (usize, &Observation<'_>)| {
+            let is_begun = || {
+                let fields = Fields::parse(observation.text).ok()?;
+                let is_generation = fields.text("type").as_deref() == Some("GENERATION");
+                (is_generation && fields.first_text(&["model"]).is_some()).then_some(())
+            };
+            let is_call = !covered.contains(&at) && (observation.has_usage || is_begun().is_some());
+            is_call.then(|| self.record(Location::Item(at as u64 + 1), at, &Defaults::default()))
+        };
+        self.all.iter().enumerate().map(record).collect()
+    }
+
     fn records(&self, defaults: &Defaults) -> Result<Records, InputError> {
-        let mut covered = HashSet::new();
-        for at in (0..self.all.len()).filter(|at| self.all[*at].has_usage) {
-            // What is above a covered one is covered.
-            covered.extend(self.ancestors(at));
-        }
+        let covered = self.covered();
         let mut found = Found::default();
         for (at, observation) in self.all.iter().enumerate() {
             let location = found.next_item();
@@ -174,10 +196,11 @@ impl<'a> Observations<'a> {
         let status = fields.first_text(&["statusMessage", "status_message"]).filter(|_| is_error);
         let span = span(observation);
         let (reported_cost, ignored) = cost(&fields);
+        let (counts, other_unit) = usage_counts(&fields)?;
         let facts = CallFacts {
             provider: provider("gen_ai.provider.name", named_provider.as_deref(), defaults)?,
             model: Some(model("model", named_model.as_deref(), defaults)?),
-            usage: usage_counts(&fields)?.usage(Cached::ByTotal)?,
+            usage: counts.usage(Cached::ByTotal)?,
             reported_cost,
             conversation: informative(trace.session.as_deref()),
             user: informative(trace.user.as_deref()),
@@ -190,6 +213,7 @@ impl<'a> Observations<'a> {
             record_id: informative(Some(&observation.id)),
             ..minimal_facts(CallKind::Llm, start("startTime", started, defaults)?, Format::Langfuse)?
         };
+        let ignored = ignored.or(other_unit);
         let identifiers = Identifiers {
             provider: named_provider.as_deref().unwrap_or_default(),
             model: named_model.as_deref().unwrap_or_default(),
@@ -223,9 +247,15 @@ fn has_usage(fields: &Fields<'_>) -> bool {
     usage_details(fields).is_some_and(|usage| usage.iter().any(|(_, value)| is_count(value.get())))
 }
 
-fn usage_counts(fields: &Fields<'_>) -> Result<Counts, RefusalReason> {
-    let Some(usage) = usage_details(fields) else { return Ok(Counts::default()) };
-    Ok(Counts {
+/// The counts, or why they are not read: some SDKs count characters, seconds or images.
+fn usage_counts(fields: &Fields<'_>) -> Result<(Counts, Option<String>), RefusalReason> {
+    let Some(usage) = usage_details(fields) else { return Ok((Counts::default(), None)) };
+    let unit = usage.text("unit").filter(|unit| unit != "TOKENS");
+    if let Some(unit) = unit {
+        let reason = format!("usage.unit is {:?}, and not TOKENS", quoted(&unit));
+        return Ok((Counts::default(), Some(reason)));
+    }
+    let counts = Counts {
         input: usage.first_count(&["input", "promptTokens", "prompt_tokens", "input_tokens"])?,
         output: usage.first_count(&["output", "completionTokens", "completion_tokens", "output_tokens"])?,
         cache_read: usage.first_count(&[
@@ -251,7 +281,8 @@ fn usage_counts(fields: &Fields<'_>) -> Result<Counts, RefusalReason> {
         audio_output: usage.first_count(&["output_audio_tokens", "output_audio", "completion_details.audio"])?,
         total: usage.count("total")?,
         ..Counts::default()
-    })
+    };
+    Ok((counts, None))
 }
 
 /// The cost that the client gave, else the one that Langfuse computed; none if it knew no price.

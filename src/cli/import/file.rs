@@ -1,12 +1,14 @@
 //! The import of one file, with its progress bar, its messages and its counts.
 
-use super::importers::Importers;
+use super::importers::{Importing, Target};
+use crate::client::{Client, UploadError};
 use super::inputs::{InputFile, names};
 use anyhow::Context as _;
+use domain::error_with_causes;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ingest::{
-    Defaults, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress, Source, UnpricedCalls,
-    open_path, recognise,
+    Defaults, FileLine, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress, Source,
+    UnpricedCalls, open_path, recognise,
 };
 use serde::Serialize;
 use std::path::Path;
@@ -54,7 +56,7 @@ impl FileCounts {
 
 /// Imports a file, in its format if none is given.
 pub(super) async fn import_file(
-    importers: &mut Importers<'_>,
+    importing: &mut Importing<'_>,
     format: Option<Format>,
     defaults: &Defaults,
     input_file: &InputFile,
@@ -76,8 +78,8 @@ pub(super) async fn import_file(
             return (FileCounts { file, error: Some(error), ..FileCounts::default() }, Ending::Unreadable);
         }
     };
-    let (importer, is_in_folder) = (importers.of(format), input_file.is_in_folder);
-    import_input(importer, format, defaults.clone(), file, input, is_in_folder, unpriced).await
+    let (target, is_in_folder) = (importing.of(format), input_file.is_in_folder);
+    import_input(target, format, defaults.clone(), file, input, is_in_folder, unpriced).await
 }
 
 /// Opens a file, with the formats that it may have.
@@ -121,7 +123,7 @@ pub(in crate::cli) async fn import_sample(
     input: Input,
 ) -> anyhow::Result<()> {
     let mut unpriced = UnpricedCalls::default();
-    let (counts, ending) = import_input(importer, format, defaults, name, input, false, &mut unpriced).await;
+    let (counts, ending) = import_input(Target::Database(importer), format, defaults, name, input, false, &mut unpriced).await;
     match ending {
         Ending::Complete => Ok(()),
         Ending::NoCalls | Ending::Skipped | Ending::Unreadable => {
@@ -131,9 +133,78 @@ pub(in crate::cli) async fn import_sample(
     }
 }
 
+/// Why a file was not read to its end.
+enum Stop {
+    /// It cannot be read any further.
+    Input(String),
+    /// A record could not be recorded.
+    Record { location: String, error: anyhow::Error },
+    /// Nothing more can be imported.
+    Failed(anyhow::Error),
+}
+
+impl From<ImportStopped> for Stop {
+    fn from(stopped: ImportStopped) -> Self {
+        match stopped {
+            ImportStopped::Input(error) => Self::Input(error_with_causes(&error)),
+            ImportStopped::Record { location, error } => {
+                Self::Record { location: location.to_string(), error: error.into() }
+            }
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+impl From<UploadError> for Stop {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Unreadable(message) => Self::Input(message),
+            UploadError::Input(error) => Self::Input(error_with_causes(&error)),
+            UploadError::Client(error) => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Imports an input at a server: the counts, and why it was not read to its end.
+async fn import_at(
+    client: &Client,
+    format: Format,
+    defaults: &Defaults,
+    reader: Box<dyn std::io::Read + Send>,
+    unpriced: &mut UnpricedCalls,
+    mut on_progress: impl FnMut(Progress<'_>),
+) -> (ImportCounts, Option<Stop>) {
+    let mut parameters: Vec<_> = defaults.columns.texts().map(|column| ("column", column)).collect();
+    let names = [("model", &defaults.model), ("provider", &defaults.provider), ("agent", &defaults.agent)];
+    parameters.extend(names.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?.to_string()))));
+    parameters.extend(defaults.started_at.map(|at| ("at", at.to_rfc3339())));
+    let mut counts = ImportCounts::default();
+    let imported = client
+        .import(format.as_str(), &parameters, reader, |line| match line {
+            FileLine::Counted { counts: counted } => {
+                counts = counted;
+                on_progress(Progress::Counted(&counts));
+            }
+            FileLine::Refused { number, reason } => on_progress(Progress::Refused { number, reason: &reason }),
+            FileLine::Ignored { number, reason } => on_progress(Progress::Ignored { number, reason: &reason }),
+            FileLine::Ended(_) => {}
+        })
+        .await;
+    let end = match imported {
+        Ok(end) => end,
+        Err(error) => return (counts, Some(error.into())),
+    };
+    unpriced.merge(end.unpriced, &end.priced, end.has_more_unpriced);
+    let stop = end.stopped.map(|stopped| match stopped.location {
+        None => Stop::Input(stopped.message),
+        Some(location) => Stop::Record { location, error: anyhow::Error::msg(stopped.message) },
+    });
+    (end.counts, stop)
+}
+
 /// Imports an opened input, shown as `file`.
 async fn import_input(
-    importer: &mut Importer,
+    target: Target<'_>,
     format: Format,
     defaults: Defaults,
     file: String,
@@ -162,11 +233,17 @@ async fn import_input(
         }
         Progress::Refused { .. } | Progress::Ignored { .. } => {}
     };
-    let source = Source { format, defaults, reader: input.reader };
     // An interruption drops this future, as it does with those of all subcommands.
-    let result = ingest::import(importer, source, unpriced, on_progress, std::future::pending()).await;
+    let (counts, stopped) = match target {
+        Target::Database(importer) => {
+            let source = Source { format, defaults, reader: input.reader };
+            let result = ingest::import(importer, source, unpriced, on_progress, std::future::pending()).await;
+            let ImportResult { counts, stopped } = result;
+            (counts, stopped.map(Stop::from))
+        }
+        Target::Server(client) => import_at(client, format, &defaults, input.reader, unpriced, on_progress).await,
+    };
     bar.finish_and_clear();
-    let ImportResult { counts, stopped } = result;
     if counts.recorded() > 0 && counts.other_format > 0 {
         let (skipped, format) = (HumanCount(counts.other_format), format.as_str());
         say!("skipped: {file}: {skipped} records that are not of the format {format}");
@@ -180,16 +257,15 @@ async fn import_input(
             }
             Some((error, ending)) => (error, ending),
         },
-        Some(ImportStopped::Input(error)) => {
+        Some(Stop::Input(error)) => {
             let recorded = counts.recorded();
-            let error = anyhow::Error::from(error).context(format!("stopped after {recorded} records, which are kept"));
-            (format!("{error:#}"), Ending::Unreadable)
+            (format!("stopped after {recorded} records, which are kept: {error}"), Ending::Unreadable)
         }
-        Some(ImportStopped::Record { location, error }) => {
-            let error = anyhow::Error::from(error).context(format!("{file} {location}"));
+        Some(Stop::Record { location, error }) => {
+            let error = error.context(format!("{file} {location}"));
             return (FileCounts { file, counts, error: None }, Ending::Stopped(error));
         }
-        Some(error) => return (FileCounts { file, counts, error: None }, Ending::Stopped(error.into())),
+        Some(Stop::Failed(error)) => return (FileCounts { file, counts, error: None }, Ending::Stopped(error)),
     };
     say!("error: {file}: {error}");
     (FileCounts { file, counts, error: Some(error) }, ending)

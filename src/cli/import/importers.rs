@@ -1,5 +1,6 @@
 //! The importers of the formats of the files.
 
+use crate::client::Client;
 use crate::rooms::Rooms;
 use commands::{Component, Loaded};
 use domain::error_with_causes;
@@ -8,6 +9,32 @@ use ingest::{Format, Importer, OnRetry};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// What imports a file.
+pub(super) enum Target<'a> {
+    /// This process, on the database.
+    Database(&'a mut Importer),
+    /// A server.
+    Server(&'a Client),
+}
+
+/// Where files are imported.
+pub(super) enum Importing<'a> {
+    /// By this process, on the database.
+    Database(Importers<'a>),
+    /// By a server.
+    Server(&'a Client),
+}
+
+impl Importing<'_> {
+    /// What imports files of a format.
+    pub(super) fn of(&mut self, format: Format) -> Target<'_> {
+        match self {
+            Self::Database(importers) => Target::Database(importers.of(format)),
+            Self::Server(client) => Target::Server(client),
+        }
+    }
+}
 
 /// The importers of the formats of the files, which write in the name of their format.
 pub(super) struct Importers<'a> {

@@ -8,14 +8,15 @@ mod unpriced;
 pub(super) use file::import_sample;
 
 use super::output::{self, ListFormat};
-use super::session::{Session, wait_for_read_models, with_rooms};
+use super::backend;
+use super::session::{Session, interruptible, wait_for_read_models, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::Component;
 use domain::Name;
 use file::{Ending, FileCounts, import_file};
-use importers::Importers;
+use importers::{Importers, Importing};
 use ingest::{ColumnError, Columns, Defaults, UnpricedCalls, prices};
 use inputs::Inputs;
 use std::path::PathBuf;
@@ -94,25 +95,35 @@ const NO_CALLS: u8 = 4;
 
 impl Import {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        if let Some(client) = backend::client(session)? {
+            // The server has read models of its own, and its clients wait for a position.
+            let wait = async || Ok(());
+            return interruptible(self.import(Importing::Server(&client), wait)).await;
+        }
         with_rooms(session, async |rooms| {
             if !self.no_wait {
                 rooms.start_projections();
             }
             rooms.start_maintenance();
-            self.import(rooms).await
+            let rooms: &Rooms = rooms;
+            let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
+            let wait = async || if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
+            self.import(Importing::Database(Importers::new(rooms, prices)), wait).await
         })
         .await
     }
 
-    async fn import(&self, rooms: &Rooms) -> anyhow::Result<ExitCode> {
+    async fn import(
+        &self,
+        mut importing: Importing<'_>,
+        wait: impl AsyncFnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
         let Inputs { format, files } = Inputs::of(&self.inputs)?;
         let defaults = self.defaults()?;
-        let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-        let mut importers = Importers::new(rooms, prices);
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
         let mut unpriced = UnpricedCalls::default();
         for file in &files {
-            let (counted, ending) = import_file(&mut importers, format, &defaults, file, &mut unpriced).await;
+            let (counted, ending) = import_file(&mut importing, format, &defaults, file, &mut unpriced).await;
             counts.push(counted);
             let is_stopped = matches!(ending, Ending::Stopped(_));
             endings.push(ending);
@@ -120,7 +131,7 @@ impl Import {
                 break;
             }
         }
-        let caught_up = if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
+        let caught_up = wait().await;
         self.print(&counts)?;
         unpriced::print(&unpriced);
         let not_started = files.len() - counts.len();
@@ -133,6 +144,7 @@ impl Import {
         Ok(Defaults {
             model: self.model.clone(),
             provider: self.provider.clone(),
+            api: None,
             agent: self.agent.clone(),
             started_at: self.at,
             columns: Columns::parse(&self.columns)?,

@@ -35,9 +35,14 @@ fn takes(route: &str) -> Takes {
         | "/graphiql/{asset}"
         | "/.well-known/jwks.json"
         | "/auth/providers"
-        | "/auth/page.css" => Takes::Nothing,
+        | "/auth/page.css"
+        | "/v1/openapi.json"
+        | "/docs/api" => Takes::Nothing,
         "/graphql" => Takes::Any,
         "/graphql/ws" | "/events" => Takes::Elsewhere,
+        "/v1/ingest" | "/v1/ingest/{format}" | "/api/public/ingestion" | "/api/public/otel/v1/traces" => {
+            Takes::Permissions(&["command:calls"])
+        }
         "/metrics" => Takes::Permissions(&["read_metrics:installation"]),
         "/auth/session" | "/auth/password" | "/auth/totp" | "/auth/totp/confirm" | "/auth/totp/disable" => {
             Takes::Session

@@ -2,46 +2,34 @@
 
 use super::export::check_bytes;
 use super::failure::{Code, Failure};
+use crate::http::body::{self, BodyError, Compression, UNKNOWN_COMPRESSION};
 use crate::http::computing::is_large;
 use crate::http::state::State;
 use crate::requester::Requester;
-use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use axum::http::StatusCode;
+use bytes::{Buf as _, Bytes};
 use ingest::otlp::MAX_BODY_BYTES;
-use std::io::{self, Read};
-
-/// The binary logarithm of the largest window of zstd, which a decoder holds in memory: 8 MiB, the most that its
-/// specification recommends to support.
-const ZSTD_WINDOW_LOG: u32 = 23;
-
-/// How a body is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
+use std::io::Read;
 
 /// Reads a body, and decompresses it.
 pub(super) async fn read(state: &State, requester: &Requester, request: Request) -> Result<Bytes, Failure> {
-    let compression = compression(request.headers())?;
-    let reading = to_bytes(request.into_body(), MAX_BODY_BYTES);
-    let body = match tokio::time::timeout(state.limits().head_timeout, reading).await {
-        Err(_) => {
+    let compression = Compression::of(request.headers()).ok_or_else(|| {
+        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, UNKNOWN_COMPRESSION)
+    })?;
+    let body = match body::read(request.into_body(), MAX_BODY_BYTES, state.limits().head_timeout).await {
+        Err(BodyError::TimedOut) => {
             let message = "the body did not arrive in time";
             return Err(Failure {
                 retry_after_s: Some(1),
                 ..Failure::of(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message)
             });
         }
-        Ok(Err(error)) if is_too_long(&error) => return Err(too_long()),
-        Ok(Err(_)) => {
+        Err(BodyError::TooLong) => return Err(too_long()),
+        Err(BodyError::Incomplete) => {
             return Err(Failure::of(StatusCode::BAD_REQUEST, Code::InvalidArgument, "the body is incomplete"));
         }
-        Ok(Ok(body)) => body,
+        Ok(body) => body,
     };
     check_bytes(state, requester, body.len())?;
     if compression == Compression::None {
@@ -50,56 +38,25 @@ pub(super) async fn read(state: &State, requester: &Requester, request: Request)
     state.cpu_permits.run(is_large(body.len()), || decompressed(compression, &body)).await
 }
 
-fn compression(headers: &HeaderMap) -> Result<Compression, Failure> {
-    let Some(named) = headers.get(header::CONTENT_ENCODING) else { return Ok(Compression::None) };
-    let named = named.to_str().unwrap_or_default().trim().to_ascii_lowercase();
-    match named.as_str() {
-        "" | "identity" => Ok(Compression::None),
-        "gzip" | "x-gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        _ => {
-            let message = "the Content-Encoding is not supported: use gzip, zstd, or none";
-            Err(Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, message))
-        }
-    }
-}
-
-/// Whether the body is longer than the limit, rather than cut off.
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.any(|cause| cause.is::<http_body_util::LengthLimitError>())
-}
-
 fn too_long() -> Failure {
     Failure::too_large(format!(
         "the body has more than {MAX_BODY_BYTES} bytes after decompression, which is the limit: export fewer spans at once"
     ))
 }
 
-fn decompressed(compression: Compression, body: &[u8]) -> Result<Bytes, Failure> {
-    let read = |reader: &mut dyn Read| {
-        let mut content = Vec::new();
-        Read::take(reader, MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content).map(|_| content)
-    };
-    let content = match compression {
-        Compression::None => Ok(body.to_vec()),
-        Compression::Gzip => read(&mut MultiGzDecoder::new(body)),
-        Compression::Zstd => zstd_decoder(body).and_then(|mut decoder| read(&mut decoder)),
-    };
-    match content {
-        Ok(content) if content.len() > MAX_BODY_BYTES => Err(too_long()),
-        Ok(content) => Ok(content.into()),
+fn decompressed(compression: Compression, body: &Bytes) -> Result<Bytes, Failure> {
+    let mut content = Vec::new();
+    let read = compression.decoder(body.clone().reader()).and_then(|mut decoder| {
+        decoder.by_ref().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content)
+    });
+    match read {
+        Ok(_) if content.len() > MAX_BODY_BYTES => Err(too_long()),
+        Ok(_) => Ok(content.into()),
         Err(error) => {
             let message = format!("the compressed body is damaged: {error}");
             Err(Failure::of(StatusCode::BAD_REQUEST, Code::InvalidArgument, message))
         }
     }
-}
-
-fn zstd_decoder(body: &[u8]) -> io::Result<impl Read + '_> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(body)?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-    Ok(decoder)
 }
 
 #[cfg(test)]
@@ -115,9 +72,9 @@ mod tests {
 
     #[test]
     fn what_was_compressed_is_read() {
-        assert_eq!(decompressed(Compression::Gzip, &gzip(b"spans")).unwrap(), b"spans"[..]);
+        assert_eq!(decompressed(Compression::Gzip, &gzip(b"spans").into()).unwrap(), b"spans"[..]);
         let zstd = zstd::encode_all(&b"spans"[..], 3).unwrap();
-        assert_eq!(decompressed(Compression::Zstd, &zstd).unwrap(), b"spans"[..]);
+        assert_eq!(decompressed(Compression::Zstd, &zstd.into()).unwrap(), b"spans"[..]);
     }
 
     #[test]
@@ -127,16 +84,16 @@ mod tests {
             [(Compression::Gzip, gzip(&bomb)), (Compression::Zstd, zstd::encode_all(&bomb[..], 3).unwrap())]
         {
             assert!(body.len() < 100_000);
-            let refused = decompressed(compression, &body).unwrap_err();
+            let refused = decompressed(compression, &body.into()).unwrap_err();
             assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{compression:?}");
         }
-        assert!(decompressed(Compression::Gzip, &gzip(&bomb[1..])).is_ok());
+        assert!(decompressed(Compression::Gzip, &gzip(&bomb[1..]).into()).is_ok());
     }
 
     #[test]
     fn damaged_bodies_are_the_error_of_the_client() {
         for (compression, body) in [(Compression::Gzip, &gzip(b"spans")[..9]), (Compression::Zstd, b"spans")] {
-            let refused = decompressed(compression, body).unwrap_err();
+            let refused = decompressed(compression, &body.to_vec().into()).unwrap_err();
             assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{compression:?}");
         }
     }

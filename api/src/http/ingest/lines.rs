@@ -1,0 +1,72 @@
+//! `POST /v1/ingest`: lines that state calls, tasks and memories, answered line by line while the body is read.
+
+use super::answer::{self, NDJSON};
+use super::failure::Failure;
+use super::permits::MAX_LINE_REQUESTS;
+use super::upload::{Reading, Upload};
+use super::admission::{admit, paid};
+use crate::http::body::{Compression, UNKNOWN_COMPRESSION};
+use crate::http::state::State;
+use crate::requester::Requester;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use ingest::Receiver;
+use ingest::ndjson::{LineAnswer, LineStatus, receive_lines};
+use metrics::counter;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tracing::Instrument as _;
+
+/// The most bytes of lines that were compressed. Lines that were not are read however many they are, because what they take is
+/// what their sender sends.
+pub(super) const MAX_DECOMPRESSED_BYTES: u64 = 256 * 1024 * 1024;
+/// The most answers that wait to be read. A client that sends more lines than that reads answers while it sends.
+const MAX_WAITING_ANSWERS: usize = 64 * 1024;
+/// The media types of lines of JSON.
+const MEDIA_TYPES: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"];
+
+pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: Request) -> Result<Response, Failure> {
+    admit(state, requester, Receiver::authorise_any)?;
+    if !is_ndjson(request.headers()) {
+        let message = "send lines of JSON, with the header `Content-Type: application/x-ndjson`";
+        return Err(Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+    }
+    let compression = Compression::of(request.headers()).ok_or_else(|| {
+        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", UNKNOWN_COMPRESSION)
+    })?;
+    let permit = state.ingest_permits.lines().ok_or_else(|| {
+        Failure::busy(format!("{MAX_LINE_REQUESTS} requests with lines are being read, which is the limit: retry"))
+    })?;
+    let is_paid = paid(state, requester, request.headers())?;
+    let importer = state.receiver.importer(requester.principal.clone()).await.map_err(|error| Failure::from(&error))?;
+    let max_bytes = (compression != Compression::None).then_some(MAX_DECOMPRESSED_BYTES);
+    let reading = Reading { compression, max_bytes, is_paid };
+    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading)?;
+    let (answers, received) = mpsc::channel(MAX_WAITING_ANSWERS);
+    let send_timeout = state.limits().send_timeout;
+    let work = async move {
+        let _permit = permit;
+        let received = receive_lines(importer, reader, answers, send_timeout).await;
+        // What ended the body is why it cannot be read.
+        received.map_err(|stopped| fault.get().unwrap_or_else(|| Failure::of_lines(&stopped)))
+    };
+    let worker = tokio::spawn(state.connections.track_future(work.in_current_span()));
+    answer::respond(received, worker, count).await
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    MEDIA_TYPES.iter().any(|known| media_type.eq_ignore_ascii_case(known))
+}
+
+fn count(answer: &LineAnswer) {
+    let outcome = match answer.status {
+        LineStatus::Created => "created",
+        LineStatus::Updated => "updated",
+        LineStatus::Unchanged => "unchanged",
+        LineStatus::Refused => "refused",
+    };
+    counter!("apex_ingest_records_total", "form" => "ndjson", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,196 @@
+//! Bodies that are read while they arrive: a task takes them from the network, and a thread reads their content.
+
+use super::failure::Failure;
+use crate::authenticator::EndReason;
+use crate::http::body::Compression;
+use crate::http::state::State;
+use crate::http::{auth, rate_limit};
+use crate::requester::Requester;
+use axum::body::Body;
+use axum::http::StatusCode;
+use bytes::{Buf as _, Bytes};
+use domain::rate_limits::LimitedResource;
+use http_body_util::BodyExt as _;
+use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How many parts of a body wait to be read.
+const MAX_WAITING_PARTS: usize = 16;
+/// How long a body may take as a whole.
+const MAX_DURATION: Duration = Duration::from_secs(3600);
+
+/// Why a body ended before its end. The first reason is the one that is told.
+#[derive(Clone, Default)]
+pub(super) struct Fault(Arc<OnceLock<Failure>>);
+
+impl Fault {
+    fn set(&self, failure: Failure) {
+        // A later reason follows from the first one.
+        drop(self.0.set(failure));
+    }
+
+    pub(super) fn get(&self) -> Option<Failure> {
+        self.0.get().cloned()
+    }
+}
+
+/// How a body is read.
+pub(super) struct Reading {
+    pub(super) compression: Compression,
+    /// The most bytes of the content; none if it is read in bounded memory however long it is.
+    pub(super) max_bytes: Option<u64>,
+    /// Whether its bytes were taken from what the requester may send, because its length was known.
+    pub(super) is_paid: bool,
+}
+
+/// The content of a body, and why it ended if it did before its end.
+pub(super) struct Upload {
+    pub(super) reader: Box<dyn Read + Send>,
+    pub(super) fault: Fault,
+}
+
+/// A part of a body, or its end.
+enum Part {
+    Data(Bytes),
+    End,
+}
+
+impl Upload {
+    /// Begins to read a body. It is read only as fast as its content is.
+    pub(super) fn open(state: &Arc<State>, requester: &Requester, body: Body, reading: Reading) -> Result<Self, Failure> {
+        let Reading { compression, max_bytes, is_paid } = reading;
+        let (parts, received) = mpsc::channel(MAX_WAITING_PARTS);
+        let fault = Fault::default();
+        let body = Incoming { state: state.clone(), requester: requester.clone(), body, parts, is_paid };
+        state.connections.spawn(body.forward(fault.clone()));
+        let arrived = Arrived { received, part: Bytes::new(), is_ended: false };
+        let damaged = |error: io::Error| Failure::of(StatusCode::BAD_REQUEST, "BODY_DAMAGED", error.to_string());
+        let inner = compression.decoder(arrived).map_err(damaged)?;
+        let reader = Content { inner, left: max_bytes, max_bytes, fault: fault.clone() };
+        Ok(Self { reader: Box::new(reader), fault })
+    }
+}
+
+/// A body that arrives.
+struct Incoming {
+    state: Arc<State>,
+    requester: Requester,
+    body: Body,
+    parts: mpsc::Sender<Part>,
+    is_paid: bool,
+}
+
+impl Incoming {
+    /// Forwards the body until its end, or until the server, the credential or the time for it ends.
+    async fn forward(mut self, fault: Fault) {
+        let (state, ended) = (self.state.clone(), auth::ended(&self.state, &self.requester));
+        let failed = tokio::select! {
+            biased;
+            () = state.shutdown.cancelled() => Err(Failure::unavailable("the server shuts down; send the rest again")),
+            reason = ended => Err(ended_failure(reason)),
+            () = tokio::time::sleep(MAX_DURATION) => {
+                Err(Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body takes too long; send several"))
+            }
+            forwarded = self.forward_parts() => forwarded,
+        };
+        if let Err(failure) = failed {
+            fault.set(failure);
+        }
+    }
+
+    async fn forward_parts(&mut self) -> Result<(), Failure> {
+        let timeout = self.state.limits().head_timeout;
+        loop {
+            let frame = tokio::time::timeout(timeout, self.body.frame()).await.map_err(|_| {
+                let failure = Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time");
+                Failure { retry_after_s: Some(1), ..failure }
+            })?;
+            let part = match frame {
+                None => Part::End,
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Part::Data(data),
+                    // Trailers say nothing.
+                    Err(_) => continue,
+                },
+                Some(Err(_)) => {
+                    return Err(Failure::of(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body is cut off"));
+                }
+            };
+            let is_end = match &part {
+                Part::End => true,
+                Part::Data(data) => {
+                    if !self.is_paid {
+                        let bytes = LimitedResource::IngestBytes;
+                        rate_limit::take(&self.state, &self.requester, bytes, data.len())?;
+                    }
+                    false
+                }
+            };
+            // An error means that the rest is not needed.
+            if self.parts.send(part).await.is_err() || is_end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn ended_failure(reason: EndReason) -> Failure {
+    match reason {
+        EndReason::Unavailable => Failure::unavailable("credentials cannot be checked at the moment; retry"),
+        EndReason::Ended => Failure::of(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "the credential is no longer valid"),
+    }
+}
+
+/// The bytes that have arrived, as a thread reads them.
+struct Arrived {
+    received: mpsc::Receiver<Part>,
+    part: Bytes,
+    is_ended: bool,
+}
+
+impl Read for Arrived {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.part.is_empty() && !self.is_ended {
+            match self.received.blocking_recv() {
+                Some(Part::Data(data)) => self.part = data,
+                Some(Part::End) => self.is_ended = true,
+                None => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the body ended before its end")),
+            }
+        }
+        let count = buffer.len().min(self.part.len());
+        self.part.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// The content of a body, limited.
+struct Content {
+    inner: Box<dyn Read + Send>,
+    left: Option<u64>,
+    max_bytes: Option<u64>,
+    fault: Fault,
+}
+
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                let message = format!("the body is damaged: {error}");
+                self.fault.set(Failure::of(StatusCode::BAD_REQUEST, "BODY_DAMAGED", message));
+            }
+        })?;
+        let Some(left) = self.left else { return Ok(count) };
+        self.left = left.checked_sub(count as u64);
+        if self.left.is_some() {
+            return Ok(count);
+        }
+        // Nothing more is read.
+        self.left = Some(0);
+        let limit = self.max_bytes.unwrap_or_default();
+        let message = format!("the body has more than {limit} bytes after decompression, which is the limit: split it");
+        self.fault.set(Failure::of(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message));
+        Err(io::Error::other("the body is too long"))
+    }
+}

@@ -1,0 +1,210 @@
+//! Records the lines of an input, many at a time, and answers them in their order.
+
+use super::error::LineError;
+use super::line::{Line, Numbered, ParsedLines};
+use super::recorder::{Applied, NotRecorded, Recorder};
+use crate::error::InputError;
+use crate::importer::Importer;
+use crate::receiver::ReceiveError;
+use serde::Serialize;
+use std::collections::{HashSet, VecDeque};
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
+use uuid::Uuid;
+
+/// The maximum number of lines of one input that are recorded at the same time.
+const MAX_IN_FLIGHT: usize = 256;
+
+/// What happened to a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineStatus {
+    /// What it states was new.
+    Created,
+    /// It added to what was known.
+    Updated,
+    /// All that it states was known.
+    Unchanged,
+    /// It was refused. Nothing was written.
+    Refused,
+}
+
+/// The answer to a line. What it says was recorded is in the log.
+#[derive(Debug, Serialize)]
+pub struct LineAnswer {
+    /// The number of the line, from 1, counting blank lines.
+    pub line: u64,
+    /// What happened to it.
+    pub status: LineStatus,
+    /// The id of the call, task or memory; none if the line was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// The position of the last event of it; none if the line was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<LineRefusal>,
+}
+
+/// Why a line was refused.
+#[derive(Debug, Serialize)]
+pub struct LineRefusal {
+    /// The code of the error.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Why not all lines were answered. Those without an answer may be recorded; sending them again changes nothing about that.
+#[derive(Debug, Error)]
+pub enum LinesStopped {
+    /// The input cannot be read any further.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The log failed.
+    #[error(transparent)]
+    Failed(#[from] ReceiveError),
+    /// A line could not be processed.
+    #[error("a line could not be processed")]
+    Line(#[from] JoinError),
+    /// The client does not read the answers.
+    #[error("the answers are not read")]
+    NotRead,
+}
+
+/// Records all lines of an input, and sends the answer to each, in order.
+///
+/// # Errors
+/// [`LinesStopped`] if not every line was answered. Everything that was answered is in the log.
+pub async fn receive_lines(
+    importer: Importer,
+    input: Box<dyn Read + Send>,
+    answers: mpsc::Sender<LineAnswer>,
+    send_timeout: Duration,
+) -> Result<(), LinesStopped> {
+    let mut lines = spawn_reader(input);
+    let mut run = Run {
+        recorder: Arc::new(Recorder::new(importer)),
+        answers,
+        send_timeout,
+        in_flight: VecDeque::new(),
+        busy: HashSet::new(),
+    };
+    let received = run.receive(&mut lines).await;
+    // The reader's thread blocks while the channel is full; this ends it.
+    drop(lines);
+    // What is recorded now is not answered, and does not go on after the request.
+    for sent in run.in_flight.drain(..) {
+        drop(sent.task.await);
+    }
+    received
+}
+
+type LineReceiver = mpsc::Receiver<Result<Numbered, InputError>>;
+
+/// Reads and parses on a thread of its own. The capacity of the channel limits how far it reads ahead.
+fn spawn_reader(input: Box<dyn Read + Send>) -> LineReceiver {
+    let (sender, receiver) = mpsc::channel(MAX_IN_FLIGHT);
+    tokio::task::spawn_blocking(move || {
+        for line in ParsedLines::new(input) {
+            let is_last = line.is_err();
+            // An error here means that nobody receives any more.
+            if sender.blocking_send(line).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A line that is being recorded.
+struct Sent {
+    number: u64,
+    /// The object whose lines are recorded in order.
+    object: Option<Uuid>,
+    task: JoinHandle<Result<Applied, NotRecorded>>,
+}
+
+struct Run {
+    recorder: Arc<Recorder>,
+    answers: mpsc::Sender<LineAnswer>,
+    send_timeout: Duration,
+    in_flight: VecDeque<Sent>,
+    /// The objects of lines in flight whose lines are recorded in order.
+    busy: HashSet<Uuid>,
+}
+
+impl Run {
+    async fn receive(&mut self, lines: &mut LineReceiver) -> Result<(), LinesStopped> {
+        // A line that waits for an earlier one of its object.
+        let mut waiting: Option<(u64, Line)> = None;
+        let (mut is_read, mut failed) = (false, None);
+        loop {
+            if let Some((number, line)) = waiting.take() {
+                if line.in_order_of().is_some_and(|object| self.busy.contains(&object)) {
+                    waiting = Some((number, line));
+                } else {
+                    self.start(number, Ok(line));
+                }
+            }
+            let may_read = !is_read && waiting.is_none() && self.in_flight.len() < MAX_IN_FLIGHT;
+            tokio::select! {
+                biased;
+                Some(recorded) = first(&mut self.in_flight) => self.answer(recorded).await?,
+                line = lines.recv(), if may_read => match line {
+                    None => is_read = true,
+                    Some(Err(error)) => (is_read, failed) = (true, Some(error)),
+                    Some(Ok((number, Ok(line)))) => waiting = Some((number, line)),
+                    Some(Ok((number, Err(refused)))) => self.start(number, Err(refused)),
+                },
+                else => break,
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn start(&mut self, number: u64, line: Result<Line, LineError>) {
+        let object = line.as_ref().ok().and_then(Line::in_order_of);
+        self.busy.extend(object);
+        let recorder = self.recorder.clone();
+        let task = tokio::spawn(async move {
+            match line {
+                Ok(line) => line.record(&recorder).await,
+                Err(refused) => Err(NotRecorded::Refused(refused)),
+            }
+        });
+        self.in_flight.push_back(Sent { number, object, task });
+    }
+
+    /// Answers the first line in flight.
+    async fn answer(&mut self, recorded: Result<Result<Applied, NotRecorded>, JoinError>) -> Result<(), LinesStopped> {
+        let Some(Sent { number: line, object, .. }) = self.in_flight.pop_front() else { return Ok(()) };
+        object.iter().for_each(|object| _ = self.busy.remove(object));
+        let answer = match recorded? {
+            Ok(Applied { id, is_new, is_changed, position }) => {
+                let status = match (is_new, is_changed) {
+                    (true, _) => LineStatus::Created,
+                    (false, true) => LineStatus::Updated,
+                    (false, false) => LineStatus::Unchanged,
+                };
+                LineAnswer { line, status, id: Some(id), position: Some(position.to_string()), error: None }
+            }
+            Err(NotRecorded::Refused(error)) => {
+                let error = LineRefusal { code: error.code(), message: error.to_string() };
+                LineAnswer { line, status: LineStatus::Refused, id: None, position: None, error: Some(error) }
+            }
+            Err(NotRecorded::Failed(error)) => return Err(error.into()),
+        };
+        self.answers.send_timeout(answer, self.send_timeout).await.map_err(|_| LinesStopped::NotRead)
+    }
+}
+
+/// The result of the first line in flight; none if there is none.
+async fn first(in_flight: &mut VecDeque<Sent>) -> Option<Result<Result<Applied, NotRecorded>, JoinError>> {
+    Some((&mut in_flight.front_mut()?.task).await)
+}
