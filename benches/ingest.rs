@@ -126,7 +126,12 @@ const INSERT: &str = "with made as (
     from unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bytea[]) as u (p, s, e, l, d, h)";
 
 /// Calls a second by plain INSERTs, a transaction of many rows at a time on each connection.
-async fn baseline(bench: &Bench, connections: usize, rows: &Arc<Vec<(String, String)>>, position: &Arc<AtomicI64>) -> f64 {
+async fn baseline(
+    bench: &Bench,
+    connections: usize,
+    rows: &Arc<Vec<(String, String)>>,
+    position: &Arc<AtomicI64>,
+) -> f64 {
     let started = Instant::now();
     let tasks: Vec<_> = (0..connections)
         .map(|_| {
@@ -170,12 +175,14 @@ async fn main() {
     let bench = Bench::new().await;
     let server = Server::start(&bench).await;
     let (calls, requests) = (setting("LINES", 2000), usize::try_from(setting("REQUESTS", 4)).unwrap());
-    let sender = Sender { client: reqwest::Client::new(), address: server.address.clone(), calls, next: Arc::default() };
+    let sender =
+        Sender { client: reqwest::Client::new(), address: server.address.clone(), calls, next: Arc::default() };
     // The agent is registered, and the caches are filled.
     sender.clone().lines().await;
     let rows = Arc::new(recorded(&bench).await);
     let position = Arc::new(AtomicI64::new(1));
-    let raw = async || best(&[2, 4, 8], async |connections| baseline(&bench, connections, &rows, &position).await).await;
+    let raw =
+        async || best(&[2, 4, 8], async |connections| baseline(&bench, connections, &rows, &position).await).await;
     let mut table = Table::new();
     let lines = async || {
         let sender = sender.clone();

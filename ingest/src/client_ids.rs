@@ -23,7 +23,9 @@ pub fn client_call_ids(given: Option<&GivenCall>, facts: &CallFacts) -> Option<C
     let of_response = |id: &Name| is_llm.then(|| CallKey::of_response(&provider, &model, id.as_str())).flatten();
     let given = given.map(|given| match given {
         GivenCall::Id(id) => *id,
-        GivenCall::Key(key) => of_response(key).unwrap_or_else(|| CallKey::of_client(&provider, key.as_str())).call_id(),
+        GivenCall::Key(key) => {
+            of_response(key).unwrap_or_else(|| CallKey::of_client(&provider, key.as_str())).call_id()
+        }
     });
     let response = facts.response_id.as_ref().and_then(of_response);
     let span = facts.span.as_ref().map(|span| CallKey::of_span(facts.kind, span));

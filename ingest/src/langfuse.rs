@@ -126,7 +126,8 @@ impl Batch {
     /// # Errors
     /// [`BatchError`] if the body is no batch.
     pub fn decode(body: &[u8]) -> Result<Self, BatchError> {
-        let text = std::str::from_utf8(body).map_err(|error| BatchError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
+        let text =
+            std::str::from_utf8(body).map_err(|error| BatchError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
         let fields = Fields::parse(text).map_err(|error| BatchError::Json(error.to_string()))?;
         let items = fields.items("batch").ok_or(BatchError::NoBatch)?;
         if items.len() > MAX_EVENTS {
@@ -255,7 +256,8 @@ impl Observed {
             other.iter().for_each(|time| self.set("startTime", time));
         }
         let total = self.object("costDetails").and_then(|costs| costs.raw("total").map(ToOwned::to_owned));
-        let total = total.or_else(|| self.object("usage").and_then(|usage| usage.raw("totalCost").map(ToOwned::to_owned)));
+        let total =
+            total.or_else(|| self.object("usage").and_then(|usage| usage.raw("totalCost").map(ToOwned::to_owned)));
         if let Some(total) = total {
             // The client gave it: Langfuse has computed nothing yet.
             let given = format!("{{\"total\":{}}}", total.get());
@@ -272,7 +274,11 @@ impl Receiver {
     ///
     /// # Errors
     /// [`ReceiveError`] if not all of it could be recorded.
-    pub async fn receive_batch(&self, principal: Arc<Principal>, mut batch: Batch) -> Result<BatchAnswer, ReceiveError> {
+    pub async fn receive_batch(
+        &self,
+        principal: Arc<Principal>,
+        mut batch: Batch,
+    ) -> Result<BatchAnswer, ReceiveError> {
         Self::authorise(&principal).map_err(ReceiveError::Forbidden)?;
         let traces = self.traces_of(&principal, &batch);
         for observed in batch.observations.iter_mut().filter(|observed| observed.is_call()) {
@@ -304,13 +310,18 @@ impl Receiver {
                 traces.entry(trace).or_default();
             }
         }
-        traces.into_iter().map(|(id, trace)| (id.clone(), self.remembered_trace(principal.tenant(), &id, trace))).collect()
+        traces
+            .into_iter()
+            .map(|(id, trace)| (id.clone(), self.remembered_trace(principal.tenant(), &id, trace)))
+            .collect()
     }
 
     /// What the log knows of the call that a former batch began.
     async fn known(&self, principal: &Principal, observed: &Observed) -> Result<Option<CallFacts>, ReceiveError> {
         let trace = observed.text("traceId").unwrap_or_default();
-        let Some(key) = CallKey::of_request(Format::Langfuse.as_str(), &trace, &observed.id, "") else { return Ok(None) };
+        let Some(key) = CallKey::of_request(Format::Langfuse.as_str(), &trace, &observed.id, "") else {
+            return Ok(None);
+        };
         let loaded = self.commands.load_call(&principal.charging(), key.call_id(), None).await;
         let (_, call) = loaded.map_err(ReceiveError::of)?;
         Ok(call.state.charged.as_ref().map(|charged| charged.facts.clone()))

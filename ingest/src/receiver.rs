@@ -10,12 +10,12 @@ use crate::owners::Owners;
 use crate::retry::RetryPolicy;
 use crate::text::clip;
 use commands::{Commands, Error, Principal};
-use domain::{Aggregate as _, TenantId};
 use domain::call::Call;
 use domain::memory::Memory;
 use domain::permissions::{Forbidden, SendCommand};
 use domain::price_book::PriceBook;
 use domain::task::Task;
+use domain::{Aggregate as _, TenantId};
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error as ThisError;
 use uuid::Uuid;
@@ -115,8 +115,7 @@ impl Receiver {
             return given;
         };
         let Trace { name, session, user } = given;
-        let merged =
-            Trace { name: name.or(known.name), session: session.or(known.session), user: user.or(known.user) };
+        let merged = Trace { name: name.or(known.name), session: session.or(known.session), user: user.or(known.user) };
         traces.insert(key, merged.clone());
         merged
     }

@@ -86,7 +86,12 @@ impl UnpricedCalls {
     }
 
     /// Adds what was counted elsewhere for a later input.
-    pub fn merge(&mut self, calls: impl IntoIterator<Item = (CallId, UnpricedModel)>, priced: &[CallId], has_more: bool) {
+    pub fn merge(
+        &mut self,
+        calls: impl IntoIterator<Item = (CallId, UnpricedModel)>,
+        priced: &[CallId],
+        has_more: bool,
+    ) {
         priced.iter().for_each(|call| self.remove(*call));
         for (call, model) in calls {
             self.insert(call, model);

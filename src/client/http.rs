@@ -48,8 +48,7 @@ fn is_loopback(url: &Url) -> bool {
 fn roots(ca_file: Option<&Path>) -> Result<rustls::RootCertStore, ClientError> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let Some(file) = ca_file else { return Ok(roots) };
-    let unusable =
-        |error: &dyn Error| ClientError::CaFile { file: file.to_owned(), message: error_with_causes(error) };
+    let unusable = |error: &dyn Error| ClientError::CaFile { file: file.to_owned(), message: error_with_causes(error) };
     for certificate in pem::certificates(file).map_err(|error| unusable(&error))? {
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }

@@ -13,5 +13,5 @@ pub use error::{ClientError, CredentialsError};
 pub use graphql::Client;
 pub use http::{Answer, Http};
 pub use page::{Page, PageInfo};
-pub use upload::UploadError;
 pub use session::{NewTokens, SessionStore};
+pub use upload::UploadError;

@@ -253,7 +253,9 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
         "/auth/session" | "/auth/callback" | "/auth/login/{provider}" => client.get(format!("{address}{path}")),
         _ if is_page(route) => client.get(format!("{address}{path}")),
-        _ if route.starts_with("/v1/") || route.starts_with("/api/public/") => client.post(format!("{address}{path}")).json(&json!({})),
+        _ if route.starts_with("/v1/") || route.starts_with("/api/public/") => {
+            client.post(format!("{address}{path}")).json(&json!({}))
+        }
         // An empty message.
         _ if route.starts_with("/opentelemetry.") => {
             client.post(format!("{address}{path}")).header("content-type", "application/grpc").body(vec![0; 5])

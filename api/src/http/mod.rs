@@ -33,8 +33,8 @@ mod state;
 mod subscriber;
 mod websocket;
 
-pub use openapi::document as openapi_document;
 pub use observe::register_metrics;
+pub use openapi::document as openapi_document;
 pub use route_table::{ROUTES, RouteAccess};
 pub use routes::router;
 pub use server::{Listeners, serve};

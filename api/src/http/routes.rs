@@ -3,7 +3,8 @@
 use super::route_table::{API_PAGE_ROUTE, LANGFUSE_OTLP_ROUTE, OPENAPI_ROUTE, ROUTES};
 use super::state::State;
 use super::{
-    feed, graphiql, graphql, ingest, observe, openapi, origin, otlp, pages, probes, rate_limit, response, security, sign_in, websocket,
+    feed, graphiql, graphql, ingest, observe, openapi, origin, otlp, pages, probes, rate_limit, response, security,
+    sign_in, websocket,
 };
 use crate::config::ApiConfig;
 use crate::deps::Deps;

@@ -109,10 +109,7 @@ fn team<'a>(row: &Fields<'a>, meta: impl Fn(&'static str) -> Option<Cow<'a, str>
 }
 
 /// The hash of the key that the call was made with. Old versions wrote the key itself, which is a secret.
-fn key_hash<'a>(
-    row: &Fields<'a>,
-    meta: impl Fn(&'static str) -> Option<Cow<'a, str>>,
-) -> Option<Cow<'a, str>> {
+fn key_hash<'a>(row: &Fields<'a>, meta: impl Fn(&'static str) -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
     let key = row.text("api_key").or_else(|| meta("user_api_key_hash"));
     key.filter(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -227,7 +224,10 @@ mod tests {
         }
         let failed = payload.replace("\"success\"", "\"failure\",\"error_information\":{\"error_class\":\"Timeout\"}");
         let facts = &records(Format::LiteLlm, failed)[0].facts;
-        assert_eq!((facts.outcome, facts.error.as_ref().map(domain::Body::as_str)), (Some(Outcome::Error), Some("Timeout")));
+        assert_eq!(
+            (facts.outcome, facts.error.as_ref().map(domain::Body::as_str)),
+            (Some(Outcome::Error), Some("Timeout"))
+        );
     }
 
     #[test]

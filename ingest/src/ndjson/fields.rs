@@ -133,7 +133,10 @@ impl<'a> LineFields<'a> {
     }
 
     pub(super) fn without_field(field: &'static str, message: &str) -> LineError {
-        LineError::invalid(field, message.strip_prefix(field).map_or(message, |rest| rest.trim_start_matches([':', ' '])))
+        LineError::invalid(
+            field,
+            message.strip_prefix(field).map_or(message, |rest| rest.trim_start_matches([':', ' '])),
+        )
     }
 }
 

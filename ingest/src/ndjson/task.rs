@@ -26,13 +26,8 @@ pub(super) const FIELDS: [&str; 12] = [
     "error",
     "reason",
 ];
-const STATUSES: [TaskStatus; 5] = [
-    TaskStatus::Submitted,
-    TaskStatus::Running,
-    TaskStatus::Completed,
-    TaskStatus::Failed,
-    TaskStatus::Cancelled,
-];
+const STATUSES: [TaskStatus; 5] =
+    [TaskStatus::Submitted, TaskStatus::Running, TaskStatus::Completed, TaskStatus::Failed, TaskStatus::Cancelled];
 
 /// A task as a line states it.
 #[derive(Debug)]

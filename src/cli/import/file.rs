@@ -1,8 +1,8 @@
 //! The import of one file, with its progress bar, its messages and its counts.
 
 use super::importers::{Importing, Target};
-use crate::client::{Client, UploadError};
 use super::inputs::{InputFile, names};
+use crate::client::{Client, UploadError};
 use anyhow::Context as _;
 use domain::error_with_causes;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -123,7 +123,8 @@ pub(in crate::cli) async fn import_sample(
     input: Input,
 ) -> anyhow::Result<()> {
     let mut unpriced = UnpricedCalls::default();
-    let (counts, ending) = import_input(Target::Database(importer), format, defaults, name, input, false, &mut unpriced).await;
+    let (counts, ending) =
+        import_input(Target::Database(importer), format, defaults, name, input, false, &mut unpriced).await;
     match ending {
         Ending::Complete => Ok(()),
         Ending::NoCalls | Ending::Skipped | Ending::Unreadable => {

@@ -7,8 +7,8 @@ mod unpriced;
 
 pub(super) use file::import_sample;
 
-use super::output::{self, ListFormat};
 use super::backend;
+use super::output::{self, ListFormat};
 use super::session::{Session, interruptible, wait_for_read_models, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;

@@ -29,10 +29,15 @@ fn imports(folder: &std::path::Path) -> Vec<Vec<String>> {
     }
     let negative = line("negative", "-5", "0.1");
     let whole = line("cut", "10", "0.1");
-    let damaged =
-        [line("exponent", "10", r#""3e-5""#), negative, line("good", "10", "0.00003"), whole[..whole.len() / 2].to_owned()];
+    let damaged = [
+        line("exponent", "10", r#""3e-5""#),
+        negative,
+        line("good", "10", "0.00003"),
+        whole[..whole.len() / 2].to_owned(),
+    ];
     let damaged = write("damaged.jsonl", damaged.join("\n").as_bytes());
-    let unpriced = write("unpriced.jsonl", line("u", "1", "0.1").replace("gpt-3.5-turbo-16k-0613", "no-such-model").as_bytes());
+    let unpriced =
+        write("unpriced.jsonl", line("u", "1", "0.1").replace("gpt-3.5-turbo-16k-0613", "no-such-model").as_bytes());
     let csv = write("calls.csv", b"ts,prompt,completion\n2025-05-01T10:00:00Z,10,2\n2025-05-01T10:00:01Z,11,2\n");
     let packed = write("packed.jsonl.gz", &gzip(&std::fs::read(sample("autogpt.jsonl")).unwrap()));
     let cut = write("cut.json", br#"{"resourceSpans": [{"scopeSpans": [{"spans": [{"#);
@@ -77,7 +82,13 @@ async fn an_import_at_a_server_prints_the_same_and_records_the_same() {
                 let key_file = local.key_file();
                 let here = [&["import"], &words[..], &["--key-file", &key_file]].concat();
                 let here = local.database.run(&here).await;
-                assert_eq!((&there.stdout, there.code), (&here.stdout, here.code), "{words:?}: {} {}", there.stderr, here.stderr);
+                assert_eq!(
+                    (&there.stdout, there.code),
+                    (&here.stdout, here.code),
+                    "{words:?}: {} {}",
+                    there.stderr,
+                    here.stderr
+                );
                 assert_eq!(said(&there), said(&here), "{words:?}");
             }
         }

@@ -24,8 +24,20 @@ async fn bodies_that_cannot_be_read_get_their_own_errors() {
         ("/v1/ingest", &[NDJSON, packed], truncated.clone(), StatusCode::BAD_REQUEST, "BODY_DAMAGED"),
         ("/v1/ingest", &[NDJSON, packed], lines.clone(), StatusCode::BAD_REQUEST, "BODY_DAMAGED"),
         ("/v1/ingest", &[NDJSON, ("content-encoding", "zstd")], lines.clone(), StatusCode::BAD_REQUEST, "BODY_DAMAGED"),
-        ("/v1/ingest", &[NDJSON, ("content-encoding", "br")], lines.clone(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
-        ("/v1/ingest", &[("content-type", "text/csv")], lines.clone(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+        (
+            "/v1/ingest",
+            &[NDJSON, ("content-encoding", "br")],
+            lines.clone(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
+        (
+            "/v1/ingest",
+            &[("content-type", "text/csv")],
+            lines.clone(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
         ("/v1/ingest/autogpt", &[packed], small_bomb.clone(), StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
         ("/v1/ingest/autogpt", &[packed], truncated, StatusCode::BAD_REQUEST, "BODY_DAMAGED"),
         ("/v1/ingest/excel", &[], lines.clone(), StatusCode::NOT_FOUND, "UNKNOWN_FORMAT"),
@@ -75,8 +87,18 @@ async fn a_line_that_is_not_valid_costs_no_other_line() {
     let found = post_lines(&server, text).await;
     let codes: Vec<_> = found.iter().map(|answer| answer["error"]["code"].as_str().unwrap_or("")).collect();
     let expected = [
-        "", "LINE_TOO_LONG", "INVALID_FIELD", "REJECTED", "NOT_JSON", "NOT_UTF8", "NOT_JSON", "INVALID_FIELD",
-        "INVALID_FIELD", "NOT_JSON", "", "NOT_JSON",
+        "",
+        "LINE_TOO_LONG",
+        "INVALID_FIELD",
+        "REJECTED",
+        "NOT_JSON",
+        "NOT_UTF8",
+        "NOT_JSON",
+        "INVALID_FIELD",
+        "INVALID_FIELD",
+        "NOT_JSON",
+        "",
+        "NOT_JSON",
     ];
     assert_eq!(codes, expected, "{found:?}");
     assert_eq!(total(&database, &server).await.0, 2);
@@ -88,7 +110,8 @@ async fn a_line_that_is_not_valid_costs_no_other_line() {
 async fn a_body_that_breaks_off_keeps_what_was_whole() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let lines = body(&(0..20_000).map(|n| call(&format!("call-{n:x}-{}", n * 7919 % 10_007), 1, 1)).collect::<Vec<_>>());
+    let lines =
+        body(&(0..20_000).map(|n| call(&format!("call-{n:x}-{}", n * 7919 % 10_007), 1, 1)).collect::<Vec<_>>());
     let packed = gzip(&lines);
     let (status, response) =
         post_as(&server, "/v1/ingest", &[NDJSON, ("content-encoding", "gzip")], packed[..packed.len() / 2].to_vec())

@@ -39,7 +39,8 @@ async fn lines_are_answered_in_order_and_a_repetition_changes_nothing() {
     text.splice(0..0, *b"\n");
     text.extend(b"not json");
     let found = post_lines(&server, text.clone()).await;
-    let expected = ["created", "created", "refused", "created", "created", "created", "unchanged", "updated", "refused"];
+    let expected =
+        ["created", "created", "refused", "created", "created", "created", "unchanged", "updated", "refused"];
     let numbers: Vec<_> = found.iter().map(|answer| answer["line"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (2..=10).collect::<Vec<_>>(), "the first line is blank");
     assert_eq!(statuses(&found), expected, "{found:?}");
@@ -62,13 +63,15 @@ async fn lines_are_answered_in_order_and_a_repetition_changes_nothing() {
     assert_eq!(shown["call"]["tags"], json!([{ "key": "env", "value": "prod" }]));
 
     // All of it again, compressed.
-    let (status, response) =
-        post_as(&server, "/v1/ingest", &[NDJSON, ("content-encoding", "gzip")], gzip(&text)).await;
+    let (status, response) = post_as(&server, "/v1/ingest", &[NDJSON, ("content-encoding", "gzip")], gzip(&text)).await;
     assert_eq!(status, StatusCode::OK);
     let again = answers(&response);
     let known: Vec<_> = statuses(&again).into_iter().filter(|status| *status != "refused").collect();
     assert_eq!(known, ["unchanged"; 7], "{again:?}");
-    assert_eq!(again.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(), found.iter().map(|answer| &answer["id"]).collect::<Vec<_>>());
+    assert_eq!(
+        again.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(),
+        found.iter().map(|answer| &answer["id"]).collect::<Vec<_>>()
+    );
     assert_eq!(database.head().await, head, "a repetition wrote events");
     server.kill().await;
 }
@@ -193,7 +196,9 @@ async fn a_limit_refuses_before_the_body_is_read_and_ends_one_of_unknown_length(
     assert!(lines.len() > 20_000);
     let client = reqwest::Client::new();
     let url = format!("{}/v1/ingest", server.address);
-    let post = |body: reqwest::Body| client.post(&url).header("content-type", NDJSON.1).header("authorization", &key).body(body);
+    let post = |body: reqwest::Body| {
+        client.post(&url).header("content-type", NDJSON.1).header("authorization", &key).body(body)
+    };
     testkit::wait_until("the limit is in force", async || {
         let response = post(lines.clone().into()).send().await.unwrap();
         response.status() == StatusCode::TOO_MANY_REQUESTS

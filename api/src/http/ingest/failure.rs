@@ -91,9 +91,7 @@ impl From<Forbidden> for Failure {
 impl From<&ReceiveError> for Failure {
     fn from(error: &ReceiveError) -> Self {
         match error {
-            ReceiveError::Forbidden(forbidden) => {
-                Self::of(StatusCode::FORBIDDEN, "FORBIDDEN", forbidden.to_string())
-            }
+            ReceiveError::Forbidden(forbidden) => Self::of(StatusCode::FORBIDDEN, "FORBIDDEN", forbidden.to_string()),
             ReceiveError::Unavailable(_) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "a request was not recorded");
                 Self::unavailable(error.to_string())

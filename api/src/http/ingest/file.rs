@@ -1,9 +1,9 @@
 //! `POST /v1/ingest/{format}`: a file of any format that can be imported, or the body of a response as a provider sent it.
 
+use super::admission::{admit, paid};
 use super::answer;
 use super::failure::Failure;
 use super::upload::{Reading, Upload};
-use super::admission::{admit, paid};
 use crate::http::body::{Compression, UNKNOWN_COMPRESSION};
 use crate::http::state::State;
 use crate::requester::Requester;
@@ -13,8 +13,8 @@ use axum::response::Response;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::Name;
 use ingest::{
-    Columns, Defaults, FILE_LINES, FileEnd, FileLine, Format, ImportStopped, Input, MAX_DOCUMENT_BYTES, Receiver, Source,
-    receive_file, recognise, response_providers,
+    Columns, Defaults, FILE_LINES, FileEnd, FileLine, Format, ImportStopped, Input, MAX_DOCUMENT_BYTES, Receiver,
+    Source, receive_file, recognise, response_providers,
 };
 use metrics::counter;
 use std::sync::Arc;
@@ -223,7 +223,8 @@ mod tests {
         let pairs = vec![pair("model", "m"), pair("at", "2025-05-01T10:00:00Z"), pair("column", "input=tokens")];
         let defaults = wanted("csv", pairs).unwrap().defaults;
         assert!(defaults.model.is_some() && defaults.started_at.is_some());
-        for (name, value) in [("modle", "m"), ("model", " "), ("at", "today"), ("column", "x"), ("column", "nothing=a")] {
+        for (name, value) in [("modle", "m"), ("model", " "), ("at", "today"), ("column", "x"), ("column", "nothing=a")]
+        {
             let refused = wanted("csv", vec![pair(name, value)]).err().unwrap();
             assert!(refused.status == StatusCode::BAD_REQUEST && refused.message.contains(name), "{refused:?}");
         }

@@ -76,9 +76,7 @@ fn of_body(error: BodyError) -> Failure {
             let message = format!("the body has more than {MAX_BODY_BYTES} bytes, which is the limit: send several");
             Failure::of(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
         }
-        BodyError::TimedOut => {
-            Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time")
-        }
+        BodyError::TimedOut => Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time"),
         BodyError::Incomplete => Failure::of(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body is cut off"),
     }
 }

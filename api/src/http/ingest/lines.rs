@@ -1,10 +1,10 @@
 //! `POST /v1/ingest`: lines that state calls, tasks and memories, answered line by line while the body is read.
 
+use super::admission::{admit, paid};
 use super::answer::{self, NDJSON};
 use super::failure::Failure;
 use super::permits::MAX_LINE_REQUESTS;
 use super::upload::{Reading, Upload};
-use super::admission::{admit, paid};
 use crate::http::body::{Compression, UNKNOWN_COMPRESSION};
 use crate::http::state::State;
 use crate::requester::Requester;

@@ -16,8 +16,8 @@ mod upload;
 pub(super) use langfuse::present_secret_key;
 pub(crate) use permits::IngestPermits;
 
-use super::state::State as Shared;
 use super::auth;
+use super::state::State as Shared;
 use crate::authenticator::Endpoint;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};

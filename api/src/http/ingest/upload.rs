@@ -59,7 +59,12 @@ enum Part {
 
 impl Upload {
     /// Begins to read a body. It is read only as fast as its content is.
-    pub(super) fn open(state: &Arc<State>, requester: &Requester, body: Body, reading: Reading) -> Result<Self, Failure> {
+    pub(super) fn open(
+        state: &Arc<State>,
+        requester: &Requester,
+        body: Body,
+        reading: Reading,
+    ) -> Result<Self, Failure> {
         let Reading { compression, max_bytes, is_paid } = reading;
         let (parts, received) = mpsc::channel(MAX_WAITING_PARTS);
         let fault = Fault::default();
@@ -139,7 +144,9 @@ impl Incoming {
 fn ended_failure(reason: EndReason) -> Failure {
     match reason {
         EndReason::Unavailable => Failure::unavailable("credentials cannot be checked at the moment; retry"),
-        EndReason::Ended => Failure::of(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "the credential is no longer valid"),
+        EndReason::Ended => {
+            Failure::of(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "the credential is no longer valid")
+        }
     }
 }
 

@@ -104,9 +104,7 @@ fn parameters(path: &str) -> Vec<Value> {
                 ("at", "When calls were made that state no time, as RFC 3339."),
                 ("column", "FIELD=COLUMN, for `csv` and `jsonl`; it may occur several times."),
             ];
-            let option = |(name, description): &(&str, &str)| {
-                json!({ "name": name, "in": "query", "description": description, "schema": text() })
-            };
+            let option = |(name, description): &(&str, &str)| json!({ "name": name, "in": "query", "description": description, "schema": text() });
             let format = in_path("format", json!({ "enum": schemas::formats() }));
             std::iter::once(format).chain(options.iter().map(option)).collect()
         }

@@ -107,12 +107,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         object(&["currentPassword", "newPassword"], &[]),
         Answer::Json,
     ),
-    post(
-        "/auth/totp",
-        "Begin to use one-time codes.",
-        object(&["password"], &["code", "recoveryCode"]),
-        Answer::Json,
-    ),
+    post("/auth/totp", "Begin to use one-time codes.", object(&["password"], &["code", "recoveryCode"]), Answer::Json),
     post("/auth/totp/confirm", "Confirm one-time codes.", object(&["id", "code"], &[]), Answer::Json),
     post(
         "/auth/totp/disable",
@@ -135,7 +130,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Answer::Tokens,
     ),
     get("/auth/cli", "Open the page on which a person lets a program on the same machine in.", Answer::Html),
-    post("/auth/cli/decision", "Decide about a program, from its page.", form(&["csrf", "decision"], &[]), Answer::Html),
+    post(
+        "/auth/cli/decision",
+        "Decide about a program, from its page.",
+        form(&["csrf", "decision"], &[]),
+        Answer::Html,
+    ),
     get("/auth/sign-in", "Open the page to sign in.", Answer::Html),
     get("/auth/forgot-password", "Open the page to ask for a link that sets a password.", Answer::Html),
     get("/auth/set-password", "Open the page that sets a password.", Answer::Html),

@@ -101,7 +101,11 @@ mod tests {
         let html = axum::body::to_bytes(response.into_body(), 1_000_000).await.unwrap();
         let html = String::from_utf8(html.to_vec()).unwrap();
         for operation in OPERATIONS {
-            assert!(html.contains(&format!("{} {}<", operation.method.to_uppercase(), operation.path)), "{}", operation.path);
+            assert!(
+                html.contains(&format!("{} {}<", operation.method.to_uppercase(), operation.path)),
+                "{}",
+                operation.path
+            );
         }
         assert!(html.contains("cache_read") && !html.contains("<script") && !html.contains("://"), "{html}");
     }

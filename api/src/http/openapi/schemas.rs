@@ -14,7 +14,11 @@ pub(super) enum Sent {
     /// An export of OpenTelemetry.
     Otlp,
     /// An object with these fields.
-    Object { media_type: &'static str, required: &'static [&'static str], optional: &'static [&'static str] },
+    Object {
+        media_type: &'static str,
+        required: &'static [&'static str],
+        optional: &'static [&'static str],
+    },
 }
 
 /// What an operation answers if it succeeds.
@@ -93,7 +97,9 @@ impl Answer {
                 json!({ "oneOf": [reference("FileLine"), reference("StreamError")] }),
             ),
             Self::Batch => of(207, "What was accepted and refused.", "application/json", reference("BatchAnswer")),
-            Self::Otlp => of(200, "What was rejected, if anything was.", "application/json", json!({ "type": "object" })),
+            Self::Otlp => {
+                of(200, "What was rejected, if anything was.", "application/json", json!({ "type": "object" }))
+            }
             Self::Json => of(200, "The result.", "application/json", json!({ "type": "object" })),
             Self::Tokens => of(200, "The tokens of a session.", "application/json", json!({ "type": "object" })),
             Self::Text => of(200, "The text.", "text/plain", text()),

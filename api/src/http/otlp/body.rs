@@ -14,9 +14,8 @@ use std::io::Read;
 
 /// Reads a body, and decompresses it.
 pub(super) async fn read(state: &State, requester: &Requester, request: Request) -> Result<Bytes, Failure> {
-    let compression = Compression::of(request.headers()).ok_or_else(|| {
-        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, UNKNOWN_COMPRESSION)
-    })?;
+    let compression = Compression::of(request.headers())
+        .ok_or_else(|| Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, UNKNOWN_COMPRESSION))?;
     let body = match body::read(request.into_body(), MAX_BODY_BYTES, state.limits().head_timeout).await {
         Err(BodyError::TimedOut) => {
             let message = "the body did not arrive in time";
@@ -46,9 +45,9 @@ fn too_long() -> Failure {
 
 fn decompressed(compression: Compression, body: &Bytes) -> Result<Bytes, Failure> {
     let mut content = Vec::new();
-    let read = compression.decoder(body.clone().reader()).and_then(|mut decoder| {
-        decoder.by_ref().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content)
-    });
+    let read = compression
+        .decoder(body.clone().reader())
+        .and_then(|mut decoder| decoder.by_ref().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content));
     match read {
         Ok(_) if content.len() > MAX_BODY_BYTES => Err(too_long()),
         Ok(_) => Ok(content.into()),

@@ -2,9 +2,9 @@
 
 use super::html::{Failure, Page};
 use crate::authenticator::{Endpoint, Unauthenticated};
+use crate::http::body::{self, BodyError};
 use crate::http::sign_in::{answer as answers, cookies};
 use crate::http::state::State as Shared;
-use crate::http::body::{self, BodyError};
 use crate::http::{auth, negotiate};
 use axum::body::Body;
 use axum::extract::{Form, FromRequest as _, Request};

@@ -43,9 +43,7 @@ pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Rej
         return Err(Rejected::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
     }
     let bytes = body::read(request.into_body(), MAX_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| match error {
-        BodyError::TimedOut => {
-            Rejected::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time")
-        }
+        BodyError::TimedOut => Rejected::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time"),
         BodyError::TooLong | BodyError::Incomplete => {
             let message =
                 format!("the body is incomplete, or has more than {MAX_BODY_BYTES} bytes, which is the limit");

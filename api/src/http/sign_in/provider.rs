@@ -189,9 +189,7 @@ fn count(provider: Option<&ProviderSummary>, error: &ProviderSignInError) {
         ProviderSignInError::Refused(reason) => {
             tracing::info!(provider = id, %reason, "a sign-in by a provider was refused")
         }
-        ProviderSignInError::Throttled(_)
-        | ProviderSignInError::NoProvider
-        | ProviderSignInError::ReturnPath(_) => {}
+        ProviderSignInError::Throttled(_) | ProviderSignInError::NoProvider | ProviderSignInError::ReturnPath(_) => {}
     }
     counted(provider, parts(error).1);
 }
