@@ -91,7 +91,7 @@ async fn a_line_that_is_not_valid_costs_no_other_line() {
         "LINE_TOO_LONG",
         "INVALID_FIELD",
         "REJECTED",
-        "NOT_JSON",
+        "INVALID_FIELD",
         "NOT_UTF8",
         "NOT_JSON",
         "INVALID_FIELD",

@@ -44,7 +44,7 @@ pub(super) async fn respond<T: Serialize + Send + 'static>(
         ended(worker.take()).await?;
     }
     let answers = Answers { first, received, worker, note };
-    let lines = futures::stream::unfold(answers, async |mut answers| {
+    let lines = futures::stream::unfold(answers, |mut answers| async move {
         let line = answers.next().await?;
         Some((Ok::<_, Infallible>(line), answers))
     });

@@ -18,6 +18,9 @@ use tokio::sync::mpsc;
 
 /// How many parts of a body wait to be read.
 const MAX_WAITING_PARTS: usize = 16;
+/// How much of a body that is not needed is read, in bytes, and for how long.
+const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a body may take as a whole.
 const MAX_DURATION: Duration = Duration::from_secs(3600);
 
@@ -103,6 +106,10 @@ impl Incoming {
         if let Err(failure) = failed {
             fault.set(failure);
         }
+        let Self { body, parts, .. } = self;
+        // What reads the content learns that nothing follows.
+        drop(parts);
+        drain(body).await;
     }
 
     async fn forward_parts(&mut self) -> Result<(), Failure> {
@@ -123,22 +130,31 @@ impl Incoming {
                     return Err(Failure::of(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body is cut off"));
                 }
             };
-            let is_end = match &part {
-                Part::End => true,
-                Part::Data(data) => {
-                    if !self.is_paid {
-                        let bytes = LimitedResource::IngestBytes;
-                        rate_limit::take(&self.state, &self.requester, bytes, data.len())?;
-                    }
-                    false
-                }
-            };
+            let is_end = matches!(part, Part::End);
+            if let (Part::Data(data), false) = (&part, self.is_paid) {
+                rate_limit::take(&self.state, &self.requester, LimitedResource::IngestBytes, data.len())?;
+            }
             // An error means that the rest is not needed.
             if self.parts.send(part).await.is_err() || is_end {
                 return Ok(());
             }
         }
     }
+}
+
+/// Reads the rest of a body for a moment, and throws it away: a client that still sends when the connection is closed may not
+/// get to read the response.
+async fn drain(mut body: Body) {
+    let reading = async {
+        let mut left = MAX_DRAINED_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+        }
+    };
+    // The rest is not needed, whether all of it was read or not.
+    drop(tokio::time::timeout(DRAIN_TIMEOUT, reading).await);
 }
 
 fn ended_failure(reason: EndReason) -> Failure {
