@@ -112,65 +112,63 @@ impl Answer {
 
 /// The schemas that others refer to.
 pub(super) fn components() -> Value {
-    let usage: Map<_, _> = Meter::ALL
-        .iter()
-        .map(|meter| {
-            let quantity = json!({ "type": "integer", "minimum": 0, "description": meter.description() });
-            (meter.name().to_owned(), quantity)
-        })
-        .collect();
+    let schemas = [lines(), answers()].into_iter().flatten();
+    Value::Object(schemas.map(|(name, schema)| (name.to_owned(), schema)).collect())
+}
+
+/// The schemas of lines of Apex's own form.
+fn lines() -> Vec<(&'static str, Value)> {
+    let quantity = |meter: &Meter| json!({ "type": "integer", "minimum": 0, "description": meter.description() });
+    let usage: Map<_, _> = Meter::ALL.iter().map(|meter| (meter.name().to_owned(), quantity(meter))).collect();
     let line = |name: &str, required: &[&str]| {
         let fields = ndjson::fields_of(name);
         let properties: Map<_, _> = fields.iter().map(|field| ((*field).to_owned(), line_field(name, field))).collect();
         json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
     };
-    json!({
-        "IngestLine": {
-            "oneOf": [reference("CallLine"), reference("TaskLine"), reference("MemoryLine")],
-            "discriminator": { "propertyName": "type", "mapping": {
-                "call": "#/components/schemas/CallLine", "task": "#/components/schemas/TaskLine",
-                "memory": "#/components/schemas/MemoryLine" } }
-        },
-        "CallLine": line("call", &["type"]),
-        "TaskLine": line("task", &["type", "id", "title", "agent"]),
-        "MemoryLine": line("memory", &["type", "id", "agent", "content"]),
-        "Usage": { "type": "object", "additionalProperties": false, "properties": usage },
-        "LineAnswer": {
-            "type": "object", "required": ["line", "status"],
-            "properties": {
-                "line": { "type": "integer", "description": "The number of the line, from 1, counting blank lines." },
-                "status": { "enum": ["created", "updated", "unchanged", "refused"] },
-                "id": { "type": "string", "format": "uuid" },
-                "position": { "type": "string", "description": "The position of its last event, for `minPosition`." },
-                "error": reference("Problem")
-            }
-        },
-        "Problem": {
-            "type": "object", "required": ["code", "message"],
-            "properties": { "code": text(), "message": text(), "retry_after_s": { "type": "integer" } }
-        },
-        "StreamError": {
-            "type": "object", "required": ["error"], "properties": { "error": reference("Problem") },
-            "description": "The rest of the body was not read. Lines without an answer are to be sent again."
-        },
-        "FileLine": {
-            "type": "object", "required": ["event"],
-            "properties": {
-                "event": { "enum": ["counted", "refused", "ignored", "ended"] },
-                "number": { "type": "integer" }, "reason": text(), "counts": { "type": "object" },
-                "stopped": { "type": "object" }, "unpriced": { "type": "array" }
-            }
-        },
-        "BatchAnswer": {
-            "type": "object", "required": ["successes", "errors"],
-            "properties": { "successes": { "type": "array" }, "errors": { "type": "array" } }
-        },
-        "Error": {
-            "type": "object", "required": ["errors"],
-            "properties": { "errors": { "type": "array", "items": { "type": "object", "properties": {
-                "message": text(), "extensions": { "type": "object", "properties": { "code": text() } } } } } }
-        }
-    })
+    let of_type = ["CallLine", "TaskLine", "MemoryLine"].map(reference);
+    vec![
+        ("IngestLine", json!({ "oneOf": of_type })),
+        ("CallLine", line("call", &["type"])),
+        ("TaskLine", line("task", &["type", "id", "title", "agent"])),
+        ("MemoryLine", line("memory", &["type", "id", "agent", "content"])),
+        ("Usage", json!({ "type": "object", "additionalProperties": false, "properties": usage })),
+    ]
+}
+
+/// The schemas of answers.
+fn answers() -> Vec<(&'static str, Value)> {
+    let object = |required: &[&str], properties: Value| json!({ "type": "object", "required": required, "properties": properties });
+    let described = |kind: &str, description: &str| json!({ "type": kind, "description": description });
+    let answer = json!({
+        "line": described("integer", "The number of the line, from 1, counting blank lines."),
+        "status": { "enum": ["created", "updated", "unchanged", "refused"] },
+        "id": { "type": "string", "format": "uuid" },
+        "position": described("string", "The position of its last event, for `minPosition`."),
+        "error": reference("Problem")
+    });
+    let problem = json!({ "code": text(), "message": text(), "retry_after_s": { "type": "integer" } });
+    let file_line = json!({
+        "event": { "enum": ["counted", "refused", "ignored", "ended"] },
+        "number": { "type": "integer" },
+        "reason": text(),
+        "counts": { "type": "object" },
+        "stopped": { "type": "object" },
+        "unpriced": { "type": "array" }
+    });
+    let mut stream_error = object(&["error"], json!({ "error": reference("Problem") }));
+    stream_error["description"] =
+        "The rest of the body was not read. Lines without an answer are to be sent again.".into();
+    let error = json!({ "message": text(), "extensions": { "type": "object", "properties": { "code": text() } } });
+    let errors = json!({ "type": "array", "items": { "type": "object", "properties": error } });
+    let batch = json!({ "successes": { "type": "array" }, "errors": { "type": "array" } });
+    vec![
+        ("LineAnswer", object(&["line", "status"], answer)),
+        ("Problem", object(&["code", "message"], problem)),
+        ("StreamError", stream_error),
+        ("FileLine", object(&["event"], file_line)),
+        ("BatchAnswer", object(&["successes", "errors"], batch)),
+        ("Error", object(&["errors"], json!({ "errors": errors }))),
+    ]
 }
 
 /// The schema of a field of a line.
