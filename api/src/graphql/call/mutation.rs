@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use domain::call::{CallCommand, CallError, CallFacts, CallKind as DomainKind, ReportedCost};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
-use domain::{AgentId, CallId, DagId, Money, Name, TaskId, UsageError};
+use domain::{AgentId, CallId, DagId, Money, TaskId, UsageError};
 use ingest::{CallReport, GivenCall as Given, client_call_ids as call_ids};
 
 command_error! {
@@ -326,6 +326,7 @@ fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<Cal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Name;
     use domain::call::{CallIds, CallKey, CallSpan};
 
     fn name(text: &str) -> Name {

@@ -24,7 +24,7 @@ const HOSTS: [(&str, &str, &str); 19] = [
 ];
 
 /// The providers whose responses are read.
-pub(crate) fn providers() -> impl Iterator<Item = &'static str> {
+pub fn providers() -> impl Iterator<Item = &'static str> {
     HOSTS.iter().map(|(_, _, provider)| *provider)
 }
 
