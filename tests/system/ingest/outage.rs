@@ -34,12 +34,12 @@ async fn acknowledged_lines_are_there_after_the_database_stopped() {
     assert!(acknowledged.len() > 100 && acknowledged.len() < CALLS, "{} lines were acknowledged", acknowledged.len());
     cluster.start_server().await;
     let sql = "select stream_id::text from apex.events where type = 'call.recorded'";
-    let mut recorded = BTreeSet::new();
     wait_until("the database answers", async || {
-        let found = sqlx::query_scalar::<_, String>(sql).fetch_all(&database.pool).await;
-        found.map(|ids| recorded.extend(ids)).is_ok()
+        sqlx::query_scalar::<_, String>(sql).fetch_optional(&database.pool).await.is_ok()
     })
     .await;
+    let recorded: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.pool).await.unwrap();
+    let recorded = recorded.into_iter().collect();
     assert!(acknowledged.is_subset(&recorded), "an acknowledged line is not in the log");
     // The rest is sent again with all of it, and every call is there once.
     wait_until("all lines are recorded", async || {
