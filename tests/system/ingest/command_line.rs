@@ -70,7 +70,7 @@ fn said(output: &ProgramOutput) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_at_a_server_prints_the_same_and_records_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let local = Installation::new().await;
+    let local = TestDatabase::new().await;
     let remote = Installation::new().await;
     let server = remote.serve(&[]).await;
     let mut recorded = 0;
@@ -79,9 +79,7 @@ async fn an_import_at_a_server_prints_the_same_and_records_the_same() {
             for format in ["table", "json"] {
                 let words: Vec<_> = arguments.iter().map(String::as_str).chain(["--format", format]).collect();
                 let there = at(&server, &words).await;
-                let key_file = local.key_file();
-                let here = [&["import"], &words[..], &["--key-file", &key_file]].concat();
-                let here = local.database.run(&here).await;
+                let here = local.run(&[&["import"], &words[..]].concat()).await;
                 assert_eq!(
                     (&there.stdout, there.code),
                     (&here.stdout, here.code),
@@ -92,7 +90,7 @@ async fn an_import_at_a_server_prints_the_same_and_records_the_same() {
                 assert_eq!(said(&there), said(&here), "{words:?}");
             }
         }
-        let (totals, expected) = (remote.database.total().await, local.database.total().await);
+        let (totals, expected) = (remote.database.total().await, local.total().await);
         assert_eq!(totals, expected);
         // The second time, nothing is new.
         let calls = remote.database.total().await["calls"].as_i64().unwrap();

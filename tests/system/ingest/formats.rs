@@ -73,7 +73,7 @@ async fn a_sample_as_lines_has_its_totals() {
 
 /// One response, as the provider sent it, as LiteLLM reports it, and as a line: one call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_response_is_one_call_whoever_sends_it() {
+async fn a_response_is_one_call_in_whatever_form_it_is_sent() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let openai = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
