@@ -129,6 +129,7 @@ impl Http {
         let request = self.client.post(self.at(path)).query(parameters).body(body);
         // It takes as long as it takes, as long as something arrives.
         let request = request.timeout(MAX_STREAM_DURATION).header("content-type", "application/octet-stream");
+        let request = request.header("trailer", "x-apex-upload");
         let request = bearer.iter().fold(request, |request, token| request.bearer_auth(token.reveal().trim()));
         request.send().await.map_err(|error| self.failed(error))
     }

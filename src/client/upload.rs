@@ -5,6 +5,7 @@ use super::graphql::Client;
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 use ingest::{FileEnd, FileLine, InputError};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,8 @@ const PART_BYTES: usize = 64 * 1024;
 const MAX_WAITING_PARTS: usize = 4;
 /// The longest line of an answer, in bytes: the last one names calls without a price.
 const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
+/// The trailer in which this program says that it could not read the rest of a file.
+const UPLOAD_TRAILER: HeaderName = HeaderName::from_static("x-apex-upload");
 /// The code of the server for a file of which nothing can be read.
 const UNREADABLE: &str = "UNREADABLE";
 
@@ -106,7 +109,7 @@ impl Client {
 /// A body whose content is read, on a thread, as fast as it is sent.
 fn body(mut reader: Box<dyn Read + Send>) -> (reqwest::Body, ReadFailure) {
     let (parts, mut waiting) = mpsc::channel::<io::Result<Bytes>>(MAX_WAITING_PARTS);
-    let (mut sender, body) = Channel::<Bytes, io::Error>::new(1);
+    let (mut sender, body) = Channel::<Bytes>::new(1);
     let failure = ReadFailure::default();
     tokio::task::spawn_blocking(move || {
         loop {
@@ -137,9 +140,11 @@ fn body(mut reader: Box<dyn Read + Send>) -> (reqwest::Body, ReadFailure) {
                     }
                 }
                 Err(error) => {
-                    let told = io::Error::new(error.kind(), "the file cannot be read");
                     *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    return sender.abort(told);
+                    // The server counts what it got, and does not take it for the whole file.
+                    let told = (UPLOAD_TRAILER, HeaderValue::from_static("incomplete"));
+                    drop(sender.send_trailers(HeaderMap::from_iter([told])).await);
+                    return;
                 }
             }
         }

@@ -58,13 +58,13 @@ impl Line {
         }
     }
 
-    /// The id of an object whose lines are recorded one after the other, in their order. Records of a call are joined to the
-    /// same call in any order.
-    pub(super) fn in_order_of(&self) -> Option<Uuid> {
+    /// The id of the object whose lines are recorded one after the other, in their order. Records of a call are joined to the
+    /// same call in any order; but an answer says what its line added to those before it.
+    pub(super) fn in_order_of(&self) -> Uuid {
         match self {
-            Self::Call(_) => None,
-            Self::Task(task) => Some(task.id.0),
-            Self::Memory(memory) => Some(memory.id),
+            Self::Call(call) => call.call_ids.highest().0,
+            Self::Task(task) => task.id.0,
+            Self::Memory(memory) => memory.id,
         }
     }
 }

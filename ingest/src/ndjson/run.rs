@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// The maximum number of lines of one input that are recorded at the same time.
 const MAX_IN_FLIGHT: usize = 256;
 
+/// How long a line may take to be recorded. Clients give up on a connection that takes nothing for half a minute.
+const LINE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// What happened to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,10 +101,8 @@ pub async fn receive_lines(
     let received = run.receive(&mut lines).await;
     // The reader's thread blocks while the channel is full; this ends it.
     drop(lines);
-    // What is recorded now is not answered, and does not go on after the request.
-    for sent in run.in_flight.drain(..) {
-        drop(sent.task.await);
-    }
+    // What is being recorded may be recorded, and is not answered.
+    run.in_flight.iter().for_each(|sent| sent.task.abort());
     received
 }
 
@@ -146,7 +147,7 @@ impl Run {
         let (mut is_read, mut failed) = (false, None);
         loop {
             if let Some((number, line)) = waiting.take() {
-                if line.in_order_of().is_some_and(|object| self.busy.contains(&object)) {
+                if self.busy.contains(&line.in_order_of()) {
                     waiting = Some((number, line));
                 } else {
                     self.start(number, Ok(line));
@@ -169,12 +170,15 @@ impl Run {
     }
 
     fn start(&mut self, number: u64, line: Result<Line, LineError>) {
-        let object = line.as_ref().ok().and_then(Line::in_order_of);
+        let object = line.as_ref().ok().map(Line::in_order_of);
         self.busy.extend(object);
         let recorder = self.recorder.clone();
         let task = tokio::spawn(async move {
             match line {
-                Ok(line) => line.record(&recorder).await,
+                Ok(line) => match tokio::time::timeout(LINE_TIMEOUT, line.record(&recorder)).await {
+                    Ok(recorded) => recorded,
+                    Err(late) => Err(NotRecorded::Failed(ReceiveError::Unavailable(late.into()))),
+                },
                 Err(refused) => Err(NotRecorded::Refused(refused)),
             }
         });

@@ -60,7 +60,7 @@ pub(super) async fn receive(
     let importer = state.receiver.importer(requester.principal.clone()).await.map_err(|error| Failure::from(&error))?;
     let max_bytes = (compression != Compression::None).then_some(MAX_DECOMPRESSED_BYTES);
     let reading = Reading { compression, max_bytes, is_paid };
-    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading)?;
+    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading);
     let (lines, received) = mpsc::channel(FILE_LINES);
     let work = async move {
         let _permit = permit;

@@ -42,7 +42,7 @@ pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: 
     let importer = state.receiver.importer(requester.principal.clone()).await.map_err(|error| Failure::from(&error))?;
     let max_bytes = (compression != Compression::None).then_some(MAX_DECOMPRESSED_BYTES);
     let reading = Reading { compression, max_bytes, is_paid };
-    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading)?;
+    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading);
     let (answers, received) = mpsc::channel(MAX_WAITING_ANSWERS);
     let send_timeout = state.limits().send_timeout;
     let work = async move {

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use bytes::{Buf as _, Bytes};
 use domain::rate_limits::LimitedResource;
 use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +19,8 @@ use tokio::sync::mpsc;
 
 /// How many parts of a body wait to be read.
 const MAX_WAITING_PARTS: usize = 16;
+/// The trailer in which a sender says that it could not read the rest of what it sends: `incomplete`.
+const UPLOAD_TRAILER: &str = "x-apex-upload";
 /// How much of a body that is not needed is read, in bytes, and for how long.
 const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,22 +65,16 @@ enum Part {
 
 impl Upload {
     /// Begins to read a body. It is read only as fast as its content is.
-    pub(super) fn open(
-        state: &Arc<State>,
-        requester: &Requester,
-        body: Body,
-        reading: Reading,
-    ) -> Result<Self, Failure> {
+    pub(super) fn open(state: &Arc<State>, requester: &Requester, body: Body, reading: Reading) -> Self {
         let Reading { compression, max_bytes, is_paid } = reading;
         let (parts, received) = mpsc::channel(MAX_WAITING_PARTS);
         let fault = Fault::default();
         let body = Incoming { state: state.clone(), requester: requester.clone(), body, parts, is_paid };
         state.connections.spawn(body.forward(fault.clone()));
         let arrived = Arrived { received, part: Bytes::new(), is_ended: false };
-        let damaged = |error: io::Error| Failure::of(StatusCode::BAD_REQUEST, "BODY_DAMAGED", error.to_string());
-        let inner = compression.decoder(arrived).map_err(damaged)?;
+        let inner = Inner::Unopened(compression, Some(arrived));
         let reader = Content { inner, left: max_bytes, max_bytes, fault: fault.clone() };
-        Ok(Self { reader: Box::new(reader), fault })
+        Self { reader: Box::new(reader), fault }
     }
 }
 
@@ -123,7 +120,10 @@ impl Incoming {
                 None => Part::End,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => Part::Data(data),
-                    // Trailers say nothing.
+                    Err(frame) if is_incomplete(&frame) => {
+                        let message = "the sender could not read the rest of the body";
+                        return Err(Failure::of(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", message));
+                    }
                     Err(_) => continue,
                 },
                 Some(Err(_)) => {
@@ -140,6 +140,12 @@ impl Incoming {
             }
         }
     }
+}
+
+/// Whether trailers say that the sender could not read the rest of what it sends.
+fn is_incomplete(frame: &Frame<Bytes>) -> bool {
+    let told = frame.trailers_ref().and_then(|trailers| trailers.get(UPLOAD_TRAILER));
+    told.is_some_and(|told| told == "incomplete")
 }
 
 /// Reads the rest of a body for a moment, and throws it away: a client that still sends when the connection is closed may not
@@ -188,9 +194,30 @@ impl Read for Arrived {
     }
 }
 
+/// What reads the content. It is made on the thread that reads, because it reads the head of the compression at once.
+enum Inner {
+    Unopened(Compression, Option<Arrived>),
+    Opened(Box<dyn Read + Send>),
+}
+
+impl Read for Inner {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self {
+                Self::Opened(reader) => return reader.read(buffer),
+                Self::Unopened(compression, arrived) => {
+                    // Nothing is left if it could not be opened before.
+                    let Some(arrived) = arrived.take() else { return Err(io::ErrorKind::InvalidData.into()) };
+                    *self = Self::Opened(compression.decoder(arrived)?);
+                }
+            }
+        }
+    }
+}
+
 /// The content of a body, limited.
 struct Content {
-    inner: Box<dyn Read + Send>,
+    inner: Inner,
     left: Option<u64>,
     max_bytes: Option<u64>,
     fault: Fault,
