@@ -20,7 +20,7 @@ use uuid::Uuid;
 const MAX_IN_FLIGHT: usize = 256;
 
 /// How long a line may take to be recorded. Clients give up on a connection that takes nothing for half a minute.
-const LINE_TIMEOUT: Duration = Duration::from_secs(15);
+const LINE_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// What happened to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -110,8 +110,7 @@ async fn a_line_that_is_not_valid_costs_no_other_line() {
 async fn a_body_that_breaks_off_keeps_what_was_whole() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let lines =
-        body(&(0..20_000).map(|n| call(&format!("call-{n:x}-{}", n * 7919 % 10_007), 1, 1)).collect::<Vec<_>>());
+    let lines = body(&(0..4_000).map(|n| call(&format!("call-{n:x}-{}", n * 7919 % 10_007), 1, 1)).collect::<Vec<_>>());
     let packed = gzip(&lines);
     let (status, response) =
         post_as(&server, "/v1/ingest", &[NDJSON, ("content-encoding", "gzip")], packed[..packed.len() / 2].to_vec())
@@ -120,7 +119,7 @@ async fn a_body_that_breaks_off_keeps_what_was_whole() {
     let mut found = answers(&response);
     let last = found.pop().unwrap();
     assert_eq!(last["error"]["code"], "BODY_DAMAGED", "{last}");
-    assert!(found.len() > 1000 && statuses(&found).iter().all(|status| *status == "created"), "{}", found.len());
+    assert!(found.len() > 500 && statuses(&found).iter().all(|status| *status == "created"), "{}", found.len());
     let recorded = total(&database, &server).await.0;
     assert!(recorded >= i64::try_from(found.len()).unwrap());
     server.kill().await;

@@ -50,7 +50,8 @@ async fn lines_are_answered_in_order_and_a_repetition_changes_nothing() {
     let head = database.head().await;
     assert!(found.iter().filter_map(|answer| answer["position"].as_str()).all(|at| at.parse::<i64>().unwrap() <= head));
     let (calls, input, output, .., cost) = total(&database, &server).await;
-    assert_eq!((calls, input, output, cost.as_str()), (3, 1500, 150, "0.00525"));
+    // The call of a tool is counted apart.
+    assert_eq!((calls, input, output, cost.as_str()), (2, 1500, 150, "0.00525"));
     let query = "query ($t: ID!, $m: ID!, $c: ID!, $p: Position) {
         task(id: $t, minPosition: $p) { title status agent { name } calls(first: 5) { nodes { uuid } } }
         memory(id: $m) { content tags realm } call(id: $c) { tags { key value } } }";
