@@ -17,6 +17,7 @@ mod format;
 pub mod formats;
 mod importer;
 mod item;
+mod json_error;
 pub mod langfuse;
 pub mod ndjson;
 pub mod otlp;
@@ -43,6 +44,7 @@ pub use formats::{
 };
 pub use importer::{Importer, PreparedReport};
 pub use item::{Item, TraceSpans, TracedSpan};
+pub use json_error::JsonError;
 pub use outcome::{ImportError, ImportOutcome, Imported};
 pub use received_file::{FILE_LINES, FileEnd, FileLine, FileStopped, receive_file};
 pub use receiver::{ReceiveError, Receiver};

@@ -47,7 +47,7 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let mut observations = Observations::default();
     let mut documents = serde_json::Deserializer::from_str(&text).into_iter::<&serde_json::value::RawValue>();
     for document in documents.by_ref() {
-        let document = document.map_err(InputError::Json)?;
+        let document = document.map_err(InputError::json)?;
         match json::items(document.get()) {
             Ok(items) => items.into_iter().try_for_each(|item| observations.add_document(item.get()))?,
             Err(_) => observations.add_document(document.get())?,
@@ -90,7 +90,7 @@ struct Observation<'a> {
 impl<'a> Observations<'a> {
     /// Adds a trace with its observations, a page of observations, or an observation.
     fn add_document(&mut self, text: &'a str) -> Result<(), InputError> {
-        let document: Fields<'a> = serde_json::from_str(text).map_err(InputError::Json)?;
+        let document: Fields<'a> = serde_json::from_str(text).map_err(InputError::json)?;
         let within = document.object("trace");
         let trace = within.as_ref().filter(|trace| trace.raw("id").is_some()).unwrap_or(&document);
         let items = document.items("observations").or_else(|| within.as_ref()?.items("observations"));

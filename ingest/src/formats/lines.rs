@@ -5,6 +5,7 @@ use crate::formats::damaged::Damaged;
 use crate::formats::peek::{BYTE_ORDER_MARK, PeekReader, Peeked};
 use crate::formats::reader::{RecordReader, Records};
 use crate::item::Item;
+use crate::json_error::JsonError;
 use crate::record::{Location, Record, SkippedCounts};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
@@ -202,7 +203,7 @@ impl LineItems<'_> {
     fn add_complete(
         &mut self,
         line: &str,
-        error: serde_json::Error,
+        error: JsonError,
         mut parse: impl FnMut(Location, &str) -> Result<ParsedLine, RefusalReason>,
     ) {
         let damaged = Damaged::of(line);

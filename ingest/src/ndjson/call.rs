@@ -5,7 +5,9 @@ use super::fields::{LineFields, Named};
 use crate::client_ids::{GivenCall, client_call_ids};
 use crate::formats::json;
 use crate::formats::values::cost_of;
+use crate::json_error::JsonError;
 use crate::record::{Location, Record};
+use crate::text::quoted;
 use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, Tags};
 use domain::{Meter, Name, Usage};
 
@@ -112,7 +114,8 @@ fn usage(fields: &LineFields<'_>) -> Result<Usage, LineError> {
     let mut usage = Usage::default();
     let Some(given) = fields.object("usage")? else { return Ok(usage) };
     for (name, value) in given.iter().filter(|(_, value)| value.get() != "null") {
-        let meter: Meter = name.parse().map_err(|error| LineError::invalid("usage", error))?;
+        // No meter has a name as long as what is quoted.
+        let meter: Meter = quoted(name).parse().map_err(|error| LineError::invalid("usage", error))?;
         usage.set(meter, json::count(meter.name(), value).map_err(|reason| LineError::invalid("usage", reason))?);
     }
     Ok(usage)
@@ -123,9 +126,8 @@ fn tags(fields: &LineFields<'_>) -> Result<Option<Tags>, LineError> {
     let mut tags = Vec::new();
     for (key, value) in given.iter() {
         let value = json::text(value);
-        let value = value.ok_or_else(|| {
-            LineError::invalid("tags", format_args!("the value of {:?} is not text", crate::text::quoted(key)))
-        })?;
+        let value = value
+            .ok_or_else(|| LineError::invalid("tags", format_args!("the value of {:?} is not text", quoted(key))))?;
         tags.push((key, value.into_owned()));
     }
     if tags.is_empty() {
@@ -136,5 +138,5 @@ fn tags(fields: &LineFields<'_>) -> Result<Option<Tags>, LineError> {
 
 fn span(fields: &LineFields<'_>) -> Result<Option<CallSpan>, LineError> {
     let Some(value) = fields.raw("span") else { return Ok(None) };
-    serde_json::from_str(value.get()).map(Some).map_err(|error| LineError::invalid("span", error))
+    serde_json::from_str(value.get()).map(Some).map_err(|error| LineError::invalid("span", JsonError::from(error)))
 }

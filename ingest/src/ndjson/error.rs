@@ -1,8 +1,12 @@
 //! Why a line is refused.
 
 use crate::error::RefusalReason;
+use crate::text::clip;
 use domain::permissions::Forbidden;
 use thiserror::Error;
+
+/// The longest message about a line, in bytes; longer ones are clipped.
+pub(super) const MAX_MESSAGE_BYTES: usize = 2048;
 
 /// Why a line is refused. Quoted text is clipped.
 #[derive(Debug, Error)]
@@ -72,6 +76,6 @@ impl LineError {
     }
 
     pub(super) fn invalid(field: &'static str, message: impl std::fmt::Display) -> Self {
-        Self::Invalid { field, message: message.to_string() }
+        Self::Invalid { field, message: clip(&message.to_string(), MAX_MESSAGE_BYTES).to_owned() }
     }
 }

@@ -3,6 +3,7 @@
 use super::error::LineError;
 use crate::call_id::{client_agent_id, client_task_id};
 use crate::formats::json::{self, Fields};
+use crate::json_error::JsonError;
 use crate::record::AgentRef;
 use crate::text::quoted;
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -102,7 +103,7 @@ impl<'a> LineFields<'a> {
     /// The texts of a list.
     pub(super) fn names(&self, field: &'static str) -> Result<Vec<Name>, LineError> {
         let Some(value) = self.fields.raw(field) else { return Ok(Vec::new()) };
-        let items = json::items(value.get()).map_err(|error| LineError::invalid(field, error))?;
+        let items = json::items(value.get()).map_err(|error| LineError::invalid(field, JsonError::from(error)))?;
         let text = |item| json::text(item).ok_or_else(|| LineError::invalid(field, "an item is not text"));
         items.into_iter().map(|item| name(field, text(item)?.into_owned())).collect()
     }

@@ -169,6 +169,27 @@ mod tests {
         assert!(lines[2].1.is_ok());
     }
 
+    /// The library of JSON quotes what it did not expect, and an unknown name is quoted, too.
+    #[test]
+    fn a_message_is_short_however_long_the_line_is() {
+        let long = "a".repeat(MAX_LINE_BYTES - 100);
+        for line in [
+            format!("\"{long}\""),
+            format!("{{\"type\":\"{long}\"}}"),
+            format!("{{\"type\":\"call\",\"{long}\":1}}"),
+            format!("{{\"type\":\"call\",\"id\":\"a\",\"span\":\"{long}\"}}"),
+            format!("{{\"type\":\"call\",\"id\":\"a\",\"usage\":\"{long}\"}}"),
+            format!("{{\"type\":\"call\",\"id\":\"a\",\"usage\":{{\"{long}\":1}}}}"),
+            format!("{{\"type\":\"call\",\"id\":\"a\",\"usage\":{{\"input\":\"{long}\"}}}}"),
+            format!("{{\"type\":\"call\",\"id\":\"a\",\"tags\":{{\"{long}\":\"b\"}}}}"),
+            format!("{{\"type\":\"call\",\"id\":\"a\",\"reported_cost\":\"{long}\"}}"),
+            format!("{{\"type\":\"memory\",\"id\":\"a\",\"agent\":\"b\",\"content\":\"c\",\"tags\":\"{long}\"}}"),
+        ] {
+            let (code, message) = error(&line);
+            assert!(message.len() <= 1024, "{code}: {} bytes: {}", message.len(), &message[..200]);
+        }
+    }
+
     #[test]
     fn an_object_with_a_million_fields_is_refused() {
         let fields: String = (0..40_000).map(|n| format!("\"{n}\":0,")).collect();

@@ -5,6 +5,7 @@
 //! A line that cannot be recorded is refused alone. Unlike the formats of other tools, a line has no field that is not known:
 //! it is refused by the name of the field, because nothing that a client states is dropped in silence.
 
+mod answer;
 mod call;
 mod error;
 mod fields;
@@ -13,7 +14,10 @@ mod memory;
 mod recorder;
 mod run;
 mod task;
+mod waiting;
 
+pub use answer::{LineAnswer, LineRefusal, LineStatus};
 pub use error::LineError;
 pub use line::{MAX_LINE_BYTES, fields_of};
-pub use run::{LineAnswer, LineStatus, LinesStopped, receive_lines};
+pub use run::{LinesStopped, receive_lines};
+pub use waiting::{AnswerSender, WaitingAnswer, answer_queue};

@@ -1,12 +1,14 @@
 //! Records the lines of an input, many at a time, and answers them in their order.
 
-use super::error::LineError;
+use super::answer::{LineAnswer, LineRefusal, LineStatus};
+use super::error::{LineError, MAX_MESSAGE_BYTES};
 use super::line::{Line, Numbered, ParsedLines};
 use super::recorder::{Applied, NotRecorded, Recorder};
+use super::waiting::AnswerSender;
 use crate::error::InputError;
 use crate::importer::Importer;
 use crate::receiver::ReceiveError;
-use serde::Serialize;
+use crate::text::clip;
 use std::collections::{HashSet, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
@@ -21,47 +23,6 @@ const MAX_IN_FLIGHT: usize = 256;
 
 /// How long a line may take to be recorded. Clients give up on a connection that takes nothing for half a minute.
 const LINE_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// What happened to a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineStatus {
-    /// What it states was new.
-    Created,
-    /// It added to what was known.
-    Updated,
-    /// All that it states was known.
-    Unchanged,
-    /// It was refused. Nothing was written.
-    Refused,
-}
-
-/// The answer to a line. What it says was recorded is in the log.
-#[derive(Debug, Serialize)]
-pub struct LineAnswer {
-    /// The number of the line, from 1, counting blank lines.
-    pub line: u64,
-    /// What happened to it.
-    pub status: LineStatus,
-    /// The id of the call, task or memory; none if the line was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<Uuid>,
-    /// The position of the last event of it; none if the line was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub position: Option<String>,
-    /// Why it was refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<LineRefusal>,
-}
-
-/// Why a line was refused.
-#[derive(Debug, Serialize)]
-pub struct LineRefusal {
-    /// The code of the error.
-    pub code: &'static str,
-    /// What is wrong.
-    pub message: String,
-}
 
 /// Why not all lines were answered. Those without an answer may be recorded; sending them again changes nothing about that.
 #[derive(Debug, Error)]
@@ -87,17 +48,11 @@ pub enum LinesStopped {
 pub async fn receive_lines(
     importer: Importer,
     input: Box<dyn Read + Send>,
-    answers: mpsc::Sender<LineAnswer>,
-    send_timeout: Duration,
+    answers: AnswerSender,
 ) -> Result<(), LinesStopped> {
     let mut lines = spawn_reader(input);
-    let mut run = Run {
-        recorder: Arc::new(Recorder::new(importer)),
-        answers,
-        send_timeout,
-        in_flight: VecDeque::new(),
-        busy: HashSet::new(),
-    };
+    let mut run =
+        Run { recorder: Arc::new(Recorder::new(importer)), answers, in_flight: VecDeque::new(), busy: HashSet::new() };
     let received = run.receive(&mut lines).await;
     // The reader's thread blocks while the channel is full; this ends it.
     drop(lines);
@@ -133,8 +88,7 @@ struct Sent {
 
 struct Run {
     recorder: Arc<Recorder>,
-    answers: mpsc::Sender<LineAnswer>,
-    send_timeout: Duration,
+    answers: AnswerSender,
     in_flight: VecDeque<Sent>,
     /// The objects of lines in flight whose lines are recorded in order.
     busy: HashSet<Uuid>,
@@ -199,12 +153,13 @@ impl Run {
                 LineAnswer { line, status, id: Some(id), position: Some(position.to_string()), error: None }
             }
             Err(NotRecorded::Refused(error)) => {
-                let error = LineRefusal { code: error.code(), message: error.to_string() };
+                let message = clip(&error.to_string(), MAX_MESSAGE_BYTES).to_owned();
+                let error = LineRefusal { code: error.code(), message };
                 LineAnswer { line, status: LineStatus::Refused, id: None, position: None, error: Some(error) }
             }
             Err(NotRecorded::Failed(error)) => return Err(error.into()),
         };
-        self.answers.send_timeout(answer, self.send_timeout).await.map_err(|_| LinesStopped::NotRead)
+        self.answers.send(answer).await.ok_or(LinesStopped::NotRead)
     }
 }
 

@@ -12,17 +12,14 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use ingest::Receiver;
-use ingest::ndjson::{LineAnswer, LineStatus, receive_lines};
+use ingest::ndjson::{LineStatus, WaitingAnswer, answer_queue, receive_lines};
 use metrics::counter;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 /// The most bytes of lines that were compressed. Lines that were not are read however many they are, because what they take is
 /// what their sender sends.
 pub(super) const MAX_DECOMPRESSED_BYTES: u64 = 256 * 1024 * 1024;
-/// The most answers that wait to be read. A client that sends more lines than that reads answers while it sends.
-const MAX_WAITING_ANSWERS: usize = 64 * 1024;
 /// The media types of lines of JSON.
 const MEDIA_TYPES: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
@@ -43,11 +40,10 @@ pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: 
     let max_bytes = (compression != Compression::None).then_some(MAX_DECOMPRESSED_BYTES);
     let reading = Reading { compression, max_bytes, is_paid };
     let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading);
-    let (answers, received) = mpsc::channel(MAX_WAITING_ANSWERS);
-    let send_timeout = state.limits().send_timeout;
+    let (answers, received) = answer_queue(state.limits().send_timeout);
     let work = async move {
         let _permit = permit;
-        let received = receive_lines(importer, reader, answers, send_timeout).await;
+        let received = receive_lines(importer, reader, answers).await;
         // What ended the body is why it cannot be read.
         received.map_err(|stopped| fault.get().unwrap_or_else(|| Failure::of_lines(&stopped)))
     };
@@ -61,8 +57,8 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
     MEDIA_TYPES.iter().any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
-fn count(answer: &LineAnswer) {
-    let outcome = match answer.status {
+fn count(waiting: &WaitingAnswer) {
+    let outcome = match waiting.answer.status {
         LineStatus::Created => "created",
         LineStatus::Updated => "updated",
         LineStatus::Unchanged => "unchanged",
