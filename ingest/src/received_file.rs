@@ -1,15 +1,16 @@
 //! A file that is imported over the network: what its sender is told while it is read, and when it ends.
 
-use crate::error::InputError;
 use crate::importer::Importer;
 use crate::run::{ImportCounts, ImportResult, ImportStopped, Progress, Source, import};
 use crate::unpriced::{UnpricedCalls, UnpricedModel};
-use domain::{CallId, error_with_causes};
+use domain::CallId;
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// The most refused records that are named, and the most records of which something was not read. All are counted.
 const MAX_NAMED: u64 = 100;
@@ -17,8 +18,11 @@ const MAX_NAMED: u64 = 100;
 pub const FILE_LINES: usize = 512;
 /// How many lines the channel has to have left for a line of counts, which can be left out.
 const RESERVED: usize = 256;
-/// How often counts are told.
+/// How often counts are told while they change.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often counts are told also if they do not change, as while a document is read. Clients give up on a connection that
+/// takes nothing for half a minute.
+const SIGN_INTERVAL: Duration = Duration::from_secs(10);
 /// The most calls without a price that are told. All are counted.
 const MAX_UNPRICED: usize = 100_000;
 
@@ -71,14 +75,61 @@ pub struct FileEnd {
 /// Why a file was not read to its end.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FileStopped {
-    /// Where, if a record could not be recorded. Otherwise the file could not be read.
+    /// Where, if a record could not be recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// The code of the reason: [`FileStopped::UNREADABLE`], or why no more can be recorded.
+    pub code: String,
     /// Why.
     pub message: String,
+    /// After how many seconds a retry of all of it may succeed; none if it does not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
 }
 
-/// Imports a file, and tells its sender by lines, of which the last one is [`FileLine::Ended`] and is returned.
+/// What a sender is told while its file is read.
+struct Told<'a> {
+    lines: &'a mpsc::Sender<FileLine>,
+    state: Mutex<(ImportCounts, Instant)>,
+}
+
+impl Told<'_> {
+    /// Tells what happened. The channel has room for all that is named, and a line of counts may be left out: no line waits.
+    fn tell(&self, progress: &Progress<'_>) {
+        match *progress {
+            Progress::Counted(counts) => self.tell_counts(Some(counts), COUNT_INTERVAL),
+            Progress::Refused { number, reason } if number <= MAX_NAMED => {
+                drop(self.lines.try_send(FileLine::Refused { number, reason: reason.to_owned() }));
+            }
+            Progress::Ignored { number, reason } if number <= MAX_NAMED => {
+                drop(self.lines.try_send(FileLine::Ignored { number, reason: reason.to_owned() }));
+            }
+            Progress::Refused { .. } | Progress::Ignored { .. } => {}
+        }
+    }
+
+    /// Tells the counts, if that is longer ago than the interval.
+    fn tell_counts(&self, changed: Option<&ImportCounts>, interval: Duration) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counts, told) = &mut *state;
+        *counts = changed.copied().unwrap_or(*counts);
+        if told.elapsed() >= interval && self.lines.capacity() > RESERVED {
+            *told = Instant::now();
+            drop(self.lines.try_send(FileLine::Counted { counts: *counts }));
+        }
+    }
+
+    /// Gives signs of life.
+    async fn give_signs(&self) -> Infallible {
+        loop {
+            sleep(SIGN_INTERVAL / 2).await;
+            self.tell_counts(None, SIGN_INTERVAL);
+        }
+    }
+}
+
+/// Imports a file, and tells its sender by lines. The last one, [`FileLine::Ended`], is left to the caller, who knows what an
+/// error means for the sender.
 pub async fn receive_file(
     mut importer: Importer,
     source: Source,
@@ -86,25 +137,15 @@ pub async fn receive_file(
     cancel: impl Future<Output = ()>,
 ) -> (FileEnd, Option<ImportStopped>) {
     let mut unpriced = UnpricedCalls::with_limit(MAX_UNPRICED);
-    let mut told = Instant::now();
-    // The channel has room for all that is named, and a line of counts may be left out: no line waits.
-    let on_progress = |progress: Progress<'_>| match progress {
-        Progress::Counted(counts) if told.elapsed() > COUNT_INTERVAL && lines.capacity() > RESERVED => {
-            told = Instant::now();
-            drop(lines.try_send(FileLine::Counted { counts: *counts }));
-        }
-        Progress::Refused { number, reason } if number <= MAX_NAMED => {
-            drop(lines.try_send(FileLine::Refused { number, reason: reason.to_owned() }));
-        }
-        Progress::Ignored { number, reason } if number <= MAX_NAMED => {
-            drop(lines.try_send(FileLine::Ignored { number, reason: reason.to_owned() }));
-        }
-        Progress::Counted(_) | Progress::Refused { .. } | Progress::Ignored { .. } => {}
+    let told = Told { lines, state: Mutex::new((ImportCounts::default(), Instant::now())) };
+    let importing = import(&mut importer, source, &mut unpriced, |progress| told.tell(&progress), cancel);
+    let ImportResult { counts, stopped } = tokio::select! {
+        result = importing => result,
+        never = told.give_signs() => match never {},
     };
-    let ImportResult { counts, stopped } = import(&mut importer, source, &mut unpriced, on_progress, cancel).await;
     let end = FileEnd {
         counts,
-        stopped: stopped.as_ref().map(FileStopped::of),
+        stopped: None,
         unpriced: unpriced.iter().map(|(id, model)| (id, model.clone())).collect(),
         has_more_unpriced: unpriced.has_more(),
         priced: unpriced.priced().to_vec(),
@@ -113,18 +154,12 @@ pub async fn receive_file(
 }
 
 impl FileStopped {
+    /// The code of a file that cannot be read any further.
+    pub const UNREADABLE: &str = "UNREADABLE";
+
     /// The file cannot be read any further.
     #[must_use]
-    pub fn unreadable(error: &InputError) -> Self {
-        Self { location: None, message: error_with_causes(error) }
-    }
-
-    fn of(stopped: &ImportStopped) -> Self {
-        match stopped {
-            ImportStopped::Record { location, error } => {
-                Self { location: Some(location.to_string()), message: error_with_causes(error) }
-            }
-            other => Self { location: None, message: error_with_causes(other) },
-        }
+    pub fn unreadable(message: String) -> Self {
+        Self { location: None, code: Self::UNREADABLE.to_owned(), message, retry_after_s: None }
     }
 }

@@ -45,7 +45,8 @@ impl ReceiveError {
     }
 
     /// What an error of an import means.
-    pub(crate) fn of_import(error: ImportError) -> Self {
+    #[must_use]
+    pub fn of_import(error: ImportError) -> Self {
         match error {
             ImportError::Call(error) => Self::of(error),
             ImportError::Trace(error) => Self::of(error),

@@ -49,11 +49,7 @@ impl Client {
         let body = json!({ "query": document, "variables": variables });
         let token = self.token().await?;
         let mut answer = self.http.post_json("/graphql", token.as_ref(), &body).await?;
-        if let (StatusCode::UNAUTHORIZED, Credential::Session(session), Some(refused)) =
-            (answer.status, &self.credential, &token)
-        {
-            // The token ended on the way, or by a clock that is not that of this machine; or the session has ended.
-            let renewed = session.renewed(&self.http, Some(refused)).await?;
+        if let Some(renewed) = self.renewed(&answer, token.as_ref()).await? {
             answer = self.http.post_json("/graphql", Some(&renewed), &body).await?;
         }
         if let Some(refused) = self.unauthenticated(&answer, token.is_some()) {
@@ -75,6 +71,21 @@ impl Client {
         match &self.credential {
             Credential::Token(token) => Ok(Some(token.clone())),
             Credential::Session(session) => session.access_token(&self.http).await,
+        }
+    }
+
+    /// A new token in place of one that an answer refuses, if there can be one.
+    pub(super) async fn renewed(
+        &self,
+        answer: &Answer,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Secret>, ClientError> {
+        match (answer.status, &self.credential, refused) {
+            // The token ended on the way, or by a clock that is not that of this machine; or the session has ended.
+            (StatusCode::UNAUTHORIZED, Credential::Session(session), Some(refused)) => {
+                session.renewed(&self.http, Some(refused)).await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 

@@ -115,7 +115,8 @@ impl Http {
         self.send(self.client.post(self.at(path)).form(form)).await
     }
 
-    /// Posts what is read while it is sent, and begins to read the answer, which may begin before everything is sent.
+    /// Posts what is read while it is sent, and begins to read the answer, which may begin before everything is sent. The body
+    /// has the length that is given, if one is.
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
@@ -124,12 +125,18 @@ impl Http {
         path: &str,
         parameters: &[(&str, String)],
         bearer: Option<&Secret>,
+        length: Option<u64>,
         body: reqwest::Body,
     ) -> Result<reqwest::Response, ClientError> {
         let request = self.client.post(self.at(path)).query(parameters).body(body);
         // It takes as long as it takes, as long as something arrives.
         let request = request.timeout(MAX_STREAM_DURATION).header("content-type", "application/octet-stream");
-        let request = request.header("trailer", "x-apex-upload");
+        // A body of known length has no trailers: it ends too early if it cannot be read.
+        let request = match length {
+            Some(length) => request.header("content-length", length),
+            None => request.header("trailer", "x-apex-upload"),
+        };
+        let request = request.header("accept", "application/x-ndjson");
         let request = bearer.iter().fold(request, |request, token| request.bearer_auth(token.reveal().trim()));
         request.send().await.map_err(|error| self.failed(error))
     }

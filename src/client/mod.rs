@@ -5,6 +5,7 @@ mod error;
 mod graphql;
 mod http;
 mod page;
+mod sending;
 mod session;
 mod upload;
 
@@ -13,5 +14,6 @@ pub use error::{ClientError, CredentialsError};
 pub use graphql::Client;
 pub use http::{Answer, Http};
 pub use page::{Page, PageInfo};
+pub use sending::Content;
 pub use session::{NewTokens, SessionStore};
 pub use upload::UploadError;

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufReader, Read};
 use std::time::Duration;
@@ -20,6 +20,15 @@ pub(crate) enum BodyError {
     TimedOut,
     /// It was cut off.
     Incomplete,
+}
+
+/// Why the content of a body is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ContentError {
+    /// It is longer than the limit.
+    TooLong,
+    /// What was compressed is damaged.
+    Damaged(String),
 }
 
 /// Reads a body as a whole.
@@ -62,6 +71,21 @@ impl Compression {
         }
     }
 
+    /// The content of a body, of which a bomb is read no further than the limit. It is CPU-bound.
+    pub(crate) fn content(self, body: Bytes, max_bytes: usize) -> Result<Bytes, ContentError> {
+        if self == Self::None {
+            return if body.len() > max_bytes { Err(ContentError::TooLong) } else { Ok(body) };
+        }
+        let mut content = Vec::new();
+        let decoder = self.decoder(body.reader());
+        let read = decoder.and_then(|decoder| decoder.take(max_bytes as u64 + 1).read_to_end(&mut content));
+        match read {
+            Ok(_) if content.len() > max_bytes => Err(ContentError::TooLong),
+            Ok(_) => Ok(content.into()),
+            Err(error) => Err(ContentError::Damaged(error.to_string())),
+        }
+    }
+
     /// What reads the content of a body.
     pub(crate) fn decoder(self, body: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         let body = BufReader::new(body);
@@ -74,5 +98,47 @@ impl Compression {
                 Box::new(decoder)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const MAX_BYTES: usize = 1024 * 1024;
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_was_compressed_is_read() {
+        let content = |compression: Compression, body: Vec<u8>| compression.content(body.into(), MAX_BYTES).unwrap();
+        assert_eq!(content(Compression::Gzip, gzip(b"spans")), b"spans"[..]);
+        assert_eq!(content(Compression::Zstd, zstd::encode_all(&b"spans"[..], 3).unwrap()), b"spans"[..]);
+        assert_eq!(content(Compression::None, b"spans".to_vec()), b"spans"[..]);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_the_limit() {
+        let bomb = vec![0; MAX_BYTES + 1];
+        for (compression, body) in
+            [(Compression::Gzip, gzip(&bomb)), (Compression::Zstd, zstd::encode_all(&bomb[..], 3).unwrap())]
+        {
+            assert!(body.len() < 10_000);
+            assert_eq!(compression.content(body.into(), MAX_BYTES), Err(ContentError::TooLong), "{compression:?}");
+        }
+        assert!(Compression::Gzip.content(gzip(&bomb[1..]).into(), MAX_BYTES).is_ok());
+    }
+
+    #[test]
+    fn damaged_bodies_are_the_error_of_the_client() {
+        for (compression, body) in [(Compression::Gzip, &gzip(b"spans")[..9]), (Compression::Zstd, b"spans")] {
+            let refused = compression.content(body.to_vec().into(), MAX_BYTES);
+            assert!(matches!(refused, Err(ContentError::Damaged(_))), "{compression:?}");
+        }
     }
 }

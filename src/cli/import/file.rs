@@ -2,13 +2,13 @@
 
 use super::importers::{Importing, Target};
 use super::inputs::{InputFile, names};
-use crate::client::{Client, UploadError};
+use crate::client::{Client, Content, UploadError};
 use anyhow::Context as _;
 use domain::error_with_causes;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ingest::{
-    Defaults, FileLine, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress, Source,
-    UnpricedCalls, open_path, recognise,
+    Defaults, FileLine, FileStopped, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress,
+    Source, UnpricedCalls, open_path, recognise,
 };
 use serde::Serialize;
 use std::path::Path;
@@ -156,6 +156,16 @@ impl From<ImportStopped> for Stop {
     }
 }
 
+impl From<FileStopped> for Stop {
+    fn from(FileStopped { location, code, message, .. }: FileStopped) -> Self {
+        match location {
+            Some(location) => Self::Record { location, error: anyhow::Error::msg(message) },
+            None if code == FileStopped::UNREADABLE => Self::Input(message),
+            None => Self::Failed(anyhow::Error::msg(message)),
+        }
+    }
+}
+
 impl From<UploadError> for Stop {
     fn from(error: UploadError) -> Self {
         match error {
@@ -171,7 +181,7 @@ async fn import_at(
     client: &Client,
     format: Format,
     defaults: &Defaults,
-    reader: Box<dyn std::io::Read + Send>,
+    content: Content,
     unpriced: &mut UnpricedCalls,
     mut on_progress: impl FnMut(Progress<'_>),
 ) -> (ImportCounts, Option<Stop>) {
@@ -181,7 +191,7 @@ async fn import_at(
     parameters.extend(defaults.started_at.map(|at| ("at", at.to_rfc3339())));
     let mut counts = ImportCounts::default();
     let imported = client
-        .import(format.as_str(), &parameters, reader, |line| match line {
+        .import(format.as_str(), &parameters, content, |line| match line {
             FileLine::Counted { counts: counted } => {
                 counts = counted;
                 on_progress(Progress::Counted(&counts));
@@ -196,11 +206,7 @@ async fn import_at(
         Err(error) => return (counts, Some(error.into())),
     };
     unpriced.merge(end.unpriced, &end.priced, end.has_more_unpriced);
-    let stop = end.stopped.map(|stopped| match stopped.location {
-        None => Stop::Input(stopped.message),
-        Some(location) => Stop::Record { location, error: anyhow::Error::msg(stopped.message) },
-    });
-    (end.counts, stop)
+    (end.counts, end.stopped.map(Stop::from))
 }
 
 /// Imports an opened input, shown as `file`.
@@ -242,7 +248,10 @@ async fn import_input(
             let ImportResult { counts, stopped } = result;
             (counts, stopped.map(Stop::from))
         }
-        Target::Server(client) => import_at(client, format, &defaults, input.reader, unpriced, on_progress).await,
+        Target::Server(client) => {
+            let content = Content { reader: input.reader, bytes: input.content_bytes };
+            import_at(client, format, &defaults, content, unpriced, on_progress).await
+        }
     };
     bar.finish_and_clear();
     if counts.recorded() > 0 && counts.other_format > 0 {

@@ -7,14 +7,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// The media type of lines of JSON.
 pub(super) const NDJSON: &str = "application/x-ndjson";
-/// How long the head of a response waits for the first answer. If there is none because the body cannot be read, the status
-/// says so.
+/// How long the head of a response waits for what decides its status: the first answer, or the end of all of them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most answers that are sent together.
 const MAX_BATCH: usize = 256;
@@ -43,13 +43,48 @@ pub(super) async fn respond<T: Serialize + Send + 'static>(
     if waited == Ok(0) {
         ended(worker.take()).await?;
     }
-    let answers = Answers { first, received, worker, note };
+    Ok(response(Answers { first, received, worker, note }))
+}
+
+/// As [`respond`], but a failure is the response also after answers, as long as the head of the response was not sent, which
+/// `has_begun` tells. It is for clients that read the status and nothing else. The answers until then have room in the
+/// channel.
+pub(super) async fn respond_at_end<T: Serialize + Send + 'static>(
+    received: mpsc::Receiver<T>,
+    worker: Worker,
+    has_begun: &AtomicBool,
+    note: fn(&T),
+) -> Result<Response, Failure> {
+    respond_within(HEAD_TIMEOUT, received, worker, has_begun, note).await
+}
+
+async fn respond_within<T: Serialize + Send + 'static>(
+    head_timeout: Duration,
+    received: mpsc::Receiver<T>,
+    mut worker: Worker,
+    has_begun: &AtomicBool,
+    note: fn(&T),
+) -> Result<Response, Failure> {
+    let worker = match tokio::time::timeout(head_timeout, &mut worker).await {
+        Ok(result) => {
+            result.unwrap_or_else(|panicked| Err(Failure::internal(&panicked)))?;
+            None
+        }
+        Err(_) => {
+            has_begun.store(true, Ordering::Relaxed);
+            Some(worker)
+        }
+    };
+    Ok(response(Answers { first: Vec::new(), received, worker, note }))
+}
+
+fn response<T: Serialize + Send + 'static>(answers: Answers<T>) -> Response {
     let lines = futures::stream::unfold(answers, |mut answers| async move {
         let line = answers.next().await?;
         Some((Ok::<_, Infallible>(line), answers))
     });
     let headers = [(header::CONTENT_TYPE, NDJSON), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, headers, Body::from_stream(lines)).into_response())
+    (StatusCode::OK, headers, Body::from_stream(lines)).into_response()
 }
 
 async fn ended(worker: Option<Worker>) -> Result<(), Failure> {
@@ -99,6 +134,30 @@ mod tests {
         let response = respond(received, worker, |_| {}).await?;
         let body = to_bytes(response.into_body(), 10_000).await.unwrap();
         Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_the_response_until_the_head_is_sent() {
+        let respond = async |delay: Duration, end: Result<(), Failure>| {
+            let (sender, received) = mpsc::channel(8);
+            let worker = tokio::spawn(async move {
+                sender.send(1).await.unwrap();
+                tokio::time::sleep(delay).await;
+                sender.send(2).await.unwrap();
+                end
+            });
+            let has_begun = AtomicBool::new(false);
+            let response = respond_within(Duration::from_millis(200), received, worker, &has_begun, |_| {}).await?;
+            let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+            Ok::<_, Failure>((String::from_utf8(body.to_vec()).unwrap(), has_begun.into_inner()))
+        };
+        let failure = || Failure::of(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "no");
+        let (soon, late) = (Duration::ZERO, Duration::from_millis(400));
+        assert_eq!(respond(soon, Ok(())).await.unwrap(), ("1\n2\n".to_owned(), false));
+        assert_eq!(respond(soon, Err(failure())).await.unwrap_err().code, "UNAVAILABLE");
+        assert_eq!(respond(late, Ok(())).await.unwrap(), ("1\n2\n".to_owned(), true));
+        let (lines, _) = respond(late, Err(failure())).await.unwrap();
+        assert!(lines.ends_with("{\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"no\"}}\n"), "{lines}");
     }
 
     #[tokio::test]

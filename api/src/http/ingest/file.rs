@@ -1,10 +1,12 @@
 //! `POST /v1/ingest/{format}`: a file of any format that can be imported, or the body of a response as a provider sent it.
 
-use super::admission::{admit, paid};
-use super::answer;
+use super::admission::{admit, compression, content_length};
+use super::answer::{self, NDJSON};
 use super::failure::Failure;
-use super::upload::{Reading, Upload};
-use crate::http::body::{Compression, UNKNOWN_COMPRESSION};
+use super::permits::{MAX_FILE_REQUESTS, TENANT_SHARE};
+use super::upload::{self, Upload};
+use crate::http::access;
+use crate::http::body::Compression;
 use crate::http::state::State;
 use crate::requester::Requester;
 use axum::extract::Request;
@@ -13,12 +15,12 @@ use axum::response::Response;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::Name;
 use ingest::{
-    Columns, Defaults, FILE_LINES, FileEnd, FileLine, Format, ImportStopped, Input, MAX_DOCUMENT_BYTES, Receiver,
-    Source, receive_file, recognise, response_providers,
+    Columns, Defaults, FILE_LINES, FileEnd, FileLine, FileStopped, Format, ImportStopped, Importer, Input,
+    MAX_DOCUMENT_BYTES, ReceiveError, Receiver, Source, receive_file, recognise, response_providers,
 };
 use metrics::counter;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -26,6 +28,8 @@ use tracing::Instrument as _;
 const ANY: &str = "file";
 /// The most bytes of a file that was compressed, after decompression: 16 MiB, as of an export of OpenTelemetry.
 const MAX_DECOMPRESSED_BYTES: u64 = 16 * 1024 * 1024;
+/// How many bytes a byte of gzip may become. The bodies of responses in a recording may be compressed.
+const MAX_GZIP_RATIO: u64 = 1032;
 
 /// What is imported.
 struct Wanted {
@@ -43,82 +47,114 @@ pub(super) async fn receive(
 ) -> Result<Response, Failure> {
     admit(state, requester, Receiver::authorise)?;
     let wanted = wanted(name, pairs)?;
-    let compression = Compression::of(request.headers()).ok_or_else(|| {
-        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", UNKNOWN_COMPRESSION)
+    let compression = compression(request.headers())?;
+    let max_bytes = max_memory_bytes(wanted.format, compression, content_length(request.headers()));
+    let permit = state.ingest_permits.file(requester.principal.tenant(), max_bytes).ok_or_else(|| {
+        Failure::busy(format!(
+            "{MAX_FILE_REQUESTS} files are being imported, or files of 1 GiB, or a tenant has 1/{TENANT_SHARE} of that, which \
+             is the limit: retry"
+        ))
     })?;
-    let length = content_length(request.headers());
-    let max_bytes = match (compression, length) {
-        (Compression::Gzip | Compression::Zstd, _) => MAX_DECOMPRESSED_BYTES,
-        (Compression::None, Some(length)) => length,
-        // A whole document is in memory; a file of lines can be longer than that, and is read in bounded memory.
-        (Compression::None, None) => MAX_DOCUMENT_BYTES as u64,
-    };
-    let permit = state.ingest_permits.file(max_bytes.min(MAX_DOCUMENT_BYTES as u64)).ok_or_else(|| {
-        Failure::busy("the files that are being imported may have 1 GiB together, which is the limit: retry")
-    })?;
-    let is_paid = paid(state, requester, request.headers())?;
-    let importer = state.receiver.importer(requester.principal.clone()).await.map_err(|error| Failure::from(&error))?;
-    let max_bytes = (compression != Compression::None).then_some(MAX_DECOMPRESSED_BYTES);
-    let reading = Reading { compression, max_bytes, is_paid };
-    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading);
+    let reads_lines = accepts_lines(request.headers());
+    let (importer, upload) = upload::begin(state, requester, request, compression, MAX_DECOMPRESSED_BYTES).await?;
     let (lines, received) = mpsc::channel(FILE_LINES);
+    let has_begun = Arc::new(AtomicBool::new(reads_lines));
+    let import = Import { state: state.clone(), requester: requester.clone(), upload, has_begun: has_begun.clone() };
     let work = async move {
         let _permit = permit;
-        let failed = |failure: Failure| fault.get().unwrap_or(failure);
-        let source = open(wanted, reader).await.map_err(failed)?;
-        let format = source.format;
-        let gone = lines.clone();
-        let (end, stopped) = receive_file(importer, source, &lines, async move { gone.closed().await }).await;
-        count(format, &end);
-        // A file of which nothing was read is an error of the request; else what was read counts.
-        if let (Some(stopped), 0) = (&stopped, end.counts.recorded() + end.counts.refused) {
-            return Err(failed(failure(stopped)));
-        }
-        let end = FileEnd { stopped: end.stopped.map(|told| reason(told, fault.get())), ..end };
-        drop(lines.send(FileLine::Ended(Box::new(end))).await);
-        Ok(())
+        import.run(importer, wanted, lines).await
     };
     let worker = tokio::spawn(state.connections.track_future(work.in_current_span()));
-    answer::respond(received, worker, |_| {}).await
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// What ended the body is why it cannot be read.
-fn reason(told: ingest::FileStopped, fault: Option<Failure>) -> ingest::FileStopped {
-    match fault {
-        Some(fault) => ingest::FileStopped { location: told.location, message: fault.message },
-        None => told,
+    if reads_lines {
+        answer::respond(received, worker, |_| {}).await
+    } else {
+        answer::respond_at_end(received, worker, &has_begun, |_| {}).await
     }
 }
 
-/// The failure of a request of which nothing was recorded.
-fn failure(stopped: &ImportStopped) -> Failure {
-    match stopped {
-        ImportStopped::Input(error) => {
-            let message = domain::error_with_causes(error);
-            Failure::of(StatusCode::BAD_REQUEST, "UNREADABLE", message)
-        }
-        ImportStopped::Record { error, .. } => {
-            tracing::warn!(error = error as &dyn std::error::Error, "a file was not imported");
-            match error {
-                ingest::ImportError::Call(error) if !error.is_retryable() => refused(error),
-                ingest::ImportError::Trace(error) if !error.is_retryable() => refused(error),
-                _ => Failure::unavailable("the log is busy or unreachable; retry"),
+/// Whether a client reads the lines of the response. Other clients, such as callbacks of gateways, read its status.
+fn accepts_lines(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted
+        .flat_map(|value| value.split(','))
+        .any(|media_type| media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(NDJSON))
+}
+
+/// The most memory that the content of a file takes at once, in bytes. A file of lines can be longer than that, and is read in
+/// bounded memory.
+fn max_memory_bytes(format: Option<Format>, compression: Compression, length: Option<u64>) -> u64 {
+    const MAX_DOCUMENT: u64 = MAX_DOCUMENT_BYTES as u64;
+    let content = match (compression, length) {
+        (Compression::Gzip | Compression::Zstd, _) => MAX_DECOMPRESSED_BYTES,
+        (Compression::None, Some(length)) => length,
+        (Compression::None, None) => MAX_DOCUMENT,
+    };
+    match format {
+        // An archive of Inspect has documents that are compressed, and so may a file of which the format is not known yet.
+        None | Some(Format::Inspect) => MAX_DOCUMENT,
+        Some(Format::Responses) => content.saturating_mul(MAX_GZIP_RATIO).min(MAX_DOCUMENT),
+        Some(_) => content.min(MAX_DOCUMENT),
+    }
+}
+
+/// An import of a body.
+struct Import {
+    state: Arc<State>,
+    requester: Requester,
+    upload: Upload,
+    /// Whether the head of the response is sent, or will be before the result is known.
+    has_begun: Arc<AtomicBool>,
+}
+
+impl Import {
+    async fn run(self, importer: Importer, wanted: Wanted, lines: mpsc::Sender<FileLine>) -> Result<(), Failure> {
+        let Self { state, requester, upload: Upload { reader, fault }, has_begun } = self;
+        let source = open(wanted, reader).await.map_err(|failure| fault.get().unwrap_or(failure))?;
+        let format = source.format;
+        let gone = lines.clone();
+        let (mut end, stopped) = receive_file(importer, source, &lines, async move { gone.closed().await }).await;
+        count(format, &end);
+        if let Some(stopped) = stopped {
+            let is_of_content = matches!(stopped, ImportStopped::Input(_)) && fault.get().is_none();
+            let (location, failure) = failure(&state, &requester, stopped);
+            // What ended the body is why it cannot be read.
+            let failure = fault.get().unwrap_or(failure);
+            let is_told_by_status = match is_of_content {
+                // What was read counts, and a retry gets no further.
+                true => end.counts.recorded() + end.counts.refused == 0,
+                // All of it can be sent again.
+                false => !has_begun.load(Ordering::Relaxed),
+            };
+            if is_told_by_status {
+                return Err(failure);
             }
+            let Failure { code, message, retry_after_s, .. } = failure;
+            end.stopped = Some(FileStopped { location, code: code.to_owned(), message, retry_after_s });
         }
-        ImportStopped::Report(error) => Failure::internal(error),
-        ImportStopped::Cancelled => Failure::unavailable("the import was cancelled"),
+        // An error means that the client is gone.
+        drop(lines.send(FileLine::Ended(Box::new(end))).await);
+        Ok(())
     }
 }
 
-fn refused<E: std::error::Error + 'static>(error: &commands::Error<E>) -> Failure {
-    match error {
-        commands::Error::Forbidden(forbidden) => Failure::of(StatusCode::FORBIDDEN, "FORBIDDEN", forbidden.to_string()),
-        error => Failure::internal(error),
+/// Why a file was not read to its end, as its sender is told, and the location of the record that could not be recorded.
+fn failure(state: &State, requester: &Requester, stopped: ImportStopped) -> (Option<String>, Failure) {
+    match stopped {
+        ImportStopped::Input(error) => (None, unreadable(domain::error_with_causes(&error))),
+        ImportStopped::Record { location, error } => {
+            let error = ReceiveError::of_import(error);
+            if let ReceiveError::Forbidden(forbidden) = &error {
+                access::forbidden(state, requester, forbidden);
+            }
+            (Some(location.to_string()), Failure::from(&error))
+        }
+        ImportStopped::Report(error) => (None, Failure::internal(&error)),
+        ImportStopped::Cancelled => (None, Failure::unavailable("the import was cancelled; retry")),
     }
+}
+
+fn unreadable(message: String) -> Failure {
+    Failure::of(StatusCode::BAD_REQUEST, FileStopped::UNREADABLE, message)
 }
 
 /// The content, in its format.
@@ -127,8 +163,7 @@ async fn open(wanted: Wanted, reader: Box<dyn std::io::Read + Send>) -> Result<S
     if let Some(format) = format {
         return Ok(Source { format, defaults, reader });
     }
-    let input = Input { reader, total_bytes: None, read_bytes: Arc::new(AtomicU64::new(0)) };
-    let unreadable = |message: String| Failure::of(StatusCode::BAD_REQUEST, "UNREADABLE", message);
+    let input = Input { reader, total_bytes: None, content_bytes: None, read_bytes: Arc::new(AtomicU64::new(0)) };
     let (input, formats) = recognise(input).await.map_err(|error| unreadable(error.to_string()))?;
     match formats[..] {
         [format] => Ok(Source { format, defaults, reader: input.reader }),
@@ -216,6 +251,26 @@ mod tests {
         assert!(anthropic.defaults.started_at.is_some());
         let unknown = wanted("excel", Vec::new()).err().unwrap();
         assert!(unknown.status == StatusCode::NOT_FOUND && unknown.message.contains("claude-code"), "{unknown:?}");
+    }
+
+    #[test]
+    fn what_may_be_compressed_counts_for_what_it_may_become() {
+        const MIB: u64 = 1024 * 1024;
+        let bytes = |format, length| max_memory_bytes(format, Compression::None, length);
+        assert_eq!(bytes(Some(Format::LiteLlm), Some(5 * MIB)), 5 * MIB);
+        assert_eq!(bytes(Some(Format::LiteLlm), Some(u64::MAX)), 256 * MIB);
+        assert_eq!(bytes(Some(Format::LiteLlm), None), 256 * MIB);
+        assert_eq!(bytes(Some(Format::Responses), Some(2000)), 2000 * MAX_GZIP_RATIO);
+        assert_eq!(bytes(Some(Format::Responses), Some(u64::MAX)), 256 * MIB);
+        assert_eq!([bytes(Some(Format::Inspect), Some(1)), bytes(None, Some(1))], [256 * MIB; 2]);
+        assert_eq!(max_memory_bytes(Some(Format::LiteLlm), Compression::Gzip, Some(1)), MAX_DECOMPRESSED_BYTES);
+    }
+
+    #[test]
+    fn clients_that_read_lines_say_so() {
+        let accepts = |value: &str| accepts_lines(&HeaderMap::from_iter([(header::ACCEPT, value.parse().unwrap())]));
+        assert!(accepts("application/x-ndjson") && accepts("text/plain, Application/X-NDJSON;q=0.5"));
+        assert!(!accepts("*/*") && !accepts("application/json") && !accepts_lines(&HeaderMap::new()));
     }
 
     #[test]

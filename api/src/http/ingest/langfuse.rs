@@ -1,9 +1,9 @@
 //! `POST /api/public/ingestion`: batches of events as SDKs of Langfuse send them.
 
-use super::admission::admit;
+use super::admission::{admit, compression};
 use super::failure::Failure;
 use crate::http::access;
-use crate::http::body::{self, BodyError, Compression, UNKNOWN_COMPRESSION};
+use crate::http::body::{self, BodyError, ContentError};
 use crate::http::rate_limit;
 use crate::http::state::State;
 use crate::requester::Requester;
@@ -13,12 +13,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Buf as _, Bytes};
 use domain::rate_limits::LimitedResource;
 use ingest::langfuse::{Batch, BatchError};
 use ingest::{ReceiveError, Receiver};
 use metrics::counter;
-use std::io::Read as _;
 use std::sync::Arc;
 
 /// The most bytes of a body, before and after decompression: 16 MiB. SDKs send at most a few.
@@ -26,13 +24,11 @@ const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: Request) -> Result<Response, Failure> {
     admit(state, requester, Receiver::authorise)?;
-    let compression = Compression::of(request.headers()).ok_or_else(|| {
-        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", UNKNOWN_COMPRESSION)
-    })?;
+    let compression = compression(request.headers())?;
     let body = body::read(request.into_body(), MAX_BODY_BYTES, state.limits().head_timeout).await.map_err(of_body)?;
     rate_limit::take(state, requester, LimitedResource::IngestBytes, body.len())?;
     let decode = || {
-        let body = decompressed(compression, body)?;
+        let body = compression.content(body, MAX_BODY_BYTES).map_err(of_content)?;
         Batch::decode(&body).map_err(|error| of_batch(&error))
     };
     let batch = state.cpu_permits.run(true, decode).await?;
@@ -53,32 +49,26 @@ pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: 
     Ok((StatusCode::MULTI_STATUS, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-fn decompressed(compression: Compression, body: Bytes) -> Result<Bytes, Failure> {
-    if compression == Compression::None {
-        return Ok(body);
+fn of_body(error: BodyError) -> Failure {
+    match error {
+        BodyError::TooLong => too_long(),
+        BodyError::TimedOut => Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time"),
+        BodyError::Incomplete => Failure::of(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body is cut off"),
     }
-    let mut content = Vec::new();
-    let read = compression
-        .decoder(body.reader())
-        .and_then(|mut decoder| decoder.by_ref().take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut content));
-    match read {
-        Ok(_) if content.len() > MAX_BODY_BYTES => Err(of_body(BodyError::TooLong)),
-        Ok(_) => Ok(content.into()),
-        Err(error) => {
-            Err(Failure::of(StatusCode::BAD_REQUEST, "BODY_DAMAGED", format!("the body is damaged: {error}")))
+}
+
+fn of_content(error: ContentError) -> Failure {
+    match error {
+        ContentError::TooLong => too_long(),
+        ContentError::Damaged(reason) => {
+            Failure::of(StatusCode::BAD_REQUEST, "BODY_DAMAGED", format!("the body is damaged: {reason}"))
         }
     }
 }
 
-fn of_body(error: BodyError) -> Failure {
-    match error {
-        BodyError::TooLong => {
-            let message = format!("the body has more than {MAX_BODY_BYTES} bytes, which is the limit: send several");
-            Failure::of(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
-        }
-        BodyError::TimedOut => Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time"),
-        BodyError::Incomplete => Failure::of(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body is cut off"),
-    }
+fn too_long() -> Failure {
+    let message = format!("the body has more than {MAX_BODY_BYTES} bytes, which is the limit: send several");
+    Failure::of(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
 }
 
 fn of_batch(error: &BatchError) -> Failure {

@@ -1,11 +1,10 @@
 //! `POST /v1/ingest`: lines that state calls, tasks and memories, answered line by line while the body is read.
 
-use super::admission::{admit, paid};
+use super::admission::{admit, compression};
 use super::answer::{self, NDJSON};
 use super::failure::Failure;
-use super::permits::MAX_LINE_REQUESTS;
-use super::upload::{Reading, Upload};
-use crate::http::body::{Compression, UNKNOWN_COMPRESSION};
+use super::permits::{MAX_LINE_REQUESTS, TENANT_SHARE};
+use super::upload::{self, Upload};
 use crate::http::state::State;
 use crate::requester::Requester;
 use axum::extract::Request;
@@ -29,17 +28,15 @@ pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: 
         let message = "send lines of JSON, with the header `Content-Type: application/x-ndjson`";
         return Err(Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
     }
-    let compression = Compression::of(request.headers()).ok_or_else(|| {
-        Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", UNKNOWN_COMPRESSION)
+    let compression = compression(request.headers())?;
+    let permit = state.ingest_permits.lines(requester.principal.tenant()).ok_or_else(|| {
+        let of_tenant = MAX_LINE_REQUESTS / TENANT_SHARE;
+        Failure::busy(format!(
+            "{MAX_LINE_REQUESTS} requests with lines are being read, or {of_tenant} of this tenant, which is the limit: retry"
+        ))
     })?;
-    let permit = state.ingest_permits.lines().ok_or_else(|| {
-        Failure::busy(format!("{MAX_LINE_REQUESTS} requests with lines are being read, which is the limit: retry"))
-    })?;
-    let is_paid = paid(state, requester, request.headers())?;
-    let importer = state.receiver.importer(requester.principal.clone()).await.map_err(|error| Failure::from(&error))?;
-    let max_bytes = (compression != Compression::None).then_some(MAX_DECOMPRESSED_BYTES);
-    let reading = Reading { compression, max_bytes, is_paid };
-    let Upload { reader, fault } = Upload::open(state, requester, request.into_body(), reading);
+    let (importer, upload) = upload::begin(state, requester, request, compression, MAX_DECOMPRESSED_BYTES).await?;
+    let Upload { reader, fault } = upload;
     let (answers, received) = answer_queue(state.limits().send_timeout);
     let work = async move {
         let _permit = permit;

@@ -1,5 +1,6 @@
 //! Bodies that are read while they arrive: a task takes them from the network, and a thread reads their content.
 
+use super::admission::paid;
 use super::failure::Failure;
 use crate::authenticator::EndReason;
 use crate::http::body::Compression;
@@ -7,11 +8,13 @@ use crate::http::state::State;
 use crate::http::{auth, rate_limit};
 use crate::requester::Requester;
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use bytes::{Buf as _, Bytes};
 use domain::rate_limits::LimitedResource;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
+use ingest::Importer;
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -43,12 +46,28 @@ impl Fault {
 }
 
 /// How a body is read.
-pub(super) struct Reading {
-    pub(super) compression: Compression,
+struct Reading {
+    compression: Compression,
     /// The most bytes of the content; none if it is read in bounded memory however long it is.
-    pub(super) max_bytes: Option<u64>,
+    max_bytes: Option<u64>,
     /// Whether its bytes were taken from what the requester may send, because its length was known.
-    pub(super) is_paid: bool,
+    is_paid: bool,
+}
+
+/// Begins to read the body of a request that is admitted, and makes what imports it. `max_decompressed` is the most bytes of
+/// the content of a body that is compressed; what one that is not takes is what its sender sends.
+pub(super) async fn begin(
+    state: &Arc<State>,
+    requester: &Requester,
+    request: Request,
+    compression: Compression,
+    max_decompressed: u64,
+) -> Result<(Importer, Upload), Failure> {
+    let is_paid = paid(state, requester, request.headers())?;
+    let importer = state.receiver.importer(requester.principal.clone()).await.map_err(|error| Failure::from(&error))?;
+    let max_bytes = (compression != Compression::None).then_some(max_decompressed);
+    let reading = Reading { compression, max_bytes, is_paid };
+    Ok((importer, Upload::open(state, requester, request.into_body(), reading)))
 }
 
 /// The content of a body, and why it ended if it did before its end.
@@ -65,7 +84,7 @@ enum Part {
 
 impl Upload {
     /// Begins to read a body. It is read only as fast as its content is.
-    pub(super) fn open(state: &Arc<State>, requester: &Requester, body: Body, reading: Reading) -> Self {
+    fn open(state: &Arc<State>, requester: &Requester, body: Body, reading: Reading) -> Self {
         let Reading { compression, max_bytes, is_paid } = reading;
         let (parts, received) = mpsc::channel(MAX_WAITING_PARTS);
         let fault = Fault::default();
