@@ -5,7 +5,7 @@
 //! imported twice is the same command, and so that a command can be retried while the database is busy or unreachable.
 
 use crate::connection::Connection;
-use crate::item::{Item, TraceSpans};
+use crate::item::TraceSpans;
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::owners::Owners;
 use crate::record::{AgentRef, Record, TaskRef};
@@ -58,12 +58,16 @@ impl Importer {
         self
     }
 
-    /// Creates the agent and the task of a record if necessary, and prepares its report.
+    /// Creates the agent and the task of a record if necessary, and prepares its report. If the credential is bound to an
+    /// agent, the call is of that agent, whatever agent the record names.
     ///
     /// # Errors
     /// [`ImportError::Refused`] if the facts are not those of a call; [`ImportError::Agent`] and [`ImportError::Task`]
     /// if a command cannot be executed; [`ImportError::TagKeys`] if the declared tag keys cannot be read.
-    pub async fn prepare(&self, record: Record) -> Result<PreparedReport, ImportError> {
+    pub async fn prepare(&self, mut record: Record) -> Result<PreparedReport, ImportError> {
+        if let Some(agent) = self.connection.principal.agent() {
+            record.bind(agent);
+        }
         record.facts.check().map_err(ImportError::Refused)?;
         let at = record.facts.started_at;
         self.owners.create(&self.connection, record.agent.as_ref(), record.task.as_ref(), at).await?;
@@ -79,13 +83,6 @@ impl Importer {
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// Makes an item that of the agent that the credential is bound to, if it is bound to one.
-    pub(crate) fn bind(&self, item: &mut Item) {
-        if let Some(agent) = self.connection.principal.agent() {
-            item.bind(agent);
-        }
     }
 
     /// Creates an agent and a task, unless they are known to exist.
@@ -112,7 +109,10 @@ impl Importer {
     ///
     /// # Errors
     /// As for [`Importer::prepare`].
-    pub async fn prepare_trace(&self, trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
+    pub async fn prepare_trace(&self, mut trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
+        if let Some(agent) = self.connection.principal.agent() {
+            trace.bind(agent);
+        }
         for span in &trace.spans {
             if let Some(facts) = span.facts() {
                 self.owners.create(&self.connection, span.agent.as_ref(), span.task.as_ref(), facts.started_at).await?;

@@ -28,6 +28,7 @@ mod received_file;
 mod receiver;
 mod record;
 mod report;
+mod reporting;
 mod retry;
 mod run;
 mod text;

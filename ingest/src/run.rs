@@ -196,8 +196,7 @@ enum Prepared {
 type Sent = Vec<(Location, Result<SpanResult, ImportError>)>;
 
 impl Prepared {
-    async fn of(importer: &mut Importer, mut item: Item) -> Result<Self, (Location, ImportError)> {
-        importer.bind(&mut item);
+    async fn of(importer: &mut Importer, item: Item) -> Result<Self, (Location, ImportError)> {
         match item {
             Item::Call(record) => {
                 let location = record.location;

@@ -54,17 +54,16 @@ impl PreparedTrace {
         let Self { connection, prices, trace } = self;
         let TraceSpans { trace_id, mut spans } = trace;
         let mut result = TraceResult::default();
-        let links: Vec<_> = spans.extract_if(.., |span| span.report.usage.is_none()).map(|link| link.report).collect();
+        let mut links: Vec<_> =
+            spans.extract_if(.., |span| span.report.usage.is_none()).map(|link| link.report).collect();
         // An outer span starts before those inside of it: what it repeats is known by the time that it is decided about.
         spans.sort_by_key(|span| Reverse(span.facts().map(|facts| facts.started_at)));
         let mut sender = Sender { connection, prices, trace_id, trace: None };
-        let mut links = Some(links);
-        let mut chunk = Vec::new();
         let mut spans = spans.into_iter().peekable();
-        while spans.peek().is_some() {
-            chunk.extend(spans.by_ref().take(SpanBatch::MAX_WITH_USAGE));
-            let first = links.take().unwrap_or_default();
-            if let Err(error) = sender.send(std::mem::take(&mut chunk), first, &mut result).await {
+        // Links alone are recorded, too: they may lead to spans that come later.
+        while spans.peek().is_some() || !links.is_empty() {
+            let chunk = spans.by_ref().take(SpanBatch::MAX_WITH_USAGE).collect();
+            if let Err(error) = sender.send(chunk, std::mem::take(&mut links), &mut result).await {
                 result.error = Some(error);
                 break;
             }

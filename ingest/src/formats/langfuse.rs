@@ -16,13 +16,16 @@ use super::spec::{Identifiers, KeyKind, Spec};
 use super::values::{
     any_time, cost_of, default_agent, informative, minimal_facts, model, ms_between, provider, seconds_as_ms, start,
 };
-use crate::error::{InputError, RefusalReason};
+use crate::error::{InputError, Refusal, RefusalReason};
 use crate::format::{Defaults, Format};
+use crate::item::{Item, TraceSpans, TracedSpan};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::{clipped_error, quoted};
-use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, ReportedCost};
+use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, TraceId};
+use domain::derived_id;
+use domain::trace::{SpanKind, SpanReport, UsageReport};
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) const SPEC: Spec = Spec {
     format: Format::Langfuse,
@@ -85,6 +88,48 @@ struct Observation<'a> {
     /// Its name, if it is the work of an agent.
     agent: Option<String>,
     has_usage: bool,
+    /// Its place in a batch.
+    place: usize,
+    /// Whether the time of its start is that of something else.
+    is_start_assumed: bool,
+}
+
+impl<'a> Observation<'a> {
+    /// The observation of a text; none if it has no id.
+    fn of(text: &'a str, fields: &Fields<'a>, trace: Option<&str>) -> Option<Self> {
+        let first = |names: &[&str]| fields.first_text(names).map(String::from);
+        let trace = first(&["traceId", "trace_id"]).or_else(|| trace.map(str::to_owned)).unwrap_or_default();
+        let is_agent = fields.text("type").as_deref() == Some("AGENT");
+        Some(Self {
+            text,
+            trace,
+            id: first(&["id"])?,
+            parent: first(&["parentObservationId", "parent_observation_id"]),
+            agent: first(&["name"]).filter(|_| is_agent),
+            has_usage: has_usage(fields),
+            place: 0,
+            is_start_assumed: false,
+        })
+    }
+
+    /// The ids of the observation as those of a span: they are its own if an OpenTelemetry SDK made them, and are derived from
+    /// them otherwise. None without a trace.
+    fn ids(&self) -> Option<CallSpan> {
+        if self.trace.is_empty() {
+            return None;
+        }
+        let derived = |kind: &str, id: &str| derived_id(&["langfuse", kind, id]).as_u64_pair();
+        let of_trace = || {
+            let (high, low) = derived("trace", &self.trace);
+            TraceId::new((u128::from(high) << 64) | u128::from(low))
+        };
+        let of_span = |id: &str| id.parse().ok().or_else(|| SpanId::new(derived("observation", id).1));
+        Some(CallSpan {
+            trace_id: self.trace.parse().ok().or_else(of_trace)?,
+            span_id: of_span(&self.id)?,
+            parent_span_id: self.parent.as_deref().and_then(of_span),
+        })
+    }
 }
 
 impl<'a> Observations<'a> {
@@ -108,28 +153,38 @@ impl<'a> Observations<'a> {
         self.traces.insert(id, trace);
     }
 
-    pub(crate) fn add(&mut self, text: &'a str, trace: Option<&str>) -> Result<(), InputError> {
+    fn add(&mut self, text: &'a str, trace: Option<&str>) -> Result<(), InputError> {
         let Ok(fields) = Fields::parse(text) else { return Ok(()) };
-        let first = |names: &[&str]| fields.first_text(names).map(String::from);
-        let trace = first(&["traceId", "trace_id"]).or_else(|| trace.map(str::to_owned)).unwrap_or_default();
-        let Some(id) = first(&["id"]) else { return Ok(()) };
-        let is_agent = fields.text("type").as_deref() == Some("AGENT");
-        // An observation that the file has twice is one.
-        if let Entry::Vacant(entry) = self.index.entry((trace.clone(), id.clone())) {
-            entry.insert(self.all.len());
-            self.all.push(Observation {
-                text,
-                trace,
-                id,
-                parent: first(&["parentObservationId", "parent_observation_id"]),
-                agent: first(&["name"]).filter(|_| is_agent),
-                has_usage: has_usage(&fields),
-            });
-        }
+        let Some(observation) = Observation::of(text, &fields, trace) else { return Ok(()) };
+        self.insert(observation);
         if self.all.len() > MAX_OBSERVATIONS {
             return Err(InputError::TooManyRecords { limit: MAX_OBSERVATIONS });
         }
         Ok(())
+    }
+
+    /// Adds the observation at a place of a batch.
+    ///
+    /// # Errors
+    /// [`RefusalReason`] if it cannot be read, or has no id.
+    pub(crate) fn add_of_batch(
+        &mut self,
+        place: usize,
+        text: &'a str,
+        is_start_assumed: bool,
+    ) -> Result<(), RefusalReason> {
+        let fields = Fields::parse(text)?;
+        let observation = Observation::of(text, &fields, None).ok_or(RefusalReason::Missing("id"))?;
+        self.insert(Observation { place, is_start_assumed, ..observation });
+        Ok(())
+    }
+
+    /// An observation that is there twice is one.
+    fn insert(&mut self, observation: Observation<'a>) {
+        if let Entry::Vacant(entry) = self.index.entry((observation.trace.clone(), observation.id.clone())) {
+            entry.insert(self.all.len());
+            self.all.push(observation);
+        }
     }
 
     fn parent(&self, at: usize) -> Option<usize> {
@@ -148,20 +203,35 @@ impl<'a> Observations<'a> {
         with_usage.flat_map(|at| self.ancestors(at)).collect()
     }
 
-    /// The record of each observation of a batch; none for one that is no call. A generation is a call also while it states
-    /// no usage, if it names a model.
-    pub(crate) fn batch_records(&self) -> Vec<Option<Result<Record, RefusalReason>>> {
+    /// What is reported of a batch, by the places of its observations. Observations with usage are reported to their traces,
+    /// which know those of earlier and later batches. A generation is a call also while it states no usage, if it names a
+    /// model; its trace knows it as what may lead from one observation with usage to another one.
+    pub(crate) fn batch_items(&self) -> Vec<Result<Item, Refusal>> {
         let covered = self.covered();
-        let record = |(at, observation): (usize, &Observation<'_>)| {
-            let is_begun = || {
-                let fields = Fields::parse(observation.text).ok()?;
-                let is_generation = fields.text("type").as_deref() == Some("GENERATION");
-                (is_generation && fields.first_text(&["model"]).is_some()).then_some(())
-            };
-            let is_call = !covered.contains(&at) && (observation.has_usage || is_begun().is_some());
-            is_call.then(|| self.record(Location::Item(at as u64 + 1), at, &Defaults::default()))
-        };
-        self.all.iter().enumerate().map(record).collect()
+        let (mut traces, mut items): (BTreeMap<TraceId, Vec<TracedSpan>>, Vec<_>) = (BTreeMap::new(), Vec::new());
+        for (at, observation) in self.all.iter().enumerate() {
+            let location = Location::Item(observation.place as u64 + 1);
+            let (ids, has_usage) = (observation.ids(), observation.has_usage);
+            if let (Some(ids), true) = (ids.filter(|ids| ids.parent_span_id.is_some()), !has_usage) {
+                traces.entry(ids.trace_id).or_default().push(TracedSpan::link(location, &ids));
+            }
+            if !has_usage && !is_begun(observation) {
+                continue;
+            }
+            let record = self.record(location, at, &Defaults::default());
+            let record = record.and_then(|record| record.facts.check().map(|()| record).map_err(RefusalReason::Call));
+            match (record, ids) {
+                (Err(reason), _) => items.push(Err(Refusal { location, reason })),
+                (Ok(record), Some(ids)) if has_usage => {
+                    traces.entry(ids.trace_id).or_default().push(traced(record, &ids));
+                }
+                // Without a trace, only the batch tells what is inside of what.
+                (Ok(_), _) if covered.contains(&at) => {}
+                (Ok(record), _) => items.push(Ok(Item::from(record))),
+            }
+        }
+        let traces = traces.into_iter().map(|(trace_id, spans)| Ok(Item::Trace(TraceSpans { trace_id, spans })));
+        traces.chain(items).collect()
     }
 
     fn records(&self, defaults: &Defaults) -> Result<Records, InputError> {
@@ -204,7 +274,7 @@ impl<'a> Observations<'a> {
             reported_cost,
             conversation: informative(trace.session.as_deref()),
             user: informative(trace.user.as_deref()),
-            latency_ms: ms_between(started, ended),
+            latency_ms: if observation.is_start_assumed { None } else { ms_between(started, ended) },
             first_token_ms: seconds_as_ms(fields.first(&["timeToFirstToken", "time_to_first_token"])),
             outcome: Some(if is_error { Outcome::Error } else { Outcome::Ok }),
             error: status.as_deref().and_then(clipped_error),
@@ -230,6 +300,29 @@ impl<'a> Observations<'a> {
         let task = TaskRef::new(Format::Langfuse, &[kind, id], &format!("{kind} {id}"), agent.as_ref());
         Ok(Record::new(location, call_ids, agent, task, facts).ignoring(ignored))
     }
+}
+
+/// Whether an observation of a batch is a generation of which more is to come.
+fn is_begun(observation: &Observation<'_>) -> bool {
+    Fields::parse(observation.text).is_ok_and(|fields| {
+        fields.text("type").as_deref() == Some("GENERATION") && fields.first_text(&["model"]).is_some()
+    })
+}
+
+/// An observation with usage in its trace. Its kind is that of a summary, which repeats whatever is inside of it: only leaves are
+/// calls, as in exports.
+fn traced(record: Record, ids: &CallSpan) -> TracedSpan {
+    let Record { location, agent, task, call_ids, facts, .. } = record;
+    let usage = UsageReport {
+        kind: SpanKind::Summary,
+        usage: facts.usage,
+        models: facts.model.iter().cloned().collect(),
+        response_id: facts.response_id.clone(),
+        call_ids,
+        facts: Some(facts),
+    };
+    let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, usage: Some(usage) };
+    TracedSpan { location, report, agent, task, missing: None }
 }
 
 /// The span whose ids the observation has, if an OpenTelemetry SDK made them.

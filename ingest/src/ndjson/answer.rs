@@ -17,6 +17,22 @@ pub enum LineStatus {
     Refused,
 }
 
+impl LineStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Unchanged, Self::Refused];
+
+    /// The status as it is written in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// The answer to a line. What it says was recorded is in the log.
 #[derive(Debug, Serialize)]
 pub struct LineAnswer {

@@ -3,7 +3,7 @@
 use super::error::LineError;
 use super::fields::{LineFields, Named};
 use crate::client_ids::{GivenCall, client_call_ids};
-use crate::formats::json;
+use crate::formats::json::{self, Fields};
 use crate::formats::values::cost_of;
 use crate::json_error::JsonError;
 use crate::record::{Location, Record};
@@ -45,6 +45,8 @@ pub(super) const FIELDS: [&str; 31] = [
     "response_id",
     "request_id",
 ];
+/// The fields of the span of a call.
+const SPAN_FIELDS: [&str; 3] = ["trace_id", "span_id", "parent_span_id"];
 /// The source of calls that name none.
 const SOURCE: &str = "ndjson";
 
@@ -63,13 +65,12 @@ pub(super) fn parse(location: Location, fields: &LineFields<'_>) -> Result<Recor
 fn facts(fields: &LineFields<'_>) -> Result<CallFacts, LineError> {
     let tool = fields.name("tool")?;
     let default_kind = if tool.is_some() { CallKind::Tool } else { CallKind::Llm };
-    let kind = fields.word("kind", &[CallKind::Llm, CallKind::Tool], CallKind::as_str)?.unwrap_or(default_kind);
+    let kind = fields.word("kind", &CallKind::ALL, CallKind::as_str)?.unwrap_or(default_kind);
     let source = match fields.name("source")? {
         Some(source) => source,
         None => Name::new(SOURCE).map_err(|error| LineError::invalid("source", error))?,
     };
-    let sources = [CostSource::Provider, CostSource::Gateway, CostSource::Client];
-    let cost_source = fields.word("reported_cost_source", &sources, CostSource::as_str)?;
+    let cost_source = fields.word("reported_cost_source", &CostSource::ALL, CostSource::as_str)?;
     let (reported_cost, refused) = cost_of("reported_cost", fields.raw("reported_cost"), cost_source);
     if let Some(reason) = refused {
         return Err(LineFields::without_field("reported_cost", &reason));
@@ -138,5 +139,11 @@ fn tags(fields: &LineFields<'_>) -> Result<Option<Tags>, LineError> {
 
 fn span(fields: &LineFields<'_>) -> Result<Option<CallSpan>, LineError> {
     let Some(value) = fields.raw("span") else { return Ok(None) };
+    // An id under another name would be lost, and with it what is inside of what.
+    let given = fields.object("span")?;
+    let names = given.iter().flat_map(Fields::iter).map(|(name, _)| name);
+    if let Some(unknown) = names.filter(|name| !SPAN_FIELDS.contains(name)).min() {
+        return Err(LineError::UnknownField { of: "span", field: quoted(unknown) });
+    }
     serde_json::from_str(value.get()).map(Some).map_err(|error| LineError::invalid("span", JsonError::from(error)))
 }

@@ -142,6 +142,12 @@ mod tests {
             (r#"{"type":"call","id":"a","tags":{"a":1}}"#, "INVALID_FIELD", "tags: the value of \"a\" is not text"),
             (r#"{"type":"call","id":"a","reported_cost":"free"}"#, "INVALID_FIELD", "reported_cost: "),
             (r#"{"type":"call","id":"a","model":"a\u0000b"}"#, "INVALID_FIELD", "control character U+0000"),
+            (
+                r#"{"type":"call","id":"a","span":{"trace_id":"080130871f53145aecf7c29d5dfb6e4c","span_id":"1cffdfa6fe3412e6","parent_spn_id":"b"}}"#,
+                "UNKNOWN_FIELD",
+                "a span has no field \"parent_spn_id\"",
+            ),
+            (r#"{"type":"call","id":"a","span":{"trace_id":"x","span_id":"y"}}"#, "INVALID_FIELD", "span: "),
             (r#"{"type":"task","id":"a","agent":"b"}"#, "MISSING_FIELD", "title is missing"),
             (r#"{"type":"task","title":"a","agent":"b"}"#, "MISSING_FIELD", "id is missing"),
             (r#"{"type":"task","id":"a","title":"a"}"#, "MISSING_FIELD", "agent is missing"),

@@ -6,14 +6,13 @@ use super::recorder::{Applied, NotRecorded, Recorder, execute};
 use crate::call_id::client_memory_id;
 use crate::record::AgentRef;
 use chrono::{DateTime, Utc};
-use commands::Error;
+use commands::{Error, Outcome};
 use domain::memory::{Memory, MemoryCommand, MemoryError, Realm};
 use domain::{AgentId, Body, Name};
 use uuid::Uuid;
 
 /// The fields of a memory.
 pub(super) const FIELDS: [&str; 7] = ["type", "id", "agent", "content", "tags", "realm", "stored_at"];
-const REALMS: [Realm; 3] = [Realm::Private, Realm::Village, Realm::Bridge];
 
 /// A memory as a line states it.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub(super) fn parse(fields: &LineFields<'_>) -> Result<MemoryLine, LineError> {
         agent,
         content: fields.body("content")?.ok_or(LineError::Missing("content"))?,
         tags: fields.names("tags")?,
-        realm: fields.word("realm", &REALMS, Realm::as_str)?.unwrap_or(Realm::Private),
+        realm: fields.word("realm", &Realm::ALL, Realm::as_str)?.unwrap_or(Realm::Private),
         stored_at: fields.time("stored_at")?.unwrap_or(fields.now),
     })
 }
@@ -58,9 +57,19 @@ impl MemoryLine {
         // A memory is private when it is stored. One that was shared since stays so.
         if realm != Realm::Private {
             let share = MemoryCommand::Share { realm, at };
-            applied.change(execute::<Memory>(connection, id, false, share).await.map_err(not_recorded)?);
+            applied.change(shared(execute::<Memory>(connection, id, false, share).await)?);
         }
         Ok(applied)
+    }
+}
+
+/// The result of sharing. A memory that is shared more widely by now was shared as the line says before.
+fn shared(
+    executed: Result<Option<Outcome<Memory>>, Error<MemoryError>>,
+) -> Result<Option<Outcome<Memory>>, NotRecorded> {
+    match executed {
+        Err(Error::Rejected(MemoryError::CannotNarrow { .. })) => Ok(None),
+        executed => executed.map_err(not_recorded),
     }
 }
 

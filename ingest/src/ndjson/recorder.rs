@@ -3,7 +3,6 @@
 use super::error::LineError;
 use crate::connection::Connection;
 use crate::importer::Importer;
-use crate::item::Item;
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::receiver::ReceiveError;
 use crate::record::{AgentRef, Record};
@@ -99,10 +98,7 @@ impl Recorder {
     }
 
     pub(super) async fn record_call(&self, record: Record) -> Result<Applied, NotRecorded> {
-        let mut item = Item::from(record);
-        self.importer.bind(&mut item);
-        let Item::Call(record) = item else { return Ok(Applied::of(Uuid::nil())) };
-        let prepared = self.importer.prepare(*record).await.map_err(NotRecorded::of_import)?;
+        let prepared = self.importer.prepare(record).await.map_err(NotRecorded::of_import)?;
         let Imported { outcome, position, call_id, .. } = prepared.send().await.map_err(NotRecorded::of_import)?;
         let (is_new, is_changed) = match outcome {
             ImportOutcome::Imported => (true, true),

@@ -26,8 +26,6 @@ pub(super) const FIELDS: [&str; 12] = [
     "error",
     "reason",
 ];
-const STATUSES: [TaskStatus; 5] =
-    [TaskStatus::Submitted, TaskStatus::Running, TaskStatus::Completed, TaskStatus::Failed, TaskStatus::Cancelled];
 
 /// A task as a line states it.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ pub(super) fn parse(fields: &LineFields<'_>) -> Result<TaskLine, LineError> {
     let agent_id = agent_id.ok_or(LineError::Missing("agent"))?;
     let dag_id = fields.text("dag")?.map(|text| text.parse::<Uuid>().map(DagId)).transpose();
     let dag_id = dag_id.map_err(|_| LineError::invalid("dag", "the text is not a UUID"))?;
-    let status = fields.word("status", &STATUSES, TaskStatus::as_str)?.unwrap_or(TaskStatus::Submitted);
+    let status = fields.word("status", &TaskStatus::ALL, TaskStatus::as_str)?.unwrap_or(TaskStatus::Submitted);
     let [submitted, started, ended] =
         [fields.time("submitted_at")?, fields.time("started_at")?, fields.time("ended_at")?];
     let submitted_at = submitted.or(started).or(ended).unwrap_or(fields.now);

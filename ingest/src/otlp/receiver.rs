@@ -1,19 +1,14 @@
 //! Reports what requests export, many records at a time.
 
 use super::{Export, Received};
-use crate::importer::Importer;
-use crate::item::Item;
 use crate::outcome::{ImportError, ImportOutcome};
 use crate::receiver::{ReceiveError, Receiver};
 use crate::record::Location;
+use crate::reporting::{Reported, report_all};
 use crate::retry::RetryPolicy;
-use crate::traces::{SpanResult, TraceResult};
+use crate::traces::SpanResult;
 use commands::Principal;
 use std::sync::Arc;
-use tokio::task::JoinSet;
-
-/// The maximum number of reports of one request in flight.
-const MAX_IN_FLIGHT: usize = 256;
 
 impl Receiver {
     /// Reports what a request exports, as a principal. If its credential is bound to an agent, all calls are of that agent.
@@ -33,51 +28,9 @@ impl Receiver {
         if decoded.items.is_empty() {
             return Ok(received);
         }
-        let importer = Arc::new(self.importer_with(principal, RetryPolicy::none()).await?);
-        let (mut reports, mut failure) = (JoinSet::new(), None);
-        let mut items = decoded.items.into_iter();
-        loop {
-            while failure.is_none() && reports.len() < MAX_IN_FLIGHT {
-                let Some(mut item) = items.next() else { break };
-                importer.bind(&mut item);
-                let importer = importer.clone();
-                reports.spawn(async move { report(&importer, item).await });
-            }
-            // Those in flight are completed, also after a failure: what they recorded is recorded.
-            match reports.join_next().await {
-                None => break,
-                Some(Ok(result)) => {
-                    if let Err(error) = count(&mut received, result) {
-                        failure.get_or_insert(error);
-                    }
-                }
-                Some(Err(panicked)) => _ = failure.get_or_insert(ReceiveError::Internal(panicked.into())),
-            }
-        }
-        failure.map_or(Ok(received), Err)
-    }
-}
-
-/// The result of an item.
-enum Reported {
-    Call(Location, Result<SpanResult, ImportError>),
-    Trace(Result<TraceResult, ImportError>),
-}
-
-async fn report(importer: &Importer, item: Item) -> Reported {
-    match item {
-        Item::Call(record) => {
-            let location = record.location;
-            let sent = match importer.prepare(*record).await {
-                Ok(prepared) => prepared.send().await.map(SpanResult::Imported),
-                Err(error) => Err(error),
-            };
-            Reported::Call(location, sent)
-        }
-        Item::Trace(trace) => match importer.prepare_trace(trace).await {
-            Ok(prepared) => Reported::Trace(Ok(prepared.send().await)),
-            Err(error) => Reported::Trace(Err(error)),
-        },
+        let importer = self.importer_with(principal, RetryPolicy::none()).await?;
+        report_all(importer, decoded.items, |reported| count(&mut received, reported)).await?;
+        Ok(received)
     }
 }
 

@@ -71,6 +71,76 @@ async fn a_generation_is_a_call_in_one_batch_or_in_several() {
     other.kill().await;
 }
 
+/// An observation with usage, or without it if there is none.
+fn nested(trace: &str, id: &str, parent: Option<&str>, input: Option<u64>) -> Value {
+    let kind = if input.is_some() { "generation-create" } else { "span-create" };
+    let mut body = json!({ "id": id, "traceId": trace, "name": id, "startTime": "2026-03-10T10:00:01.000Z",
+                           "endTime": "2026-03-10T10:00:02.000Z" });
+    if let Some(parent) = parent {
+        body["parentObservationId"] = json!(parent);
+    }
+    if let Some(input) = input {
+        (body["model"], body["usage"]) = (json!("gpt-4o"), json!({ "input": input, "output": 1, "unit": "TOKENS" }));
+    }
+    event(&format!("create-{id}"), kind, &body)
+}
+
+/// Only the innermost observation with usage is a call, in whatever batches and order they come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_around_another_is_not_charged_whatever_batch_it_came_in() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let mut input_of_leaves = 0;
+    for (number, order) in [[0, 1, 2], [2, 1, 0], [0, 2, 1], [1, 2, 0]].into_iter().enumerate() {
+        // Ids of the SDK's own, and those of spans.
+        for (trace, ids) in [
+            (format!("t-{number}"), ["outer", "between", "inner"]),
+            (
+                format!("080130871f53145aecf7c29d5dfb6e4{number:x}"),
+                ["1cffdfa6fe3412e6", "b38a82eaa62b551e", "fc7f61b57ecebbaf"],
+            ),
+        ] {
+            let [outer, between, inner] = ids;
+            let input = 100 + number as u64;
+            let events = [
+                nested(&trace, outer, None, Some(7_000)),
+                nested(&trace, between, Some(outer), None),
+                nested(&trace, inner, Some(between), Some(input)),
+            ];
+            for at in order {
+                let (status, answer) = post_batch(&server, "", &events[at..=at]).await;
+                assert_eq!((status, &answer["errors"]), (StatusCode::MULTI_STATUS, &json!([])));
+            }
+            input_of_leaves += i64::try_from(input).unwrap();
+            let charged = total(&database, &server).await;
+            assert_eq!(charged.1, input_of_leaves, "{trace} in the order {order:?}");
+            let head = database.head().await;
+            assert_eq!(post_batch(&server, "", &events).await.0, StatusCode::MULTI_STATUS);
+            assert_eq!(database.head().await, head, "a repetition wrote events");
+        }
+    }
+    server.kill().await;
+}
+
+/// Each event is small; merged, they have more fields than are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_that_cannot_be_merged_is_refused() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let mut parts = [begun("g-1"), ended("g-1")];
+    for (at, part) in parts.iter_mut().enumerate() {
+        let fields = (0..6_000).map(|n| (format!("f{}", at * 6_000 + n), json!(0)));
+        part["body"].as_object_mut().unwrap().extend(fields);
+    }
+    let [first, last] = parts;
+    let (status, answer) = post_batch(&server, "", &[first, begun("g-2"), last, ended("g-2")]).await;
+    assert_eq!(status, StatusCode::MULTI_STATUS);
+    let refused: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["id"]).collect();
+    assert_eq!(refused, ["begin-g-1", "end-g-1"], "{answer}");
+    assert_eq!(total(&database, &server).await.0, 1);
+    server.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_cannot_be_recorded_is_told_alone() {
     let database = TestDatabase::new().await;

@@ -83,6 +83,10 @@ async fn what_contradicts_what_is_known_is_refused_and_what_is_behind_it_is_not(
     let server = database.serve(&[]).await;
     let mut shared = memory("m", "green tea");
     shared["realm"] = json!("village");
+    let mut narrower = memory("m", "green tea");
+    narrower["realm"] = json!("village");
+    let mut wider = narrower.clone();
+    wider["realm"] = json!("bridge");
     let mut other_title = task("t", &json!({}));
     other_title["title"] = json!("Another");
     let lines = [
@@ -93,12 +97,26 @@ async fn what_contradicts_what_is_known_is_refused_and_what_is_behind_it_is_not(
         other_title,
         shared,
         memory("m", "green tea"),
+        wider,
+        // It was shared with the village before it was shared more widely.
+        narrower,
         memory("m", "black tea"),
         json!({ "type": "call", "id": "c", "model": "gpt-4o", "usage": { "output": 1, "reasoning": 2 } }),
     ];
     let found = post_lines(&server, body(&lines)).await;
-    let expected =
-        ["created", "unchanged", "refused", "refused", "refused", "created", "unchanged", "refused", "refused"];
+    let expected = [
+        "created",
+        "unchanged",
+        "refused",
+        "refused",
+        "refused",
+        "created",
+        "unchanged",
+        "updated",
+        "unchanged",
+        "refused",
+        "refused",
+    ];
     assert_eq!(statuses(&found), expected, "{found:?}");
     let codes: Vec<_> = found.iter().filter_map(|answer| answer["error"]["code"].as_str()).collect();
     assert_eq!(codes, ["REJECTED", "REJECTED", "CONFLICT", "CONFLICT", "REJECTED"]);

@@ -33,7 +33,11 @@ pub(super) async fn receive(state: &Arc<State>, requester: &Requester, request: 
     };
     let batch = state.cpu_permits.run(true, decode).await?;
     let events = batch.len() as u64;
-    let receiving = state.receiver.receive_batch(requester.principal.clone(), batch);
+    let receiving = async {
+        let known = state.receiver.look_up_batch(&requester.principal, &batch).await?;
+        let reports = state.cpu_permits.run(true, || batch.into_reports(known)).await;
+        state.receiver.report_batch(requester.principal.clone(), reports).await
+    };
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
     let received = received.map_err(|_| Failure::unavailable("the request took too long; retry"))?;
     let answer = received.map_err(|error| {

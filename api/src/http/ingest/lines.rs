@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use ingest::Receiver;
-use ingest::ndjson::{LineStatus, WaitingAnswer, answer_queue, receive_lines};
+use ingest::ndjson::{WaitingAnswer, answer_queue, receive_lines};
 use metrics::counter;
 use std::sync::Arc;
 use tracing::Instrument as _;
@@ -55,11 +55,6 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 }
 
 fn count(waiting: &WaitingAnswer) {
-    let outcome = match waiting.answer.status {
-        LineStatus::Created => "created",
-        LineStatus::Updated => "updated",
-        LineStatus::Unchanged => "unchanged",
-        LineStatus::Refused => "refused",
-    };
+    let outcome = waiting.answer.status.as_str();
     counter!("apex_ingest_records_total", "form" => "ndjson", "outcome" => outcome).increment(1);
 }

@@ -1,7 +1,11 @@
 //! The schemas of what is sent and answered.
 
 use domain::Meter;
-use ingest::{Format, ndjson, response_providers};
+use domain::call::{CallKind, CostSource, Outcome};
+use domain::memory::Realm;
+use domain::task::TaskStatus;
+use ingest::ndjson::{self, LineStatus};
+use ingest::{Format, response_providers};
 use serde_json::{Map, Value, json};
 
 /// What an operation takes in its body.
@@ -141,7 +145,7 @@ fn answers() -> Vec<(&'static str, Value)> {
     let described = |kind: &str, description: &str| json!({ "type": kind, "description": description });
     let answer = json!({
         "line": described("integer", "The number of the line, from 1, counting blank lines."),
-        "status": { "enum": ["created", "updated", "unchanged", "refused"] },
+        "status": { "enum": LineStatus::ALL.map(LineStatus::as_str) },
         "id": { "type": "string", "format": "uuid" },
         "position": described("string", "The position of its last event, for `minPosition`."),
         "error": reference("Problem")
@@ -184,10 +188,10 @@ fn line_field(line: &str, field: &str) -> Value {
         "agent" => described(text(), "The name of the agent, which is registered if it is new, or its UUID."),
         "task" => described(text(), "The id that the line of the task has."),
         "dag" => json!({ "type": "string", "format": "uuid" }),
-        "kind" => json!({ "enum": ["llm", "tool"] }),
-        "outcome" => json!({ "enum": ["ok", "error", "timeout", "cancelled", "refused"] }),
-        "status" => json!({ "enum": ["submitted", "running", "completed", "failed", "cancelled"] }),
-        "realm" => json!({ "enum": ["private", "village", "bridge"] }),
+        "kind" => json!({ "enum": CallKind::ALL.map(CallKind::as_str) }),
+        "outcome" => json!({ "enum": Outcome::ALL.map(Outcome::as_str) }),
+        "status" => json!({ "enum": TaskStatus::ALL.map(TaskStatus::as_str) }),
+        "realm" => json!({ "enum": Realm::ALL.map(Realm::as_str) }),
         "usage" => reference("Usage"),
         "usage_assumed" => json!({ "type": "boolean" }),
         "tags" if line == "call" => json!({ "type": "object", "additionalProperties": text(), "maxProperties": 16 }),
@@ -197,7 +201,7 @@ fn line_field(line: &str, field: &str) -> Value {
             json!({ "type": ["string", "number"] }),
             "US dollars that the source states, as decimal digits. It is shown beside the charge.",
         ),
-        "reported_cost_source" => json!({ "enum": ["provider", "gateway", "client"] }),
+        "reported_cost_source" => json!({ "enum": CostSource::ALL.map(CostSource::as_str) }),
         "span" => json!({
             "type": "object", "required": ["trace_id", "span_id"],
             "properties": { "trace_id": text(), "span_id": text(), "parent_span_id": text() }

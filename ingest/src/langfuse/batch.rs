@@ -1,33 +1,16 @@
-//! Batches of events that SDKs send to Langfuse's ingestion API: generations are calls.
-//!
-//! An SDK creates a generation when the call starts, and updates it when the call ends, perhaps in another batch. The events of
-//! one generation in a batch are merged, as Langfuse does. An update of one that a former batch created takes the model and
-//! the start from the call in the log, and so needs no memory of its own. Names of traces that a former batch had are
-//! remembered by the process, as far as there is room: they say whose a call is, never which call it is.
+//! The events of a batch, merged by observation.
 
-use crate::error::RefusalReason;
-use crate::format::Format;
 use crate::formats::json::Fields;
 use crate::formats::langfuse::{Observations, Trace};
-use crate::importer::Importer;
-use crate::item::Item;
-use crate::outcome::ImportError;
-use crate::receiver::{ReceiveError, Receiver};
-use crate::record::Record;
 use crate::text::clip;
-use commands::Principal;
-use domain::call::{CallFacts, CallKey};
+use domain::call::CallFacts;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use thiserror::Error;
-use tokio::task::JoinSet;
 
 /// The most events of a batch. SDKs send 15 at a time, and exporters of their data a thousand.
 pub const MAX_EVENTS: usize = 20_000;
-/// The maximum number of reports of one batch in flight.
-const MAX_IN_FLIGHT: usize = 256;
 /// The longest name of a trace that is remembered, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -75,8 +58,8 @@ pub enum BatchError {
 #[derive(Debug, Default)]
 pub struct Batch {
     events: Vec<Event>,
-    observations: Vec<Observed>,
-    traces: BTreeMap<String, Trace>,
+    pub(super) observations: Vec<Observed>,
+    pub(super) traces: BTreeMap<String, Trace>,
 }
 
 /// An event, by its id, and why it is refused if it is.
@@ -88,11 +71,13 @@ struct Event {
 
 /// What the events of one observation say together.
 #[derive(Debug)]
-struct Observed {
-    id: String,
+pub(super) struct Observed {
+    pub(super) id: String,
     fields: BTreeMap<String, Box<RawValue>>,
     /// The numbers of its events.
     events: Vec<usize>,
+    /// Whether the time of its start is that of something else.
+    is_start_assumed: bool,
 }
 
 /// The answer to a batch, as SDKs expect it.
@@ -170,7 +155,8 @@ impl Batch {
         let Some(of_kind) = of_kind.filter(|kind| KINDS.contains(kind)) else { return Ok(()) };
         let id = id.ok_or("an observation has an `id`")?;
         let at = *index.entry(id.clone()).or_insert_with(|| {
-            self.observations.push(Observed { id, fields: BTreeMap::new(), events: Vec::new() });
+            let (fields, events) = (BTreeMap::new(), Vec::new());
+            self.observations.push(Observed { id, fields, events, is_start_assumed: false });
             self.observations.len() - 1
         });
         let observed = &mut self.observations[at];
@@ -200,13 +186,40 @@ impl Batch {
         self.events.is_empty()
     }
 
-    fn refuse(&mut self, observation: usize, reason: &str) {
-        for event in &self.observations[observation].events {
+    /// Refuses the events of an observation.
+    pub(super) fn refuse(&mut self, observation: usize, reason: &str) {
+        let events = self.observations.get(observation).map_or(&[][..], |observed| &observed.events);
+        for event in events {
             self.events[*event].refused.get_or_insert_with(|| reason.to_owned());
         }
     }
 
-    fn answer(self) -> BatchAnswer {
+    /// The observations as the texts that exports have, completed by what is known of their calls. It is CPU-bound.
+    pub(super) fn complete(&mut self, known: &[Option<CallFacts>]) -> Vec<String> {
+        let known = known.iter().chain(std::iter::repeat(&None));
+        let texts = self.observations.iter_mut().zip(known).map(|(observed, known)| {
+            if observed.is_call() {
+                observed.complete(known.as_ref());
+            }
+            // Fields are JSON already.
+            serde_json::to_string(&observed.fields).unwrap_or_default()
+        });
+        texts.collect()
+    }
+
+    /// The observations of completed texts. An observation that cannot be read is refused.
+    pub(super) fn observations<'a>(&mut self, texts: &'a [String]) -> Observations<'a> {
+        let mut observations = Observations::default();
+        for (at, text) in texts.iter().enumerate() {
+            let is_start_assumed = self.observations.get(at).is_some_and(|observed| observed.is_start_assumed);
+            if let Err(reason) = observations.add_of_batch(at, text, is_start_assumed) {
+                self.refuse(at, &reason.to_string());
+            }
+        }
+        observations
+    }
+
+    pub(super) fn answer(self) -> BatchAnswer {
         let mut answer = BatchAnswer::default();
         for Event { id, refused } in self.events {
             match refused {
@@ -228,12 +241,17 @@ impl Observed {
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.fields.get(name)?.get()).ok()
     }
 
     fn object(&self, name: &str) -> Option<Fields<'_>> {
         Fields::parse(self.fields.get(name)?.get()).ok()
+    }
+
+    /// Whether it is a call of which the model or the start is to be looked up.
+    pub(super) fn is_incomplete_call(&self) -> bool {
+        self.is_call() && !["model", "startTime"].iter().all(|name| self.fields.contains_key(*name))
     }
 
     fn is_call(&self) -> bool {
@@ -254,6 +272,7 @@ impl Observed {
         if !self.fields.contains_key("startTime") {
             let other = ["completionStartTime", "endTime", "eventTimestamp"].iter().find_map(|name| self.text(name));
             other.iter().for_each(|time| self.set("startTime", time));
+            self.is_start_assumed = true;
         }
         let total = self.object("costDetails").and_then(|costs| costs.raw("total").map(ToOwned::to_owned));
         let total =
@@ -269,108 +288,10 @@ impl Observed {
     }
 }
 
-impl Receiver {
-    /// Reports the generations of a batch, as a principal. If its credential is bound to an agent, all calls are of that agent.
-    ///
-    /// # Errors
-    /// [`ReceiveError`] if not all of it could be recorded.
-    pub async fn receive_batch(
-        &self,
-        principal: Arc<Principal>,
-        mut batch: Batch,
-    ) -> Result<BatchAnswer, ReceiveError> {
-        Self::authorise(&principal).map_err(ReceiveError::Forbidden)?;
-        let traces = self.traces_of(&principal, &batch);
-        for observed in batch.observations.iter_mut().filter(|observed| observed.is_call()) {
-            let is_known = ["model", "startTime"].iter().all(|name| observed.fields.contains_key(*name));
-            let known = if is_known { None } else { self.known(&principal, observed).await? };
-            observed.complete(known.as_ref());
-        }
-        let texts: Vec<_> = batch
-            .observations
-            .iter()
-            .map(|observed| serde_json::to_string(&observed.fields).unwrap_or_default())
-            .collect();
-        let mut observations = Observations::default();
-        traces.into_iter().for_each(|(id, trace)| observations.add_trace(id, trace));
-        for text in &texts {
-            // There are no more observations than events.
-            drop(observations.add(text, None));
-        }
-        let records = observations.batch_records();
-        self.report(principal, &mut batch, records).await?;
-        Ok(batch.answer())
-    }
-
-    /// The names of the traces of a batch, with those that former batches gave, which are remembered.
-    fn traces_of(&self, principal: &Principal, batch: &Batch) -> Vec<(String, Trace)> {
-        let mut traces = batch.traces.clone();
-        for observed in &batch.observations {
-            if let Some(trace) = observed.text("traceId") {
-                traces.entry(trace).or_default();
-            }
-        }
-        traces
-            .into_iter()
-            .map(|(id, trace)| (id.clone(), self.remembered_trace(principal.tenant(), &id, trace)))
-            .collect()
-    }
-
-    /// What the log knows of the call that a former batch began.
-    async fn known(&self, principal: &Principal, observed: &Observed) -> Result<Option<CallFacts>, ReceiveError> {
-        let trace = observed.text("traceId").unwrap_or_default();
-        let Some(key) = CallKey::of_request(Format::Langfuse.as_str(), &trace, &observed.id, "") else {
-            return Ok(None);
-        };
-        let loaded = self.commands.load_call(&principal.charging(), key.call_id(), None).await;
-        let (_, call) = loaded.map_err(ReceiveError::of)?;
-        Ok(call.state.charged.as_ref().map(|charged| charged.facts.clone()))
-    }
-
-    async fn report(
-        &self,
-        principal: Arc<Principal>,
-        batch: &mut Batch,
-        records: Vec<Option<Result<Record, RefusalReason>>>,
-    ) -> Result<(), ReceiveError> {
-        let importer = Arc::new(self.importer(principal).await?);
-        let (mut reports, mut failure) = (JoinSet::new(), None);
-        let mut records = records.into_iter().enumerate();
-        loop {
-            while failure.is_none() && reports.len() < MAX_IN_FLIGHT {
-                match records.next() {
-                    None => break,
-                    Some((_, None)) => {}
-                    Some((at, Some(Err(refused)))) => batch.refuse(at, &refused.to_string()),
-                    Some((at, Some(Ok(record)))) => {
-                        let importer = importer.clone();
-                        reports.spawn(async move { (at, report(&importer, record).await) });
-                    }
-                }
-            }
-            // Those in flight are completed, also after a failure: what they recorded is recorded.
-            match reports.join_next().await {
-                None => break,
-                Some(Ok((_, Ok(())))) => {}
-                Some(Ok((at, Err(ImportError::Refused(error))))) => batch.refuse(at, &error.to_string()),
-                Some(Ok((_, Err(error)))) => _ = failure.get_or_insert(ReceiveError::of_import(error)),
-                Some(Err(panicked)) => _ = failure.get_or_insert(ReceiveError::Internal(panicked.into())),
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
-}
-
-async fn report(importer: &Importer, record: Record) -> Result<(), ImportError> {
-    let mut item = Item::from(record);
-    importer.bind(&mut item);
-    let Item::Call(record) = item else { return Ok(()) };
-    importer.prepare(*record).await?.send().await.map(|_| ())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Location;
 
     fn decoded(events: &str) -> Batch {
         Batch::decode(format!("{{\"batch\":[{events}],\"metadata\":{{}}}}").as_bytes()).unwrap()
@@ -378,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_events_of_a_generation_are_merged_and_others_are_accepted() {
-        let batch = decoded(
+        let mut batch = decoded(
             r#"{"id":"e1","type":"trace-create","timestamp":"2025-06-11T14:01:30Z","body":{"id":"t","name":"run","userId":"u"}},
             {"id":"e2","type":"generation-create","timestamp":"2025-06-11T14:01:31Z","body":{"id":"g","traceId":"t",
              "model":"gpt-4o","startTime":"2025-06-11T14:01:31Z","usage":null}},
@@ -387,18 +308,11 @@ mod tests {
             {"id":"e4","type":"score-create","timestamp":"2025-06-11T14:01:33Z","body":{"id":"s","value":1}},
             {"id":"e5","type":"generation-create"}, 7"#,
         );
-        let (mut observations, mut texts) = (Observations::default(), Vec::new());
-        for mut observed in batch.observations.iter().map(|observed| Observed {
-            id: observed.id.clone(),
-            fields: observed.fields.clone(),
-            events: observed.events.clone(),
-        }) {
-            observed.complete(None);
-            assert_eq!(observed.events, [1, 2]);
-            texts.push(serde_json::to_string(&observed.fields).unwrap());
-        }
-        observations.add(&texts[0], None).unwrap();
-        let record = observations.batch_records().remove(0).unwrap().unwrap();
+        assert_eq!(batch.observations[0].events, [1, 2]);
+        let texts = batch.complete(&[]);
+        let items = batch.observations(&texts).batch_items();
+        let calls: Vec<_> = items.into_iter().flat_map(|item| item.unwrap().into_records()).collect();
+        let [Ok(record)] = &calls[..] else { panic!("there is one call: {calls:?}") };
         assert_eq!(record.facts.usage.get(domain::Meter::Input).get(), 10);
         assert_eq!((record.facts.latency_ms, record.facts.model.as_ref().unwrap().as_str()), (Some(2000), "gpt-4o"));
         assert_eq!(record.facts.reported_cost.unwrap().amount.to_string(), "0.5");
@@ -422,5 +336,45 @@ mod tests {
         }
         let many = format!("{{\"batch\":[{}0]}}", "0,".repeat(MAX_EVENTS));
         assert!(matches!(Batch::decode(many.as_bytes()), Err(BatchError::TooManyEvents { .. })));
+    }
+    /// An update without a start is put at a time that is known, which says nothing about how long the call took.
+    #[test]
+    fn a_start_that_is_not_known_gives_no_latency() {
+        let ended = |more: &str| {
+            let mut batch = decoded(&format!(
+                r#"{{"id":"e1","type":"generation-update","timestamp":"2025-06-11T14:01:33Z","body":{{"id":"g","traceId":"t",
+                 "model":"m","endTime":"2025-06-11T14:01:33Z","usage":{{"input":10}}{more}}}}}"#
+            ));
+            let texts = batch.complete(&[]);
+            let mut items = batch.observations(&texts).batch_items();
+            let facts = items.remove(0).unwrap().into_records().remove(0).unwrap().facts;
+            (facts.started_at.to_rfc3339(), facts.latency_ms)
+        };
+        assert_eq!(ended(""), ("2025-06-11T14:01:33+00:00".to_owned(), None));
+        let started = r#","startTime":"2025-06-11T14:01:31Z""#;
+        assert_eq!(ended(started), ("2025-06-11T14:01:31+00:00".to_owned(), Some(2000)));
+    }
+
+    /// Each event is small, and all of them together make an object that is not read.
+    #[test]
+    fn an_observation_that_is_too_large_when_it_is_merged_is_refused() {
+        let of = |id: &str, fields: std::ops::Range<u32>| {
+            let fields: String = fields.map(|n| format!(",\"f{n}\":0")).collect();
+            format!(
+                r#"{{"id":"{id}","type":"generation-create","body":{{"id":"large","traceId":"t","model":"m"{fields}}}}}"#
+            )
+        };
+        let small = r#"{"id":"e3","type":"generation-create","timestamp":"2025-06-11T14:01:33Z",
+            "body":{"id":"small","traceId":"t","model":"m","usage":{"input":1}}}"#;
+        let mut batch = decoded(&[of("e1", 0..6_000), of("e2", 6_000..12_000), small.to_owned()].join(","));
+        let texts = batch.complete(&[]);
+        let items = batch.observations(&texts).batch_items();
+        let calls: Vec<_> = items.into_iter().flat_map(|item| item.unwrap().into_records()).collect();
+        let [Ok(record)] = &calls[..] else { panic!("there is one call: {calls:?}") };
+        assert_eq!(record.location, Location::Item(2), "the place of the observation in the batch");
+        let answer = batch.answer();
+        let refused: Vec<_> = answer.errors.iter().map(|event| event.id.as_str()).collect();
+        assert!(refused == ["e1", "e2"] && answer.errors[0].message.contains("10000 fields"), "{:?}", answer.errors);
+        assert_eq!(answer.successes.len(), 1);
     }
 }
