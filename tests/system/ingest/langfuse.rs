@@ -111,7 +111,7 @@ async fn a_generation_around_another_is_not_charged_whatever_batch_it_came_in() 
                 let (status, answer) = post_batch(&server, "", &events[at..=at]).await;
                 assert_eq!((status, &answer["errors"]), (StatusCode::MULTI_STATUS, &json!([])));
             }
-            input_of_leaves += i64::try_from(input).unwrap();
+            input_of_leaves += input;
             let charged = total(&database, &server).await;
             assert_eq!(charged.1, input_of_leaves, "{trace} in the order {order:?}");
             let head = database.head().await;
