@@ -163,3 +163,40 @@ impl FileStopped {
         Self { location: None, code: Self::UNREADABLE.to_owned(), message, retry_after_s: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients give up on a connection that takes nothing for half a minute, and a document is read as a whole.
+    #[test]
+    fn counts_are_told_also_while_nothing_changes() {
+        let (lines, mut received) = mpsc::channel(FILE_LINES);
+        let Some(earlier) = Instant::now().checked_sub(SIGN_INTERVAL) else { return };
+        let told = Told { lines: &lines, state: Mutex::new((ImportCounts::default(), earlier)) };
+        let changed = ImportCounts { imported: 7, ..ImportCounts::default() };
+        told.tell_counts(Some(&changed), SIGN_INTERVAL * 2);
+        assert!(received.try_recv().is_err(), "it is too early");
+        told.tell_counts(None, SIGN_INTERVAL);
+        let Ok(FileLine::Counted { counts }) = received.try_recv() else { panic!("there is no sign of life") };
+        assert_eq!(counts, changed);
+        told.tell_counts(None, SIGN_INTERVAL);
+        assert!(received.try_recv().is_err(), "it was told just before");
+    }
+
+    /// Nothing waits for a client that does not read, and the end has room.
+    #[test]
+    fn what_is_told_has_room() {
+        let (lines, received) = mpsc::channel(FILE_LINES);
+        let Some(earlier) = Instant::now().checked_sub(COUNT_INTERVAL) else { return };
+        let told = Told { lines: &lines, state: Mutex::new((ImportCounts::default(), earlier)) };
+        for number in 1..=1_000 {
+            told.state.lock().unwrap().1 = earlier;
+            told.tell(&Progress::Counted(&ImportCounts::default()));
+            told.tell(&Progress::Refused { number, reason: "refused" });
+            told.tell(&Progress::Ignored { number, reason: "ignored" });
+        }
+        assert!(lines.capacity() > 0, "there is no room for the end");
+        drop(received);
+    }
+}

@@ -1,11 +1,16 @@
 //! `apex import` through a server: the same output as on the database, and the same calls.
 
-use super::gzip;
+use super::{code, gzip};
 use crate::import::{line, many_calls, sample_totals};
-use crate::login::{program, run};
+use crate::login::{program, run, sign_in};
+use crate::otlp::post_as;
 use crate::users::Installation;
+use bytes::Bytes;
+use http_body_util::channel::{Channel, Sender};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::{ProgramOutput, Server, TestDatabase, sample};
+use testkit::{ProgramOutput, Server, TestDatabase, sample, wait_until};
 
 /// Imports at a server, with a token.
 async fn at(server: &Server, arguments: &[&str]) -> ProgramOutput {
@@ -147,5 +152,63 @@ async fn a_server_that_refuses_says_why() {
     wrong.env("APEX_TOKEN", "coffee");
     let wrong = run(wrong).await;
     assert!(wrong.code == Some(1) && wrong.stderr.contains("refuses the token"), "{}", wrong.stderr);
+    server.kill().await;
+}
+
+/// A token that the server refuses before its time is renewed, and the file is sent again with the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_refused_is_renewed() {
+    let installation = Installation::new().await;
+    let server = installation.serve(&[]).await;
+    installation.user(&server, "ada@example.org", "admin").await;
+    let home = tempfile::tempdir().unwrap();
+    sign_in(&server, home.path(), "ada@example.org").await;
+    let credentials = home.path().join(".config/apex/credentials.json");
+    let mut stored: Value = serde_json::from_str(&std::fs::read_to_string(&credentials).unwrap()).unwrap();
+    let session = &mut stored["servers"][&server.address];
+    assert!(session["access_token"].is_string(), "{stored}");
+    session["access_token"] = json!("wrong");
+    std::fs::write(&credentials, stored.to_string()).unwrap();
+    let file = sample("autogpt.jsonl");
+    let imported = run(program(home.path(), &server.address, &["import", "autogpt", &file])).await;
+    imported.assert_success();
+    assert_eq!(installation.database.total().await["calls"], 37);
+    server.kill().await;
+}
+
+/// A file of a format that is not named, whose end does not come.
+async fn hold(server: &Server) -> Sender<Bytes> {
+    let (mut sender, body) = Channel::<Bytes>::new(1);
+    let request = reqwest::Client::new().post(format!("{}/v1/ingest/file", server.address));
+    tokio::spawn(request.body(reqwest::Body::wrap(body)).send());
+    sender.send_data(Bytes::from_static(b"{")).await.unwrap();
+    sender
+}
+
+/// The memory of files is limited, of one tenant to a half. A file that there is no room for is sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_waits_while_the_server_is_busy() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let held = [hold(&server).await, hold(&server).await];
+    wait_until("no file is accepted", async || {
+        let (status, response) = post_as(&server, "/v1/ingest/litellm", &[], Vec::new()).await;
+        status == StatusCode::TOO_MANY_REQUESTS && code(&response) == "BUSY"
+    })
+    .await;
+    let home = tempfile::tempdir().unwrap();
+    let file = many_calls(40_000);
+    for path in [sample("autogpt.jsonl"), file.path().to_str().unwrap().to_owned()] {
+        let mut child = program(home.path(), &server.address, &["import", "autogpt", &path]).spawn().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(3), child.wait()).await;
+        assert!(ended.is_err(), "the import did not wait: {ended:?}");
+        child.kill().await.unwrap();
+    }
+    assert_eq!(database.total().await["calls"], 0);
+    let waiting =
+        tokio::spawn(run(program(home.path(), &server.address, &["import", "autogpt", &sample("autogpt.jsonl")])));
+    drop(held);
+    waiting.await.unwrap().assert_success();
+    assert_eq!(database.total().await["calls"], 37);
     server.kill().await;
 }

@@ -3,6 +3,7 @@
 use super::{NDJSON, answers, body, call, code, statuses};
 use crate::otlp::post_as;
 use reqwest::StatusCode;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::cluster::{Cluster, ClusterConfig};
 use testkit::{TestDatabase, wait_until};
@@ -52,5 +53,67 @@ async fn acknowledged_lines_are_there_after_the_database_stopped() {
         .await
         .unwrap();
     assert_eq!(calls, 20_000);
+    server.kill().await;
+}
+
+/// A payload of LiteLLM's callbacks.
+fn payload(id: &str) -> Value {
+    json!({
+        "id": id, "call_type": "acompletion", "response_cost": 0.001, "status": "success", "custom_llm_provider": "openai",
+        "model": "gpt-4o", "startTime": 1_773_136_800.0, "endTime": 1_773_136_801.0, "prompt_tokens": 10,
+        "completion_tokens": 1, "total_tokens": 11,
+    })
+}
+
+/// A gateway reads the status: 200 would mean that it need not send its payloads again. A client that reads lines is told at
+/// their end. Neither is told what the database said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_which_a_part_was_recorded_is_not_accepted() {
+    const CALLS: usize = 20_000;
+    const MESSAGE: &str = "the log is busy or unreachable; retry";
+    let cluster = Cluster::start(ClusterConfig::default()).await;
+    let database = TestDatabase::at(cluster.url()).await;
+    let server = database.serve(&[]).await;
+    let sql = "select count(*) from apex.events where type = 'call.recorded'";
+    let mut contents = Vec::new();
+    for accept in ["*/*", NDJSON.1] {
+        let content = body(&(0..CALLS).map(|n| payload(&format!("{accept} {n}"))).collect::<Vec<_>>());
+        contents.push(content.clone());
+        let before = database.head().await;
+        let headers = [("accept", accept)];
+        let sent = post_as(&server, "/v1/ingest/litellm", &headers, content);
+        let stopped = async {
+            wait_until("some payloads are recorded", async || database.head().await > before + 1000).await;
+            cluster.stop_immediately().await;
+        };
+        let ((status, response), ()) = tokio::join!(sent, stopped);
+        let text = String::from_utf8(response.clone()).unwrap();
+        if accept == NDJSON.1 {
+            assert_eq!(status, StatusCode::OK, "{text}");
+            let last = answers(&response).pop().unwrap();
+            assert_eq!((&last["event"], &last["stopped"]["code"]), (&json!("ended"), &json!("UNAVAILABLE")), "{last}");
+            assert_eq!((&last["stopped"]["message"], &last["stopped"]["retry_after_s"]), (&json!(MESSAGE), &json!(1)));
+            let imported = last["counts"]["imported"].as_u64().unwrap();
+            assert!(imported > 100 && imported < 20_000, "{imported} payloads were recorded");
+        } else {
+            assert_eq!((status, code(&response).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"), "{text}");
+            assert!(text.contains(MESSAGE), "{text}");
+        }
+        assert!(!text.contains("os error") && !text.contains("database"), "{text}");
+        cluster.start_server().await;
+        wait_until("the database answers", async || {
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&database.pool).await.is_ok()
+        })
+        .await;
+    }
+    for content in contents {
+        wait_until("all payloads are recorded", async || {
+            let (status, response) = post_as(&server, "/v1/ingest/litellm", &[], content.clone()).await;
+            status == StatusCode::OK && answers(&response).pop().unwrap()["stopped"].is_null()
+        })
+        .await;
+    }
+    let calls: i64 = sqlx::query_scalar(sql).fetch_one(&database.pool).await.unwrap();
+    assert_eq!(calls, 40_000);
     server.kill().await;
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod answer;
+mod drained;
 mod failure;
 mod file;
 mod langfuse;
@@ -21,6 +22,7 @@ use super::state::State as Shared;
 use crate::authenticator::Endpoint;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
+use drained::Drained;
 use std::sync::Arc;
 
 /// What a request sends.
@@ -52,6 +54,7 @@ pub(super) async fn langfuse(State(state): State<Arc<Shared>>, mut request: Requ
 }
 
 async fn answer(state: &Arc<Shared>, request: Request, sent: Sent) -> Response {
+    let request = request.map(Drained::of);
     let authenticated = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await;
     let requester = match authenticated {
         Ok(requester) => requester,

@@ -24,9 +24,6 @@ use tokio::sync::mpsc;
 const MAX_WAITING_PARTS: usize = 16;
 /// The trailer in which a sender says that it could not read the rest of what it sends: `incomplete`.
 const UPLOAD_TRAILER: &str = "x-apex-upload";
-/// How much of a body that is not needed is read, in bytes, and for how long.
-const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a body may take as a whole.
 const MAX_DURATION: Duration = Duration::from_secs(3600);
 
@@ -122,10 +119,7 @@ impl Incoming {
         if let Err(failure) = failed {
             fault.set(failure);
         }
-        let Self { body, parts, .. } = self;
-        // What reads the content learns that nothing follows.
-        drop(parts);
-        drain(body).await;
+        // What reads the content learns by the end of this that nothing follows.
     }
 
     async fn forward_parts(&mut self) -> Result<(), Failure> {
@@ -165,21 +159,6 @@ impl Incoming {
 fn is_incomplete(frame: &Frame<Bytes>) -> bool {
     let told = frame.trailers_ref().and_then(|trailers| trailers.get(UPLOAD_TRAILER));
     told.is_some_and(|told| told == "incomplete")
-}
-
-/// Reads the rest of a body for a moment, and throws it away: a client that still sends when the connection is closed may not
-/// get to read the response.
-async fn drain(mut body: Body) {
-    let reading = async {
-        let mut left = MAX_DRAINED_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(bytes) else { return };
-            left = rest;
-        }
-    };
-    // The rest is not needed, whether all of it was read or not.
-    drop(tokio::time::timeout(DRAIN_TIMEOUT, reading).await);
 }
 
 fn ended_failure(reason: EndReason) -> Failure {
