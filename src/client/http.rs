@@ -18,6 +18,8 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request may take whose body is read while it is sent.
 const MAX_STREAM_DURATION: Duration = Duration::from_secs(24 * 3600);
+/// The shortest time that is waited for the next part of an answer. A server that is busy with it gives a sign every 15 s.
+const MIN_PART_TIMEOUT: Duration = Duration::from_secs(45);
 /// The most bytes of an answer: more than any server sends.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -143,8 +145,9 @@ impl Http {
 
     /// The next part of an answer; none at its end.
     pub(super) async fn next_chunk(&self, response: &mut reqwest::Response) -> Result<Option<Bytes>, ClientError> {
-        let late = |_| ClientError::TimedOut { url: self.server(), timeout: self.timeout };
-        let chunk = tokio::time::timeout(self.timeout, response.chunk()).await.map_err(late)?;
+        let timeout = self.timeout.max(MIN_PART_TIMEOUT);
+        let late = |_| ClientError::TimedOut { url: self.server(), timeout };
+        let chunk = tokio::time::timeout(timeout, response.chunk()).await.map_err(late)?;
         chunk.map_err(|error| self.failed(error))
     }
 

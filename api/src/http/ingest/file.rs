@@ -119,11 +119,12 @@ impl Import {
             let (location, failure) = failure(&state, &requester, stopped);
             // What ended the body is why it cannot be read.
             let failure = fault.get().unwrap_or(failure);
-            let is_told_by_status = match is_of_content {
+            let is_told_by_status = if is_of_content {
                 // What was read counts, and a retry gets no further.
-                true => end.counts.recorded() + end.counts.refused == 0,
+                end.counts.recorded() + end.counts.refused == 0
+            } else {
                 // All of it can be sent again.
-                false => !has_begun.load(Ordering::Relaxed),
+                !has_begun.load(Ordering::Relaxed)
             };
             if is_told_by_status {
                 return Err(failure);

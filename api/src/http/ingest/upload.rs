@@ -87,11 +87,20 @@ impl Upload {
         let fault = Fault::default();
         let body = Incoming { state: state.clone(), requester: requester.clone(), body, parts, is_paid };
         state.connections.spawn(body.forward(fault.clone()));
-        let arrived = Arrived { received, part: Bytes::new(), is_ended: false };
-        let inner = Inner::Unopened(compression, Some(arrived));
-        let reader = Content { inner, left: max_bytes, max_bytes, fault: fault.clone() };
-        Self { reader: Box::new(reader), fault }
+        Self { reader: content(received, compression, max_bytes, fault.clone()), fault }
     }
+}
+
+/// What reads the content of the parts of a body.
+fn content(
+    received: mpsc::Receiver<Part>,
+    compression: Compression,
+    max_bytes: Option<u64>,
+    fault: Fault,
+) -> Box<dyn Read + Send> {
+    let arrived = Arrived { received, part: Bytes::new(), is_ended: false };
+    let inner = Inner::Unopened(compression, Some(arrived));
+    Box::new(Content { inner, left: max_bytes, max_bytes, fault })
 }
 
 /// A body that arrives.
@@ -240,5 +249,65 @@ impl Read for Content {
         let message = format!("the body has more than {limit} bytes after decompression, which is the limit: split it");
         self.fault.set(Failure::of(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message));
         Err(io::Error::other("the body is too long"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// What is read of a body whose parts arrive later, and why it ended. What reads it is made on a thread of the runtime, as
+    /// that of a request is.
+    async fn read(compression: Compression, body: &[u8], is_whole: bool) -> (Result<Vec<u8>, String>, Option<Failure>) {
+        let (parts, received) = mpsc::channel(1);
+        let fault = Fault::default();
+        let mut reader = content(received, compression, Some(1024), fault.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content).map(|_| content).map_err(|error| error.to_string())
+        });
+        for part in body.chunks(7) {
+            if parts.send(Part::Data(part.to_vec().into())).await.is_err() {
+                break;
+            }
+        }
+        if is_whole {
+            drop(parts.send(Part::End).await);
+        }
+        drop(parts);
+        (reading.await.unwrap(), fault.get())
+    }
+
+    #[tokio::test]
+    async fn content_is_read_as_it_arrives() {
+        let zstd = zstd::encode_all(&b"lines"[..], 3).unwrap();
+        for (compression, body) in
+            [(Compression::None, b"lines".to_vec()), (Compression::Gzip, gzip(b"lines")), (Compression::Zstd, zstd)]
+        {
+            let (content, fault) = read(compression, &body, true).await;
+            assert_eq!((content.as_deref(), fault.is_none()), (Ok(&b"lines"[..]), true), "{compression:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_damaged_or_cut_off_is_an_error() {
+        for (compression, body, is_whole, code) in [
+            (Compression::Gzip, gzip(&[0; 2000]), true, "BODY_TOO_LARGE"),
+            (Compression::Gzip, b"lines".to_vec(), true, "BODY_DAMAGED"),
+            (Compression::Zstd, b"lines".to_vec(), true, "BODY_DAMAGED"),
+            (Compression::Gzip, gzip(b"lines")[..9].to_vec(), true, "BODY_DAMAGED"),
+            (Compression::None, b"lines".to_vec(), false, "BODY_DAMAGED"),
+        ] {
+            let (content, fault) = read(compression, &body, is_whole).await;
+            assert!(content.is_err(), "{compression:?}");
+            assert_eq!(fault.map(|fault| fault.code), Some(code), "{compression:?}");
+        }
     }
 }
