@@ -188,7 +188,7 @@ impl Batch {
 
     /// Refuses the events of an observation.
     pub(super) fn refuse(&mut self, observation: usize, reason: &str) {
-        let events = self.observations.get(observation).map_or(&[][..], |observed| &observed.events);
+        let events = self.observations.get(observation).map_or(&[][..], |observed| &observed.events[..]);
         for event in events {
             self.events[*event].refused.get_or_insert_with(|| reason.to_owned());
         }
@@ -196,7 +196,8 @@ impl Batch {
 
     /// The observations as the texts that exports have, completed by what is known of their calls. It is CPU-bound.
     pub(super) fn complete(&mut self, known: &[Option<CallFacts>]) -> Vec<String> {
-        let known = known.iter().chain(std::iter::repeat(&None));
+        let unknown = None;
+        let known = known.iter().chain(std::iter::repeat(&unknown));
         let texts = self.observations.iter_mut().zip(known).map(|(observed, known)| {
             if observed.is_call() {
                 observed.complete(known.as_ref());
