@@ -14,8 +14,12 @@ use tokio::task::JoinHandle;
 
 /// The media type of lines of JSON.
 pub(super) const NDJSON: &str = "application/x-ndjson";
-/// How long the head of a response waits for what decides its status: the first answer, or the end of all of them.
+/// How long the head of a response waits for the first answer. If there is none because the body cannot be read, the status
+/// says so.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the head of a response waits for the end of all answers: longer than it takes until a log that fails is given up,
+/// and less than proxies wait.
+const END_TIMEOUT: Duration = Duration::from_secs(45);
 /// The most answers that are sent together.
 const MAX_BATCH: usize = 256;
 
@@ -55,17 +59,17 @@ pub(super) async fn respond_at_end<T: Serialize + Send + 'static>(
     has_begun: &AtomicBool,
     note: fn(&T),
 ) -> Result<Response, Failure> {
-    respond_within(HEAD_TIMEOUT, received, worker, has_begun, note).await
+    respond_within(END_TIMEOUT, received, worker, has_begun, note).await
 }
 
 async fn respond_within<T: Serialize + Send + 'static>(
-    head_timeout: Duration,
+    end_timeout: Duration,
     received: mpsc::Receiver<T>,
     mut worker: Worker,
     has_begun: &AtomicBool,
     note: fn(&T),
 ) -> Result<Response, Failure> {
-    let worker = match tokio::time::timeout(head_timeout, &mut worker).await {
+    let worker = match tokio::time::timeout(end_timeout, &mut worker).await {
         Ok(result) => {
             result.unwrap_or_else(|panicked| Err(Failure::internal(&panicked)))?;
             None
