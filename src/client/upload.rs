@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep};
 
 /// The longest line of an answer, in bytes: the last one names calls without a price.
 const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
+/// The first pause between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a file is sent again while the server has as many as it can.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest pause between two attempts.
@@ -53,7 +55,7 @@ struct Attempts {
 
 impl Client {
     /// Lets the server import a file in a format. Each line of the answer but the last one is passed to `on_line`. While the
-    /// server is busy, the file is sent again.
+    /// server is busy, which `on_busy` is told once, the file is sent again.
     ///
     /// # Errors
     /// [`UploadError`] if the server did not say how the import ended.
@@ -63,10 +65,11 @@ impl Client {
         parameters: &[(&str, String)],
         mut content: Content,
         mut on_line: impl FnMut(FileLine),
+        on_busy: impl Fn(),
     ) -> Result<FileEnd, UploadError> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         let token = self.token().await?;
-        let mut attempts = Attempts { token, is_renewed: false, pause: Duration::from_secs(1), deadline };
+        let mut attempts = Attempts { token, is_renewed: false, pause: FIRST_PAUSE, deadline };
         loop {
             let length = content.bytes;
             let (body, sending) = Sending::begin(content);
@@ -88,7 +91,7 @@ impl Client {
                 (Err(error), None) => return Err(error.into()),
                 (Ok(Sent::Refused(answer)), None) => {
                     let refused = self.refused_file(&answer, attempts.token.is_some());
-                    if !self.may_send_again(&answer, &mut attempts).await? {
+                    if !self.may_send_again(&answer, &mut attempts, &on_busy).await? {
                         return Err(refused);
                     }
                     content = sending.stop().await.ok_or(refused)?;
@@ -98,7 +101,12 @@ impl Client {
     }
 
     /// Whether what an answer refuses may be accepted if it is sent again now.
-    async fn may_send_again(&self, answer: &Answer, attempts: &mut Attempts) -> Result<bool, ClientError> {
+    async fn may_send_again(
+        &self,
+        answer: &Answer,
+        attempts: &mut Attempts,
+        on_busy: &impl Fn(),
+    ) -> Result<bool, ClientError> {
         if !attempts.is_renewed
             && let Some(renewed) = self.renewed(answer, attempts.token.as_ref()).await?
         {
@@ -108,6 +116,9 @@ impl Client {
         let is_busy = answer.status == StatusCode::TOO_MANY_REQUESTS && code(answer) == Some("BUSY");
         if !is_busy || Instant::now() >= attempts.deadline {
             return Ok(false);
+        }
+        if attempts.pause == FIRST_PAUSE {
+            on_busy();
         }
         sleep(attempts.pause).await;
         attempts.pause = (attempts.pause * 2).min(MAX_PAUSE);

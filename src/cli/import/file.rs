@@ -190,18 +190,17 @@ async fn import_at(
     parameters.extend(names.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?.to_string()))));
     parameters.extend(defaults.started_at.map(|at| ("at", at.to_rfc3339())));
     let mut counts = ImportCounts::default();
-    let imported = client
-        .import(format.as_str(), &parameters, content, |line| match line {
-            FileLine::Counted { counts: counted } => {
-                counts = counted;
-                on_progress(Progress::Counted(&counts));
-            }
-            FileLine::Refused { number, reason } => on_progress(Progress::Refused { number, reason: &reason }),
-            FileLine::Ignored { number, reason } => on_progress(Progress::Ignored { number, reason: &reason }),
-            FileLine::Ended(_) => {}
-        })
-        .await;
-    let end = match imported {
+    let on_line = |line: FileLine| match line {
+        FileLine::Counted { counts: counted } => {
+            counts = counted;
+            on_progress(Progress::Counted(&counts));
+        }
+        FileLine::Refused { number, reason } => on_progress(Progress::Refused { number, reason: &reason }),
+        FileLine::Ignored { number, reason } => on_progress(Progress::Ignored { number, reason: &reason }),
+        FileLine::Ended(_) => {}
+    };
+    let on_busy = || say!("The server imports as many files as it may at once; waiting.");
+    let end = match client.import(format.as_str(), &parameters, content, on_line, on_busy).await {
         Ok(end) => end,
         Err(error) => return (counts, Some(error.into())),
     };

@@ -208,7 +208,8 @@ async fn a_file_waits_while_the_server_is_busy() {
     let waiting =
         tokio::spawn(run(program(home.path(), &server.address, &["import", "autogpt", &sample("autogpt.jsonl")])));
     drop(held);
-    waiting.await.unwrap().assert_success();
+    let waited = waiting.await.unwrap();
+    waited.assert_success();
     assert_eq!(database.total().await["calls"], 37);
     server.kill().await;
 }
