@@ -6,6 +6,8 @@
 //! its spans, and the call is that of the span. Usage is a map with names of several conventions; the total tells whether cached
 //! tokens are inside the input. The cost is the one that the client gave, or the one that Langfuse computed.
 
+mod batch;
+
 use super::counts::{Cached, Counts};
 use super::document::{Found, read_text};
 use super::json::{self, Fields};
@@ -16,16 +18,13 @@ use super::spec::{Identifiers, KeyKind, Spec};
 use super::values::{
     any_time, cost_of, default_agent, informative, minimal_facts, model, ms_between, provider, seconds_as_ms, start,
 };
-use crate::error::{InputError, Refusal, RefusalReason};
+use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
-use crate::item::{Item, TraceSpans, TracedSpan};
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::{clipped_error, quoted};
-use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, ReportedCost, SpanId, TraceId};
-use domain::derived_id;
-use domain::trace::{SpanKind, SpanReport, UsageReport};
+use domain::call::{CallFacts, CallIds, CallKind, CallSpan, CostSource, Outcome, ReportedCost};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 pub(crate) const SPEC: Spec = Spec {
     format: Format::Langfuse,
@@ -111,25 +110,6 @@ impl<'a> Observation<'a> {
             is_start_assumed: false,
         })
     }
-
-    /// The ids of the observation as those of a span: they are its own if an OpenTelemetry SDK made them, and are derived from
-    /// them otherwise. None without a trace.
-    fn ids(&self) -> Option<CallSpan> {
-        if self.trace.is_empty() {
-            return None;
-        }
-        let derived = |kind: &str, id: &str| derived_id(&["langfuse", kind, id]).as_u64_pair();
-        let of_trace = || {
-            let (high, low) = derived("trace", &self.trace);
-            TraceId::new((u128::from(high) << 64) | u128::from(low))
-        };
-        let of_span = |id: &str| id.parse().ok().or_else(|| SpanId::new(derived("observation", id).1));
-        Some(CallSpan {
-            trace_id: self.trace.parse().ok().or_else(of_trace)?,
-            span_id: of_span(&self.id)?,
-            parent_span_id: self.parent.as_deref().and_then(of_span),
-        })
-    }
 }
 
 impl<'a> Observations<'a> {
@@ -163,22 +143,6 @@ impl<'a> Observations<'a> {
         Ok(())
     }
 
-    /// Adds the observation at a place of a batch.
-    ///
-    /// # Errors
-    /// [`RefusalReason`] if it cannot be read, or has no id.
-    pub(crate) fn add_of_batch(
-        &mut self,
-        place: usize,
-        text: &'a str,
-        is_start_assumed: bool,
-    ) -> Result<(), RefusalReason> {
-        let fields = Fields::parse(text)?;
-        let observation = Observation::of(text, &fields, None).ok_or(RefusalReason::Missing("id"))?;
-        self.insert(Observation { place, is_start_assumed, ..observation });
-        Ok(())
-    }
-
     /// An observation that is there twice is one.
     fn insert(&mut self, observation: Observation<'a>) {
         if let Entry::Vacant(entry) = self.index.entry((observation.trace.clone(), observation.id.clone())) {
@@ -201,37 +165,6 @@ impl<'a> Observations<'a> {
     fn covered(&self) -> HashSet<usize> {
         let with_usage = (0..self.all.len()).filter(|at| self.all[*at].has_usage);
         with_usage.flat_map(|at| self.ancestors(at)).collect()
-    }
-
-    /// What is reported of a batch, by the places of its observations. Observations with usage are reported to their traces,
-    /// which know those of earlier and later batches. A generation is a call also while it states no usage, if it names a
-    /// model; its trace knows it as what may lead from one observation with usage to another one.
-    pub(crate) fn batch_items(&self) -> Vec<Result<Item, Refusal>> {
-        let covered = self.covered();
-        let (mut traces, mut items): (BTreeMap<TraceId, Vec<TracedSpan>>, Vec<_>) = (BTreeMap::new(), Vec::new());
-        for (at, observation) in self.all.iter().enumerate() {
-            let location = Location::Item(observation.place as u64 + 1);
-            let (ids, has_usage) = (observation.ids(), observation.has_usage);
-            if let (Some(ids), true) = (ids.filter(|ids| ids.parent_span_id.is_some()), !has_usage) {
-                traces.entry(ids.trace_id).or_default().push(TracedSpan::link(location, &ids));
-            }
-            if !has_usage && !is_begun(observation) {
-                continue;
-            }
-            let record = self.record(location, at, &Defaults::default());
-            let record = record.and_then(|record| record.facts.check().map(|()| record).map_err(RefusalReason::Call));
-            match (record, ids) {
-                (Err(reason), _) => items.push(Err(Refusal { location, reason })),
-                (Ok(record), Some(ids)) if has_usage => {
-                    traces.entry(ids.trace_id).or_default().push(traced(record, &ids));
-                }
-                // Without a trace, only the batch tells what is inside of what.
-                (Ok(_), _) if covered.contains(&at) => {}
-                (Ok(record), _) => items.push(Ok(Item::from(record))),
-            }
-        }
-        let traces = traces.into_iter().map(|(trace_id, spans)| Ok(Item::Trace(TraceSpans { trace_id, spans })));
-        traces.chain(items).collect()
     }
 
     fn records(&self, defaults: &Defaults) -> Result<Records, InputError> {
@@ -284,15 +217,8 @@ impl<'a> Observations<'a> {
             ..minimal_facts(CallKind::Llm, start("startTime", started, defaults)?, Format::Langfuse)?
         };
         let ignored = ignored.or(other_unit);
-        let identifiers = Identifiers {
-            provider: named_provider.as_deref().unwrap_or_default(),
-            model: named_model.as_deref().unwrap_or_default(),
-            response_id: response_id.as_deref(),
-            span,
-            request: Some((&observation.trace, &observation.id)),
-            content: &[observation.text],
-        };
-        let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
+        let names = [named_provider.as_deref(), named_model.as_deref()];
+        let call_ids = call_ids(observation, names.map(Option::unwrap_or_default), response_id.as_deref());
         let named = self.ancestors(at).find_map(|at| self.all[at].agent.as_deref()).or(trace.name.as_deref());
         let agent = named.and_then(|name| AgentRef::new(Format::Langfuse, name, name));
         let agent = agent.or_else(|| default_agent(Format::Langfuse, defaults));
@@ -302,27 +228,17 @@ impl<'a> Observations<'a> {
     }
 }
 
-/// Whether an observation of a batch is a generation of which more is to come.
-fn is_begun(observation: &Observation<'_>) -> bool {
-    Fields::parse(observation.text).is_ok_and(|fields| {
-        fields.text("type").as_deref() == Some("GENERATION") && fields.first_text(&["model"]).is_some()
-    })
-}
-
-/// An observation with usage in its trace. Its kind is that of a summary, which repeats whatever is inside of it: only leaves are
-/// calls, as in exports.
-fn traced(record: Record, ids: &CallSpan) -> TracedSpan {
-    let Record { location, agent, task, call_ids, facts, .. } = record;
-    let usage = UsageReport {
-        kind: SpanKind::Summary,
-        usage: facts.usage,
-        models: facts.model.iter().cloned().collect(),
-        response_id: facts.response_id.clone(),
-        call_ids,
-        facts: Some(facts),
+/// The ids of the call that an observation is, which names a provider and a model.
+fn call_ids(observation: &Observation<'_>, [provider, model]: [&str; 2], response_id: Option<&str>) -> CallIds {
+    let identifiers = Identifiers {
+        provider,
+        model,
+        response_id,
+        span: span(observation),
+        request: Some((&observation.trace, &observation.id)),
+        content: &[observation.text],
     };
-    let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, usage: Some(usage) };
-    TracedSpan { location, report, agent, task, missing: None }
+    SPEC.call_ids(&identifiers, &mut Occurrences::new(1))
 }
 
 /// The span whose ids the observation has, if an OpenTelemetry SDK made them.

@@ -378,4 +378,27 @@ mod tests {
         assert!(refused == ["e1", "e2"] && answer.errors[0].message.contains("10000 fields"), "{:?}", answer.errors);
         assert_eq!(answer.successes.len(), 1);
     }
+    /// An agent states the usage of the calls inside of it, and no model.
+    #[test]
+    fn what_lacks_a_model_is_refused_only_if_nothing_is_inside_of_it() {
+        let event = |id: &str, body: &str| {
+            format!(
+                r#"{{"id":"{id}","type":"span-create","timestamp":"2025-06-11T14:01:33Z","body":{{"id":"{id}","traceId":"t",
+                "usage":{{"input":10}}{body}}}}}"#
+            )
+        };
+        let outer = event("outer", r#","type":"AGENT""#);
+        let inner = event("inner", r#","parentObservationId":"outer","model":"m""#);
+        let results = |events: &[String]| {
+            let mut batch = decoded(&events.join(","));
+            let texts = batch.complete(&[]);
+            let items = batch.observations(&texts).batch_items();
+            let records = items.into_iter().flat_map(|item| item.unwrap().into_records());
+            records.map(|record| record.map(|record| record.location).map_err(|refusal| refusal.to_string())).collect()
+        };
+        let found: Vec<Result<Location, String>> = results(&[outer.clone(), inner]);
+        assert_eq!(found, [Ok(Location::Item(2))]);
+        let found = results(&[outer]);
+        assert!(matches!(&found[..], [Err(refused)] if refused.contains("model is missing")), "{found:?}");
+    }
 }
