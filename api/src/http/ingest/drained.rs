@@ -3,6 +3,8 @@
 //! A client that still sends when its connection is closed may not get to read the response.
 
 use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::header;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
@@ -16,12 +18,17 @@ const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A body of which the rest is read for a moment, and thrown away, when this is dropped.
-pub(super) struct Drained(Option<Body>);
+pub(super) struct Drained {
+    body: Option<Body>,
+    /// Whether the client sends the body only once it is asked for.
+    is_awaited: bool,
+}
 
 impl Drained {
-    /// The body, drained when it is dropped.
-    pub(super) fn of(body: Body) -> Body {
-        Body::new(Self(Some(body)))
+    /// A request of which the body is drained when it is dropped.
+    pub(super) fn request(request: Request) -> Request {
+        let is_awaited = request.headers().contains_key(header::EXPECT);
+        request.map(|body| Body::new(Self { body: Some(body), is_awaited }))
     }
 }
 
@@ -33,26 +40,28 @@ impl HttpBody for Drained {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        self.is_awaited = false;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(context);
         if let Poll::Ready(None | Some(Err(_))) = polled {
-            self.0 = None;
+            self.body = None;
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
 impl Drop for Drained {
     fn drop(&mut self) {
-        let body = self.0.take().filter(|body| !body.is_end_stream());
+        let is_awaited = self.is_awaited;
+        let body = self.body.take().filter(|body| !is_awaited && !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {
             runtime.spawn(drain(body));
         }
@@ -75,20 +84,23 @@ async fn drain(mut body: Body) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
     use std::convert::Infallible;
     use tokio::sync::mpsc;
 
-    fn body() -> (mpsc::Sender<Bytes>, Body) {
+    fn body(expect: Option<&'static str>) -> (mpsc::Sender<Bytes>, Body) {
         let (sender, received) = mpsc::channel(1);
         let parts = futures::stream::unfold(received, |mut received: mpsc::Receiver<Bytes>| async move {
             received.recv().await.map(|part| (Ok::<_, Infallible>(part), received))
         });
-        (sender, Drained::of(Body::from_stream(parts)))
+        let mut request = Request::new(Body::from_stream(parts));
+        request.headers_mut().extend(expect.map(|value| (header::EXPECT, HeaderValue::from_static(value))));
+        (sender, Drained::request(request).into_body())
     }
 
     #[tokio::test]
     async fn the_rest_is_read_when_a_body_is_dropped() {
-        let (sender, mut body) = body();
+        let (sender, mut body) = body(None);
         sender.send(Bytes::from_static(b"one")).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
         drop(body);
@@ -102,8 +114,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_that_was_not_asked_for_is_not_read() {
+        let (sender, body) = body(Some("100-continue"));
+        drop(body);
+        sender.closed().await;
+    }
+
+    #[tokio::test]
     async fn a_body_that_is_read_to_its_end_is_as_it_was() {
-        let (sender, body) = body();
+        let (sender, body) = body(None);
         let sending = async move {
             for part in ["one", "two"] {
                 sender.send(part.into()).await.unwrap();

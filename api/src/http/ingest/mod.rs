@@ -54,7 +54,7 @@ pub(super) async fn langfuse(State(state): State<Arc<Shared>>, mut request: Requ
 }
 
 async fn answer(state: &Arc<Shared>, request: Request, sent: Sent) -> Response {
-    let request = request.map(Drained::of);
+    let request = Drained::request(request);
     let authenticated = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await;
     let requester = match authenticated {
         Ok(requester) => requester,
