@@ -109,7 +109,7 @@ mod tests {
         }
         // Only so much of it.
         let long = Bytes::from(vec![0; MAX_DRAINED_BYTES]);
-        assert!(sender.send(long.clone()).await.is_ok());
+        assert!(sender.send(long).await.is_ok());
         sender.closed().await;
     }
 
