@@ -49,6 +49,7 @@ test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@scripts/python-environment.sh python examples/requirements.txt
 	@scripts/python-environment.sh otlp-python tests/otlp/requirements.txt
+	@scripts/python-environment.sh smtp-python tests/smtp/requirements.txt
 	@scripts/python-for-prices.sh
 	@scripts/node-for-sign-in-tests.sh
 	@scripts/fetch-asyncapi-schema.sh

@@ -116,7 +116,7 @@ async fn as_owner(pool: &PgPool) {
     let query = query.bind("default").bind(Vec::<Uuid>::new()).bind(None::<String>).bind(None::<Uuid>);
     let none = None::<chrono::DateTime<chrono::Utc>>;
     let query = query.bind(None::<Uuid>).bind(None::<String>).bind(none).bind(none).bind(false).bind(none);
-    let query = query.bind(None::<Uuid>).bind(PAGE.limit).bind(None::<Uuid>);
+    let query = query.bind(None::<Uuid>).bind(PAGE.limit).bind(None::<Vec<Uuid>>);
     assert_eq!(query.fetch_all(pool).await.unwrap().len(), 51);
 }
 

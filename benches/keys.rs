@@ -101,7 +101,13 @@ impl Process {
         let context = || Context::new(operator(), Uuid::now_v7());
         create_tenant(&rooms, tenant()).await;
         let account = first.create_account(&context(), name("bench"), &[Role::Operator], Utc::now()).await.unwrap().id;
-        let terms = || KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None };
+        let terms = || KeyTerms {
+            service_account_id: account,
+            scopes: Scopes::All,
+            agent_id: None,
+            team_id: None,
+            expires_at: None,
+        };
         let new = async || first.create_key(&context(), terms(), Utc::now()).await.unwrap();
         let (valid, other, revoked) = (new().await, new().await, new().await);
         first.revoke_key(&context(), revoked.id, None, Utc::now()).await.unwrap();

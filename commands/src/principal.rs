@@ -5,6 +5,7 @@ use domain::permissions::{
     PermissionSet, Resource, ResourceKind, Role, Scopes, authorise, check, check_agent, is_limited_to_agents,
 };
 use domain::{AgentId, ApiKeyId, Name, ProviderId, ServiceAccountId, SessionId, TenantId, UserId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
@@ -113,11 +114,13 @@ pub struct Principal {
     scopes: Scopes,
     /// The agent that the credential is bound to.
     agent: Option<AgentId>,
+    /// The agents that the credential is bound to, in the order of their ids: that agent, or those of a team.
+    bound_to: Option<Arc<[AgentId]>>,
 }
 
 impl Principal {
     fn new(tenant: TenantId, subject: Subject, permissions: PermissionSet, scopes: Scopes) -> Self {
-        Self { tenant, subject, permissions, on_agents: Arc::default(), scopes, agent: None }
+        Self { tenant, subject, permissions, on_agents: Arc::default(), scopes, agent: None, bound_to: None }
     }
 
     /// The holder of a shared token. It never has [`Role::System`], which no credential gives.
@@ -151,8 +154,15 @@ impl Principal {
         agent: Option<AgentId>,
     ) -> Self {
         let HeldPermissions { on_tenant, on_agents } = permissions.into();
-        let on_agents = Arc::new(on_agents);
-        Self { on_agents, agent, ..Self::new(tenant, Subject::ServiceAccount { id, key }, on_tenant, scopes) }
+        let (on_agents, bound_to) = (Arc::new(on_agents), agent.map(|agent| Arc::from([agent])));
+        Self { on_agents, agent, bound_to, ..Self::new(tenant, Subject::ServiceAccount { id, key }, on_tenant, scopes) }
+    }
+
+    /// The same principal with a credential that is bound to the agents of a team: it reaches nothing that belongs to others.
+    #[must_use]
+    pub fn bound_to_team(self, agents: impl Iterator<Item = AgentId>) -> Self {
+        let agents: BTreeSet<_> = agents.collect();
+        Self { bound_to: Some(agents.into_iter().collect()), ..self }
     }
 
     /// A user who presented a token of a session. The permissions are those of its roles in the tenant.
@@ -241,15 +251,10 @@ impl Principal {
         self.permissions.iter().filter(|permission| self.scopes.contain(*permission)).collect()
     }
 
-    /// The agent that the credential is bound to; none if it is bound to none.
+    /// The agent that the credential is bound to; none if it is bound to none, or to the agents of a team.
     #[must_use]
     pub const fn agent(&self) -> Option<AgentId> {
         self.agent
-    }
-
-    /// The agents on which the principal has roles.
-    pub fn agents(&self) -> impl Iterator<Item = AgentId> {
-        self.on_agents.keys().copied()
     }
 
     /// The actor that is recorded in the metadata of events.
@@ -264,7 +269,7 @@ impl Principal {
             permissions: self.permissions,
             on_agents: &self.on_agents,
             scopes: self.scopes,
-            agent: self.agent,
+            bound_to: self.bound_to.as_deref(),
         }
     }
 
@@ -301,7 +306,7 @@ impl Principal {
     }
 
     /// The permissions on the data of the tenant that the principal is allowed to use by its roles on the whole tenant, decided
-    /// one by one as [`authorise`] decides. If its credential is bound to an agent, they are about that agent and what all
+    /// one by one as [`authorise`] decides. If its credential is bound to agents, they are about those agents and what all
     /// agents share.
     #[must_use]
     pub fn allowed(&self) -> PermissionSet {
@@ -309,10 +314,13 @@ impl Principal {
         self.allowed_by(Grants { on_agents: &none, ..self.grants() })
     }
 
-    /// The permissions that the principal is allowed to use for one agent by its roles on that agent.
+    /// Those of some permissions that the principal is allowed to use by a role that has them on some agents: none if its
+    /// credential is bound to other agents.
     #[must_use]
-    pub fn allowed_on(&self, agent: AgentId) -> PermissionSet {
-        let on_agents = self.on_agents.get(&agent).map(|permissions| (agent, *permissions)).into_iter().collect();
+    pub fn allowed_on(&self, agents: impl IntoIterator<Item = AgentId>, permissions: PermissionSet) -> PermissionSet {
+        let is_reached =
+            |agent: &AgentId| self.bound_to.as_ref().is_none_or(|bound| bound.binary_search(agent).is_ok());
+        let on_agents = agents.into_iter().find(is_reached).map(|agent| (agent, permissions)).into_iter().collect();
         self.allowed_by(Grants { permissions: PermissionSet::default(), on_agents: &on_agents, ..self.grants() })
     }
 

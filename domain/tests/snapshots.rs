@@ -26,7 +26,7 @@ use domain::price_book::{
 };
 use domain::rate_limits::{LimitAmount, LimitScope, LimitValues, RateLimits, RateLimitsEvent, RateLimitsSet};
 use domain::role_assignment::{
-    AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentEvent, RoleGranted, RoleRevoked,
+    AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentEvent, RoleExtent, RoleGranted, RoleRevoked,
 };
 use domain::service_account::{
     ServiceAccount, ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEnabled, ServiceAccountEvent,
@@ -36,7 +36,10 @@ use domain::task::{
     Task, TaskCancelled, TaskCommand, TaskCompleted, TaskError, TaskEvent, TaskFailed, TaskProgressed, TaskSpec,
     TaskStarted, TaskSubmitted,
 };
-use domain::team::{Member, Team, TeamClosed, TeamCreated, TeamEvent, TeamMemberAdded, TeamMemberRemoved, TeamRenamed};
+use domain::team::{
+    Member, Team, TeamAgentAdded, TeamAgentRemoved, TeamClosed, TeamCreated, TeamEvent, TeamMemberAdded,
+    TeamMemberRemoved, TeamRenamed,
+};
 use domain::tenant::{Tenant, TenantCreated, TenantEvent, TenantResumed, TenantSuspended};
 use domain::trace::{RecordedSpan, SpanKind, SpanUsage, SpansRecorded, Trace, TraceEvent, TraceSpan};
 use domain::user::{
@@ -138,11 +141,12 @@ fn assignment() -> impl Strategy<Value = Assignment> {
         id().prop_map(|user| Holder::User(UserId(user))),
         id().prop_map(|team| Holder::Team(TeamId(team))),
     ];
-    (holder, role, option::of(id())).prop_map(|(holder, role, agent)| Assignment {
-        holder,
-        role,
-        extent: agent.map(AgentId).into(),
-    })
+    let extent = prop_oneof![
+        Just(RoleExtent::Tenant),
+        id().prop_map(|agent| RoleExtent::Agent(AgentId(agent))),
+        id().prop_map(|team| RoleExtent::Team(TeamId(team))),
+    ];
+    (holder, role, extent).prop_map(|(holder, role, extent)| Assignment { holder, role, extent })
 }
 
 fn role_assignment() -> impl Strategy<Value = RoleAssignmentEvent> {
@@ -166,6 +170,8 @@ fn team() -> impl Strategy<Value = TeamEvent> {
         (name(), at()).prop_map(|(name, at)| TeamEvent::Renamed(TeamRenamed { name, at })),
         (member(), at()).prop_map(|(member, at)| TeamEvent::MemberAdded(TeamMemberAdded { member, at })),
         (member(), at()).prop_map(|(member, at)| TeamEvent::MemberRemoved(TeamMemberRemoved { member, at })),
+        (id(), at()).prop_map(|(agent, at)| TeamEvent::AgentAdded(TeamAgentAdded { agent_id: AgentId(agent), at })),
+        (id(), at()).prop_map(|(agent, at)| TeamEvent::AgentRemoved(TeamAgentRemoved { agent_id: AgentId(agent), at })),
         (option::of(body()), at()).prop_map(|(reason, at)| TeamEvent::Closed(TeamClosed { reason, at })),
     ]
 }
@@ -190,9 +196,10 @@ fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
         Just(Scopes::All),
         btree_set(scope, 1..4).prop_map(|scopes| Scopes::Only(scopes.into_iter().collect())),
     ];
-    let terms = (id(), scopes, option::of(id()), option::of(at())).prop_map(|(account, scopes, agent, expires_at)| {
-        let agent_id = agent.map(AgentId);
-        KeyTerms { service_account_id: ServiceAccountId(account), scopes, agent_id, expires_at }
+    let bound_to = (option::of(id()), any::<bool>());
+    let terms = (id(), scopes, bound_to, option::of(at())).prop_map(|(account, scopes, (id, is_team), expires_at)| {
+        let (agent_id, team_id) = (id.filter(|_| !is_team).map(AgentId), id.filter(|_| is_team).map(TeamId));
+        KeyTerms { service_account_id: ServiceAccountId(account), scopes, agent_id, team_id, expires_at }
     });
     prop_oneof![
         (terms, at()).prop_map(|(terms, at)| ApiKeyEvent::Created(ApiKeyCreated { terms, at })),

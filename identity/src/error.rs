@@ -135,6 +135,9 @@ pub enum KeyRejection {
     /// The account does not exist or is disabled.
     #[error("the service account {0} does not exist or is disabled")]
     AccountNotActive(ServiceAccountId),
+    /// The team whose agents the key would be bound to does not exist or was closed.
+    #[error("the team {0} does not exist or was closed")]
+    TeamNotActive(TeamId),
 }
 
 /// Why an account, a team, a custom role or a role assignment is not created or changed, by the state of what it is about.
@@ -155,7 +158,7 @@ pub enum GrantRejection {
     /// The account does not exist.
     #[error("the service account {0} does not exist")]
     NoAccount(ServiceAccountId),
-    /// The team that a role is granted to does not exist or was closed.
+    /// The team that a role is granted to, or on, does not exist or was closed.
     #[error("the team {0} does not exist or was closed")]
     TeamNotActive(TeamId),
     /// The custom role that is granted does not exist or was withdrawn.
@@ -188,7 +191,7 @@ pub enum GrantRejection {
     /// The user does not exist.
     #[error("the user {0} does not exist")]
     NoUser(UserId),
-    /// The agent that a role is granted on was never registered.
+    /// The agent that a role is granted on, or that is added to a team, was never registered.
     #[error("the agent {0} is not registered")]
     NoAgent(AgentId),
 }

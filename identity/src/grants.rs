@@ -121,9 +121,10 @@ fn check_grantable(
     others: &mut OtherStates<'_, '_>,
     Assignment { holder, role, extent }: Assignment,
 ) -> Result<(), Undecided<GrantRejection>> {
-    let agent_rejection = match extent {
+    let extent_rejection = match extent {
         RoleExtent::Tenant => None,
         RoleExtent::Agent(id) => others.get::<Agent>(id.0)?.status.is_none().then_some(GrantRejection::NoAgent(id)),
+        RoleExtent::Team(id) => (!others.get::<Team>(id.0)?.is_active()).then_some(GrantRejection::TeamNotActive(id)),
     };
     let role = match role {
         AssignedRole::BuiltIn(_) => Ok(None),
@@ -140,7 +141,7 @@ fn check_grantable(
     let role_rejection = role?.and_then(|(id, role)| (!role.is_active()).then_some(GrantRejection::RoleNotActive(id)));
     holder_rejection
         .or(role_rejection)
-        .or(agent_rejection)
+        .or(extent_rejection)
         .map_or(Ok(()), |rejection| Err(Undecided::Rejected(rejection)))
 }
 

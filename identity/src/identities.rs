@@ -1,7 +1,6 @@
 //! From an API key or an access token to a principal, and the work beside it.
 
 use crate::access::{AccessRecorder, KnownOrigin, read_origins};
-use crate::client::Client;
 use crate::directory::{Directory, EndReason, KeySummary, NoPrincipal};
 use crate::error::{AuthenticationError, IdentityError};
 use crate::expired::delete_expired;
@@ -24,7 +23,7 @@ use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
 /// The timeout for checking a credential, after which it is neither accepted nor refused.
@@ -35,6 +34,8 @@ const MAX_CACHED_HASHES: u64 = 100_000;
 const HASH_LIFETIME: Duration = Duration::from_mins(10);
 /// How often uses of keys are written.
 const USES_INTERVAL: Duration = Duration::from_mins(1);
+/// How often what access logs record is written.
+const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often rows without an event are deleted, and their age. A command that creates a key takes seconds.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 const SWEEP_AGE: Duration = Duration::from_hours(1);
@@ -137,16 +138,6 @@ impl Identities {
     #[must_use]
     pub fn access(&self) -> &AccessRecorder {
         &self.shared.access
-    }
-
-    /// Records in the access log that data are exported, at the command line, whose process may end before [`Identities::run`]
-    /// would write it.
-    pub async fn record_export(&self, principal: &Principal, data: &'static str, at: DateTime<Utc>) {
-        if !self.directory().is_active(principal.tenant()) {
-            return;
-        }
-        self.access().exported(principal, data, &Client::default(), at);
-        self.shared.access.flush(&self.commands, &self.shared.secrets, true).await;
     }
 
     /// Where requests of a tenant came from, for those ids that are known, by id.
@@ -254,13 +245,16 @@ impl Identities {
     async fn principal(&self, id: ApiKeyId, secret: &KeySecret) -> Result<Option<Principal>, IdentityError> {
         let directory = &self.shared.directory;
         directory.refresh().await?;
-        let is_right = self.is_secret(id, secret).await?;
+        // Nothing more is looked up for a wrong secret, which would take longer for a key that exists.
+        if !self.is_secret(id, secret).await? {
+            return Ok(None);
+        }
         // Reading the hash may have taken as long as a revocation.
         directory.refresh().await?;
         match directory.principal(id, Utc::now()) {
-            Ok(principal) => Ok(Some(principal).filter(|_| is_right)),
-            Err(NoPrincipal::Unreadable) if is_right => Err(IdentityError::Unreadable),
-            Err(NoPrincipal::Unreadable | NoPrincipal::Refused) => Ok(None),
+            Ok(principal) => Ok(Some(principal)),
+            Err(NoPrincipal::Unreadable) => Err(IdentityError::Unreadable),
+            Err(NoPrincipal::Refused) => Ok(None),
         }
     }
 
@@ -316,27 +310,41 @@ impl Identities {
         Ok(keys)
     }
 
-    /// Keeps the directory up to date between requests, writes the uses of keys, and deletes rows without an event, until
-    /// `shutdown` completes.
+    /// Keeps the directory up to date between requests, writes the uses of keys and what the access logs record, and deletes
+    /// rows without an event, until `shutdown` completes. Then writes what is left, if the database is there.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        tokio::select! {
-            () = shutdown => {}
-            () = self.shared.directory.follow() => {}
-            () = self.write_uses() => {}
-            () = self.sweep() => {}
-            () = self.shared.sessions.open.follow(&self.shared.secrets.pool, &self.shared.directory) => {}
-            () = self.shared.access.run(&self.commands, &self.shared.secrets) => {}
-        }
-        // What is left is written at the end, if the database is there.
-        self.flush_uses().await;
-        self.shared.access.flush(&self.commands, &self.shared.secrets, true).await;
+        let (stopped, _) = watch::channel(false);
+        let follow = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = self.shared.directory.follow() => {}
+                () = self.sweep() => {}
+                () = self.shared.sessions.open.follow(&self.shared.secrets.pool, &self.shared.directory) => {}
+            }
+            stopped.send_replace(true);
+        };
+        let is_due = async |interval| {
+            let mut stopped = stopped.subscribe();
+            tokio::time::timeout(interval, stopped.wait_for(|stopped| *stopped)).await.is_err()
+        };
+        // A write that has begun holds what it writes, so it is not canceled.
+        let write_uses = async {
+            while is_due(USES_INTERVAL).await {
+                self.flush_uses().await;
+            }
+            self.flush_uses().await;
+        };
+        let write_access = async {
+            while is_due(ACCESS_INTERVAL).await {
+                self.flush_access(false).await;
+            }
+            self.flush_access(true).await;
+        };
+        tokio::join!(follow, write_uses, write_access);
     }
 
-    async fn write_uses(&self) {
-        loop {
-            tokio::time::sleep(USES_INTERVAL).await;
-            self.flush_uses().await;
-        }
+    async fn flush_access(&self, all: bool) {
+        self.shared.access.flush(&self.commands, &self.shared.secrets, all).await;
     }
 
     async fn flush_uses(&self) {

@@ -9,6 +9,7 @@ use commands::{Context, Error, Outcome, OutcomeKind, Position, States, Undecided
 use domain::api_key::{ApiKey, ApiKeyCommand, ApiKeyError, KeyTerms};
 use domain::permissions::SendCommand;
 use domain::service_account::ServiceAccount;
+use domain::team::Team;
 use domain::{ACCEPTED_YEARS, Aggregate as _, ApiKeyId, Body, ServiceAccountId, TenantId, derived_id};
 use std::path::PathBuf;
 use streams::AppendError;
@@ -62,6 +63,11 @@ impl Identities {
             .commands
             .decide_on(context, id.0, |key: &ApiKey, mut others| {
                 check_account(&*others.get::<ServiceAccount>(terms.service_account_id.0)?, terms.service_account_id)?;
+                if let Some(team) = terms.team_id
+                    && !others.get::<Team>(team.0)?.is_active()
+                {
+                    return Err(Undecided::Rejected(KeyRejection::TeamNotActive(team)));
+                }
                 key.decide(ApiKeyCommand::Create { terms: terms.clone(), at }).map_err(rejected)
             })
             .await;

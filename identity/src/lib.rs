@@ -30,11 +30,12 @@ mod teams;
 mod throttle;
 mod usage;
 
-pub use access::{AccessRecorder, ContentsRead, KnownOrigin, Refusal};
+pub use access::{ACCESS_REVIEW, AccessRecorder, ContentsRead, KnownOrigin, Refusal, record_export};
 pub use client::Client;
 pub use directory::{
     AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, InvitationSummary, KeySummary,
-    MemberSummary, NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamBasis, TeamSummary, TenantSummary,
+    MemberSummary, NotAReviewKey, Origin, ReviewKey, ReviewRow, RoleSummary, TeamAgentSummary, TeamBasis, TeamSummary,
+    TenantSummary,
 };
 pub use error::{AuthenticationError, GrantRejection, IdentityError, KeyFileError, KeyRejection, PeopleRejection};
 pub use grants::{Created, MAX_ROLES_OF_HOLDER};

@@ -5,7 +5,8 @@ use crate::error::{GrantRejection, IdentityError};
 use crate::grants::{Created, check_admin, derived, exists, rejected};
 use crate::identities::Identities;
 use chrono::{DateTime, Utc};
-use commands::{Context, Error, Outcome, OutcomeKind, Position, Undecided};
+use commands::{Context, Error, OtherStates, Outcome, OutcomeKind, Position, Undecided};
+use domain::agent::Agent;
 use domain::permissions::SendCommand;
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team, TeamCommand};
@@ -32,8 +33,8 @@ impl Identities {
         Ok(Created { id, kind, position })
     }
 
-    /// Executes a command to a team. An account or a user that is added has to exist. Returns whether that was done now, and the
-    /// position of the event.
+    /// Executes a command to a team. An account, a user or an agent that is added has to exist. Returns whether that was done
+    /// now, and the position of the event.
     ///
     /// # Errors
     /// [`IdentityError`] if the principal may not do it, the tenant is not active, the tenant would lose its last admin and the
@@ -56,23 +57,16 @@ impl Identities {
                 self.check_tenant(tenant).await?;
                 added = Some((*member, self.directory().count_teams(tenant, *member) >= MAX_TEAMS_OF_MEMBER));
             }
-            TeamCommand::Create { .. } | TeamCommand::Rename { .. } => self.check_tenant(tenant).await?,
+            // It takes away no role on the tenant.
+            TeamCommand::RemoveAgent { .. } => {}
+            TeamCommand::Create { .. } | TeamCommand::Rename { .. } | TeamCommand::AddAgent { .. } => {
+                self.check_tenant(tenant).await?;
+            }
         }
         let changed: Result<Outcome<Team>, Error<GrantRejection>> = self
             .commands
             .decide_on(context, id.0, |team: &Team, mut others| {
-                let missing = match added {
-                    Some((Member::ServiceAccount(id), _)) => {
-                        others.get::<ServiceAccount>(id.0)?.name.is_none().then_some(GrantRejection::NoAccount(id))
-                    }
-                    Some((Member::User(id), _)) => {
-                        (!exists(&*others.get::<User>(id.0)?)).then_some(GrantRejection::NoUser(id))
-                    }
-                    None => None,
-                };
-                if let Some(missing) = missing {
-                    return Err(Undecided::Rejected(missing));
-                }
+                check_added(&mut others, &command)?;
                 let events = team.decide(command.clone()).map_err(rejected)?;
                 check_admin(&mut others, admin, &events)?;
                 match added {
@@ -88,4 +82,25 @@ impl Identities {
         self.follow_to(changed.position).await;
         Ok((changed.kind, changed.position))
     }
+}
+
+/// Checks that what a command adds to a team exists.
+fn check_added(others: &mut OtherStates<'_, '_>, command: &TeamCommand) -> Result<(), Undecided<GrantRejection>> {
+    let missing = match command {
+        TeamCommand::AddMember { member: Member::ServiceAccount(id), .. } => {
+            others.get::<ServiceAccount>(id.0)?.name.is_none().then_some(GrantRejection::NoAccount(*id))
+        }
+        TeamCommand::AddMember { member: Member::User(id), .. } => {
+            (!exists(&*others.get::<User>(id.0)?)).then_some(GrantRejection::NoUser(*id))
+        }
+        TeamCommand::AddAgent { agent_id, .. } => {
+            others.get::<Agent>(agent_id.0)?.status.is_none().then_some(GrantRejection::NoAgent(*agent_id))
+        }
+        TeamCommand::Create { .. }
+        | TeamCommand::Rename { .. }
+        | TeamCommand::RemoveMember { .. }
+        | TeamCommand::RemoveAgent { .. }
+        | TeamCommand::Close { .. } => None,
+    };
+    missing.map_or(Ok(()), |missing| Err(Undecided::Rejected(missing)))
 }

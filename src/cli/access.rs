@@ -22,7 +22,7 @@ enum Command {
     /// List who can do what, by which grant and since when, and what each API key allows.
     ///
     /// A service account or a user has a row for each role that it has, directly or by a team. A service account has a row for
-    /// each key that is accepted, too: what the key allows is what its account may do, restricted to its scopes and its agent.
+    /// each key that is accepted, too: what the key allows is what its account may do, restricted to its scopes and its agent or team.
     /// Accounts that are disabled, keys that are not accepted, teams that were closed and roles that were withdrawn allow
     /// nothing, and have no rows.
     Review {
@@ -32,7 +32,7 @@ enum Command {
     },
 }
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 19] = [
     "kind",
     "holder",
     "holder_name",
@@ -48,6 +48,7 @@ const HEADER: [&str; 18] = [
     "added_by",
     "key",
     "key_prefix",
+    "bound_to",
     "scopes",
     "expires_at",
     "last_used_hour",
@@ -125,7 +126,7 @@ fn cells(row: ReviewRow) -> Vec<String> {
     first.into_iter().chain(rest).collect()
 }
 
-fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 14] {
+fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 15] {
     let way = grant.team.as_ref().map_or_else(|| "direct".to_owned(), |team| format!("team {}", team.id));
     let (team_name, member_since, added_by) =
         grant.team.map(|team| (team.name, output::time(team.member.at), team.member.by)).unwrap_or_default();
@@ -145,15 +146,18 @@ fn grant_cells(grant: GrantBasis, extent: RoleExtent) -> [String; 14] {
         none(),
         none(),
         none(),
+        none(),
     ]
 }
 
-fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 14] {
+fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 15] {
     let scopes = match key.scopes {
         Scopes::All => "all".to_owned(),
         Scopes::Only(permissions) => names(permissions),
     };
-    let extent = key.agent_id.map_or(extent, RoleExtent::Agent).to_string();
+    let bound_to = RoleExtent::of(key.agent_id, key.team_id).filter(|bound_to| *bound_to != RoleExtent::Tenant);
+    let bound_to = bound_to.map(|bound_to| bound_to.to_string()).unwrap_or_default();
+    let extent = extent.to_string();
     let none = String::new;
     [
         "key".to_owned(),
@@ -167,6 +171,7 @@ fn key_cells(key: &KeySummary, extent: RoleExtent) -> [String; 14] {
         none(),
         key.id.to_string(),
         key_prefix(key.id),
+        bound_to,
         scopes,
         time(key.expires_at),
         time(key.last_used_at),

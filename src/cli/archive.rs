@@ -1,5 +1,6 @@
 //! `apex log archive` and `apex log archives`
 
+use super::exports;
 use super::output::{self, ListFormat};
 use super::session::{AndThenClose as _, Session, interruptible, opened};
 use crate::database::Database;
@@ -47,14 +48,22 @@ impl Archive {
             before: self.before.map(Position::from),
             recorded_before: recorded_before.transpose().context("--older-than is too long ago")?,
         };
-        let database = opened(Database::open_as_owner(session.common())).await?;
-        let archived = interruptible(archive(&database, limit, folder, self.yes)).await;
+        let mut database = opened(Database::open_as_owner(session.common())).await?;
+        // Tenants whose events were archived before are read there.
+        database.archive.get_or_insert_with(|| folder.clone());
+        let archived = interruptible(archive(session, &database, limit, folder, self.yes)).await;
         archived.and_then_close(database.close().await)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn archive(database: &Database, limit: ArchiveLimit, folder: &Path, yes: bool) -> anyhow::Result<()> {
+async fn archive(
+    session: &Session,
+    database: &Database,
+    limit: ArchiveLimit,
+    folder: &Path,
+    yes: bool,
+) -> anyhow::Result<()> {
     let followers: Vec<_> = projections::all().iter().map(|projection| projection.name()).collect();
     let mut plan = Archiver::plan(&database.pool, limit, &followers).await.context("nothing was changed")?;
     if plan.is_empty() {
@@ -71,6 +80,7 @@ async fn archive(database: &Database, limit: ArchiveLimit, folder: &Path, yes: b
     // Another archiver may have been running until now.
     plan = Archiver::plan(&database.pool, limit, &followers).await?;
     check_readers(&plan)?;
+    exports::record_of_all(session, database, "archive").await?;
     for partition in &plan {
         archive_one(&archiver, partition).await?;
     }

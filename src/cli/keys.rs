@@ -7,7 +7,7 @@ use super::session::Session;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use domain::api_key::KeyTerms;
 use domain::permissions::{Action, Permission, Scopes};
-use domain::{AgentId, ApiKeyId, Body, ServiceAccountId};
+use domain::{AgentId, ApiKeyId, Body, ServiceAccountId, TeamId};
 use identity::{KeySummary, MAX_LISTED};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +39,9 @@ enum Command {
         /// The id of the agent that the key is bound to: it reads and changes nothing that belongs to other agents
         #[arg(long, value_name = "AGENT")]
         agent: Option<Uuid>,
+        /// The id of a team whose agents the key is bound to: it reads and changes nothing that belongs to other agents
+        #[arg(long, value_name = "TEAM", conflicts_with = "agent")]
+        team: Option<Uuid>,
         /// How long the key is accepted, such as 90d [default: until it is revoked]
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
         expires_in: Option<Duration>,
@@ -49,7 +52,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Create a key that replaces another one, with its account, scopes and agent, and print it. How long the new key is accepted
+    /// Create a key that replaces another one, with its account, its scopes, and its agent or team, and print it. How long the new key is accepted
     /// has to be said: it is not taken over from the other one
     #[command(group = clap::ArgGroup::new("lifetime").required(true).args(["expires_in", "never_expires"]))]
     Rotate {
@@ -94,11 +97,12 @@ impl Work for Command {
         let at = Utc::now().trunc_subsecs(6);
         match self {
             Self::List { format } => list(backend.keys().await?, at, format)?,
-            Self::Create { account, scopes, all_scopes, agent, expires_in } => {
+            Self::Create { account, scopes, all_scopes, agent, team, expires_in } => {
                 let terms = KeyTerms {
                     service_account_id: ServiceAccountId(account),
                     scopes: if all_scopes { Scopes::All } else { Scopes::Only(scopes.into_iter().collect()) },
                     agent_id: agent.map(AgentId),
+                    team_id: team.map(TeamId),
                     expires_at: expires_in.map(|time| later(at, time)).transpose()?,
                 };
                 print_new(&backend.create_key(terms).await?)?;
@@ -156,8 +160,9 @@ fn list(keys: Listed<KeySummary>, now: DateTime<Utc>, format: Format) -> anyhow:
             }
         };
         let agent = key.agent_id.map(|agent| agent.to_string()).unwrap_or_default();
-        vec![id, account, state.to_owned(), scopes, agent, expires_at, last_used_at]
+        let team = key.team_id.map(|team| team.to_string()).unwrap_or_default();
+        vec![id, account, state.to_owned(), scopes, agent, team, expires_at, last_used_at]
     });
-    let header = ["key", "account", "state", "scopes", "agent", "expires_at", "last_used_hour"];
+    let header = ["key", "account", "state", "scopes", "agent", "team", "expires_at", "last_used_hour"];
     output::list(&header, rows.collect(), 0..0, format)
 }

@@ -11,6 +11,7 @@ mod backend;
 mod database_url;
 mod demo;
 mod documents;
+mod exports;
 mod holders;
 mod import;
 mod jobs;
@@ -366,7 +367,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 81] = [
+    const EXAMPLES: [(&str, Option<Action>); 82] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -414,6 +415,7 @@ mod tests {
         ("teams create research", Some(Action::SendCommand)),
         ("teams list", Some(Action::ReadData)),
         ("teams members 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
+        ("teams agents 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
         ("teams rename 018bd12c-58b0-7683-8a5b-8752d0e86651 science", Some(Action::SendCommand)),
         (
             "teams add 018bd12c-58b0-7683-8a5b-8752d0e86651 --account 018bd12c-58b0-7683-8a5b-8752d0e86651",

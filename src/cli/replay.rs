@@ -10,6 +10,7 @@ pub(super) use server::DOCUMENTS;
 use self::lines::{EventLine, write_line, write_state};
 use self::selection::{Selection, StreamName};
 use super::backend;
+use super::exports;
 use super::output;
 use super::point::{Point, before};
 use super::session::{Session, interruptible, with_rooms};
@@ -44,7 +45,10 @@ impl Replay {
         }
         with_rooms(session, async |rooms| {
             match (&self.selection.stream, self.selection.as_of) {
-                (Some(stream), Some(point)) => state(rooms, stream, point).await?,
+                (Some(stream), Some(point)) => {
+                    exports::record(rooms, "aggregate_state").await;
+                    state(rooms, stream, point).await?;
+                }
                 _ => events(rooms, &self.selection).await?,
             }
             Ok(ExitCode::SUCCESS)
@@ -64,6 +68,8 @@ async fn events(rooms: &Rooms, selection: &Selection) -> anyhow::Result<()> {
         Some(Point::Time(time)) => before(rooms.log.position_at(time).await?),
         None => rooms.log.head().await?,
     };
+    // After the end is known, which does not include the record.
+    exports::record(rooms, "events").await;
     let mut output = BufWriter::new(io::stdout().lock());
     let (access, log) = (rooms.principal.authorise::<ReadData>()?, rooms.log.of_tenants(rooms.reads.clone()));
     let mut pages = match &selection.stream {

@@ -18,6 +18,7 @@ use self::arguments::Cost;
 use self::dimension::tag_key;
 use self::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
 use super::backend;
+use super::exports;
 use super::session::{Session, interruptible, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;
@@ -52,11 +53,14 @@ impl ReportCommand {
             return Ok(ExitCode::SUCCESS);
         }
         with_rooms(session, async |rooms| {
+            let head = rooms.log.head().await?;
+            if exports::is_export(cost.format) {
+                exports::record(rooms, "usage_report").await;
+            }
             if let Some(known_at) = cost.known_at {
                 known::report(rooms, &cost, known_at).await?;
                 return Ok(ExitCode::SUCCESS);
             }
-            let head = rooms.log.head().await?;
             let declared_at = match key {
                 Some(key) => declared_at(rooms, key).await?,
                 None => None,

@@ -2,13 +2,13 @@
 
 use super::arguments::{body, name};
 use super::backend::{self, Backend, Listed, Work};
-use super::holders::HolderArgument;
+use super::holders::{ExtentArgument, HolderArgument};
 use super::output::{self, Format};
 use super::session::Session;
 use domain::custom_role::RoleDefinition;
 use domain::permissions::{Action, Permission, PermissionSet, Role};
-use domain::role_assignment::{AssignedRole, Assignment, RoleExtent};
-use domain::{AgentId, Body, Name, RoleId};
+use domain::role_assignment::{AssignedRole, Assignment};
+use domain::{Body, Name, RoleId};
 use identity::{AssignmentSummary, MAX_LISTED, RoleSummary};
 use std::process::ExitCode;
 use uuid::Uuid;
@@ -72,10 +72,8 @@ enum Command {
         role: AssignedRole,
         #[command(flatten)]
         holder: HolderArgument,
-        /// The id of an agent that the role is granted on: it holds for the agent, its tasks, calls and memories, and nothing
-        /// else [default: the whole tenant]
-        #[arg(long, value_name = "ID")]
-        agent: Option<Uuid>,
+        #[command(flatten)]
+        on: ExtentArgument,
     },
     /// Revoke a role of a service account, a user or a team
     Revoke {
@@ -83,9 +81,8 @@ enum Command {
         role: AssignedRole,
         #[command(flatten)]
         holder: HolderArgument,
-        /// The id of the agent that the role was granted on [default: the whole tenant]
-        #[arg(long, value_name = "ID")]
-        agent: Option<Uuid>,
+        #[command(flatten)]
+        on: ExtentArgument,
         /// The reason, which is recorded
         #[arg(long, value_parser = body)]
         reason: Option<Body>,
@@ -134,14 +131,14 @@ impl Work for Command {
                 backend.withdraw_role(RoleId(id), reason).await?;
                 say!("The role is withdrawn: it gives nothing any more.");
             }
-            Self::Grant { role, holder, agent } => {
-                let extent = RoleExtent::from(agent.map(AgentId));
+            Self::Grant { role, holder, on } => {
+                let extent = on.extent()?;
                 let assignment = Assignment { holder: holder.holder()?, role, extent };
                 backend.grant_role(assignment).await?;
                 say!("The {} has the role {role} on the {extent}.", assignment.holder);
             }
-            Self::Revoke { role, holder, agent, reason } => {
-                let extent = RoleExtent::from(agent.map(AgentId));
+            Self::Revoke { role, holder, on, reason } => {
+                let extent = on.extent()?;
                 let assignment = Assignment { holder: holder.holder()?, role, extent };
                 backend.revoke_role(assignment, reason).await?;
                 say!("The {} no longer has the role {role} on the {extent}.", assignment.holder);

@@ -2,7 +2,7 @@
 
 use super::arguments::{body, name};
 use super::backend::{self, Backend, Work};
-use super::holders::MemberArgument;
+use super::holders::{InTeam, InTeamArgument};
 use super::output::{self, Format};
 use super::session::Session;
 use domain::permissions::Action;
@@ -12,10 +12,11 @@ use identity::MAX_LISTED;
 use std::process::ExitCode;
 use uuid::Uuid;
 
-/// Manage the teams of the tenant, and their members.
+/// Manage the teams of the tenant, their members and their agents.
 ///
-/// A team is a set of users and service accounts. Roles are granted to it with `apex roles grant`: each member has them while
-/// it is a member, and until the team is closed.
+/// A team is a set of users and service accounts, its members. Roles are granted to it with `apex roles grant … --team`: each
+/// member has them while it is a member, and until the team is closed. A team has agents, too, which are no members: a role
+/// that is granted with `apex roles grant … --on-team` holds for each agent while it is in the team.
 #[derive(Debug, clap::Args)]
 pub(super) struct Teams {
     #[command(subcommand)]
@@ -44,6 +45,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
+    /// List the agents of a team
+    Agents {
+        /// The id of the team
+        id: Uuid,
+        /// The format of the list
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
     /// Give a team another name
     Rename {
         /// The id of the team
@@ -52,21 +61,21 @@ enum Command {
         #[arg(value_parser = name)]
         name: Name,
     },
-    /// Add a service account or a user to a team: it has the roles of the team from now on
+    /// Add a service account or a user to a team, whose roles it has from now on, or an agent, for which the roles on the team hold
     Add {
         /// The id of the team
         id: Uuid,
         #[command(flatten)]
-        member: MemberArgument,
+        added: InTeamArgument,
     },
-    /// Remove a service account or a user from a team, whose roles it no longer has
+    /// Remove a service account or a user from a team, whose roles it no longer has, or an agent
     Remove {
         /// The id of the team
         id: Uuid,
         #[command(flatten)]
-        member: MemberArgument,
+        removed: InTeamArgument,
     },
-    /// Close a team for ever: its members no longer have its roles
+    /// Close a team for ever: its members no longer have its roles, and roles on its agents give nothing
     Close {
         /// The id of the team
         id: Uuid,
@@ -80,7 +89,7 @@ impl Teams {
     /// The action of the subcommand.
     pub(super) fn action(&self) -> Action {
         match self.command {
-            Command::List { .. } | Command::Members { .. } => Action::ReadData,
+            Command::List { .. } | Command::Members { .. } | Command::Agents { .. } => Action::ReadData,
             Command::Create { .. }
             | Command::Rename { .. }
             | Command::Add { .. }
@@ -108,19 +117,26 @@ impl Work for Command {
                 backend.rename_team(TeamId(id), name.clone()).await?;
                 say!("The team is called {name}.");
             }
-            Self::Add { id, member } => {
-                let member = member.member()?;
-                backend.add_member(TeamId(id), member).await?;
-                say!("The {member} is a member of the team.");
+            Self::Agents { id, format } => agents(backend, TeamId(id), format).await?,
+            Self::Add { id, added } => {
+                let added = added.value()?;
+                match added {
+                    InTeam::Member(member) => backend.add_member(TeamId(id), member).await?,
+                    InTeam::Agent(agent) => backend.add_agent(TeamId(id), agent).await?,
+                }
+                say!("The {added} is in the team.");
             }
-            Self::Remove { id, member } => {
-                let member = member.member()?;
-                backend.remove_member(TeamId(id), member).await?;
-                say!("The {member} is not a member of the team any more.");
+            Self::Remove { id, removed } => {
+                let removed = removed.value()?;
+                match removed {
+                    InTeam::Member(member) => backend.remove_member(TeamId(id), member).await?,
+                    InTeam::Agent(agent) => backend.remove_agent(TeamId(id), agent).await?,
+                }
+                say!("The {removed} is not in the team any more.");
             }
             Self::Close { id, reason } => {
                 backend.close_team(TeamId(id), reason).await?;
-                say!("The team is closed: its members no longer have its roles.");
+                say!("The team is closed: its members no longer have its roles, and roles on its agents give nothing.");
             }
         }
         Ok(())
@@ -142,12 +158,20 @@ async fn list(backend: &impl Backend, format: Format) -> anyhow::Result<()> {
         let roles = roles.map(|assignment| match assignment.extent {
             RoleExtent::Tenant => assignment.role.to_string(),
             RoleExtent::Agent(agent) => format!("{}@{agent}", assignment.role),
+            RoleExtent::Team(team) => format!("{}@team:{team}", assignment.role),
         });
         let roles: Vec<_> = roles.collect();
         let state = if team.is_closed { "closed" } else { "active" };
-        rows.push(vec![team.id.to_string(), team.name, state.to_owned(), team.members.to_string(), roles.join(" ")]);
+        rows.push(vec![
+            team.id.to_string(),
+            team.name,
+            state.to_owned(),
+            team.members.to_string(),
+            team.agents.to_string(),
+            roles.join(" "),
+        ]);
     }
-    output::list(&["team", "name", "state", "members", "roles"], rows, 3..4, format)
+    output::list(&["team", "name", "state", "members", "agents", "roles"], rows, 3..5, format)
 }
 
 async fn members(backend: &impl Backend, id: TeamId, format: Format) -> anyhow::Result<()> {
@@ -158,4 +182,13 @@ async fn members(backend: &impl Backend, id: TeamId, format: Format) -> anyhow::
         vec![holder.kind().to_owned(), holder.id().to_string(), member.name.unwrap_or_default(), at, by]
     });
     output::list(&["kind", "member", "name", "added_at", "added_by"], rows.collect(), 0..0, format)
+}
+
+async fn agents(backend: &impl Backend, id: TeamId, format: Format) -> anyhow::Result<()> {
+    let agents = backend.agents_of_team(id).await?.ok_or_else(|| anyhow::anyhow!("the team {id} does not exist"))?;
+    let rows = agents.into_iter().map(|agent| {
+        let (at, by) = agent.added.map(|added| (output::time(added.at), added.by)).unwrap_or_default();
+        vec![agent.agent_id.to_string(), at, by]
+    });
+    output::list(&["agent", "added_at", "added_by"], rows.collect(), 0..0, format)
 }

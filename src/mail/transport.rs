@@ -29,6 +29,12 @@ pub enum MailSettingsError {
         "APEX_SMTP_URL is not valid: expected smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required"
     )]
     Url,
+    /// The URL has a password, and would send it without TLS.
+    #[error(
+        "APEX_SMTP_URL has a password and does not demand TLS, without which it could be read on its way: use \
+         smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587?tls=required"
+    )]
+    PasswordWithoutTls,
     /// The certificates cannot be used.
     #[error("the file of --smtp-ca-file cannot be used: {0}")]
     CaFile(String),
@@ -67,12 +73,24 @@ impl From<SmtpError> for SendError {
         match error.status() {
             Some(code) => Self::Answer { code: code.into(), is_permanent: error.is_permanent() },
             None if error.is_timeout() => Self::Connection("it does not answer in time"),
-            None if error.is_tls() => Self::Connection("its certificate is not trusted, or it speaks no TLS"),
+            None if error.is_tls() || is_of_tls(&error) => {
+                Self::Connection("its certificate is not trusted, or it speaks no TLS")
+            }
             None if error.is_client() => Self::Connection("it does not support what the settings demand"),
             None if error.is_response() => Self::Connection("it does not speak SMTP"),
             None => Self::Connection("there is no connection"),
         }
     }
+}
+
+/// Whether TLS could not be agreed on: lettre reports it as a failure of the connection.
+fn is_of_tls(error: &SmtpError) -> bool {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |cause| cause.source());
+    causes.any(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
 }
 
 /// Sends mails by a mail server.
@@ -94,6 +112,12 @@ impl Transport {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|_| MailSettingsError::Url)?
             .timeout(Some(TIMEOUT));
+        // The first value of a parameter is the one that applies.
+        let tls = url.query_pairs().find(|(key, _)| key == "tls");
+        let demands_tls = url.scheme() == "smtps" || tls.is_some_and(|(_, value)| value == "required");
+        if url.password().is_some() && !demands_tls && settings.smtp_ca_file.is_none() {
+            return Err(MailSettingsError::PasswordWithoutTls);
+        }
         if let Some(file) = &settings.smtp_ca_file {
             let host = url.host_str().ok_or(MailSettingsError::Url)?.to_owned();
             let parameters = trusting(file, host).map_err(MailSettingsError::CaFile)?;
@@ -159,6 +183,16 @@ mod tests {
     async fn settings_that_cannot_be_used_are_refused_without_their_secrets() {
         let refused = |url, from| Transport::of_settings(&settings(url, from)).err().map(|error| error.to_string());
         assert_eq!(refused("smtps://ada:tea@mail.example", "Apex <apex@example.com>"), None);
+        for url in [
+            "smtp://ada:tea@mail.example",
+            "smtp://ada:tea@mail.example?tls=opportunistic",
+            "smtp://ada:tea@mail.example?tls=opportunistic&tls=required",
+        ] {
+            let message = refused(url, "apex@example.com").unwrap();
+            assert!(message.contains("does not demand TLS") && !message.contains("tea@"), "{message}");
+        }
+        assert_eq!(refused("smtp://ada:tea@mail.example?tls=required", "apex@example.com"), None);
+        assert_eq!(refused("smtp://mail.example", "apex@example.com"), None);
         for url in ["mail.example", "http://ada:tea@mail.example", "smtp://", ""] {
             let message = refused(url, "apex@example.com").unwrap();
             assert!(message.contains("APEX_SMTP_URL") && !message.contains("tea@"), "{message}");

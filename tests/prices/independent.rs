@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::call::provider_name;
 use domain::price_book::{ChargeError, PriceBook, PriceBookCommand, PricingContext, Unpriced};
-use domain::{Aggregate, Money, Name, Usage};
+use domain::{Aggregate, Meter, Money, Name, Usage};
 use ingest::prices::{PriceTable, builtin, public_table};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,10 +66,33 @@ fn charged(book: &PriceBook, case: &Case) -> Result<(Money, String), ChargeError
     Ok((charge.amount, model))
 }
 
-/// The entries of the table that were not read, or not all of them.
+/// What is known of a table beside the prices of the library.
 struct Listed {
+    /// The entries that were not read as a whole.
     not_read: BTreeSet<String>,
     skipped: BTreeSet<String>,
+    /// By model, the meters of its prices of which the library has none.
+    added: BTreeMap<String, BTreeSet<Meter>>,
+}
+
+/// The meters of the prices of a table, by provider and model.
+fn meters(table: &PriceTable) -> BTreeMap<(&Name, &Name), BTreeSet<Meter>> {
+    let mut meters = BTreeMap::<_, BTreeSet<_>>::new();
+    for price in &table.prices {
+        let of_model = meters.entry((&price.provider, &price.model)).or_default();
+        of_model.extend(price.components.iter().map(|component| component.meter));
+    }
+    meters
+}
+
+/// The meters for which a table has a rate and another one has none, of the models that both have.
+fn added(table: &PriceTable, other: &PriceTable) -> BTreeMap<String, BTreeSet<Meter>> {
+    let others = meters(other);
+    let more = meters(table).into_iter().filter_map(|(name, meters)| {
+        let more: BTreeSet<_> = meters.difference(others.get(&name)?).copied().collect();
+        Some((name.1.to_string(), more))
+    });
+    more.filter(|(_, more)| !more.is_empty()).collect()
 }
 
 /// Why Apex charges another amount than the library, if there is a reason that is known.
@@ -89,6 +112,14 @@ fn explained(case: &Case, charged: &Result<(Money, String), ChargeError>, listed
         Err(ChargeError::Unpriced(_)) if is_free && listed.skipped.contains(&entry) => {
             Some("Apex does not call a model free that has no price in the table, which is listed")
         }
+        Ok((_, model))
+            if listed
+                .added
+                .get(model)
+                .is_some_and(|more| more.iter().any(|meter| case.usage.get(*meter).get() > 0)) =>
+        {
+            Some("the history has a rate for what the library bills as something else")
+        }
         Ok((_, model)) if model != found => Some("the library takes the first model of its list that matches"),
         Err(ChargeError::Unpriced(Unpriced::AmbiguousModel(_))) => {
             Some("the library takes the first model of its list that matches")
@@ -101,11 +132,17 @@ fn is_zero(cost: &str) -> bool {
     cost.chars().all(|character| matches!(character, '0' | '.'))
 }
 
-fn compare(table: &PriceTable, cases: &[&Case]) -> (usize, BTreeMap<&'static str, usize>, Vec<String>) {
+/// Compares the costs by a table with those of the library, whose own table is given too.
+fn compare(
+    table: &PriceTable,
+    of_library: &PriceTable,
+    cases: &[&Case],
+) -> (usize, BTreeMap<&'static str, usize>, Vec<String>) {
     let book = book(table);
     let listed = Listed {
         not_read: table.not_read.iter().map(|one| one.entry.clone()).collect(),
         skipped: table.skipped.iter().map(|one| one.entry.clone()).collect(),
+        added: added(table, of_library),
     };
     let (mut equal, mut reasons, mut unexplained) = (0, BTreeMap::new(), Vec::new());
     for case in cases {
@@ -126,7 +163,7 @@ fn usages_cost_what_an_independent_library_says() {
     let all = cases();
     let priced: Vec<&Case> = all.iter().filter(|case| case.cost.is_some()).collect();
     let table = public_table().unwrap();
-    let (equal, reasons, unexplained) = compare(&table, &priced);
+    let (equal, reasons, unexplained) = compare(&table, &table, &priced);
     println!("{equal} of {} usages cost the same; {reasons:?}", priced.len());
     assert!(
         unexplained.is_empty(),
@@ -141,7 +178,7 @@ fn usages_cost_what_an_independent_library_says() {
     let mut wrong = table.clone();
     let price = wrong.prices.iter_mut().find(|price| price.model.as_str() == "claude-2").unwrap();
     price.components[0].rate = domain::price_book::rate("8.000001".parse().unwrap()).unwrap();
-    let (_, _, unexplained) = compare(&wrong, &priced);
+    let (_, _, unexplained) = compare(&wrong, &table, &priced);
     assert!(!unexplained.is_empty(), "a wrong rate is not noticed");
 }
 
@@ -161,7 +198,7 @@ fn the_shipped_book_has_the_costs_of_today() {
     };
     let priced: Vec<&Case> =
         all.iter().filter(|case| case.cost.is_some() && case.at >= now && !is_disputed(case)).collect();
-    let (equal, reasons, unexplained) = compare(&shipped, &priced);
+    let (equal, reasons, unexplained) = compare(&shipped, &public_table().unwrap(), &priced);
     println!("{equal} of {} usages cost the same; {reasons:?}", priced.len());
     assert!(
         unexplained.is_empty(),

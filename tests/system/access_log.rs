@@ -3,6 +3,7 @@
 use crate::graphql::code;
 use crate::identities::{Installation, ask};
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
 use testkit::{Server, TIMEOUT, tenant};
 use uuid::Uuid;
@@ -27,6 +28,40 @@ async fn recorded(server: &Server, auditor: &str, expected: usize) -> Vec<(Strin
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Waits until a statement waits for a table.
+async fn wait_for_blocked(owner: &mut PgConnection, table: &'static str) {
+    let deadline = Instant::now() + TIMEOUT;
+    let blocked = "select exists (select from pg_locks where not granted and relation = $1::regclass)";
+    while !sqlx::query_scalar::<_, bool>(blocked).bind(table).fetch_one(&mut *owner).await.unwrap() {
+        assert!(Instant::now() < deadline, "nothing waits for {table}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A server is told to stop while it writes a record, which the database answers afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_being_written_when_the_server_stops_is_not_lost() {
+    let installation = Installation::new().await;
+    let id = tenant().to_string();
+    let (key, auditor) = (installation.key(&id, "viewer", &[]).await, installation.key(&id, "auditor", &[]).await);
+    let server = installation.serve(&[]).await;
+    let mut owner = installation.database.owner().await;
+    sqlx::raw_sql("begin; lock table apex.access_origins in exclusive mode").execute(&mut owner).await.unwrap();
+    assert_eq!(post(&server, Some(&key), "pump/1").await, 200);
+    wait_for_blocked(&mut owner, "apex.access_origins").await;
+    let release = async {
+        // Time for the server to act on the signal.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sqlx::raw_sql("commit").execute(&mut owner).await.unwrap();
+    };
+    let ((status, _), ()) = tokio::join!(server.terminate(), release);
+    assert_eq!(status, Some(0));
+    let server = installation.serve(&[]).await;
+    let events = recorded(&server, &auditor, 1).await;
+    assert_eq!(events[0].0, "access.credential_used");
+    assert_eq!(server.terminate().await.0, Some(0));
 }
 
 /// The public id of a key.
@@ -214,7 +249,7 @@ async fn failed_sign_ins_foreign_pages_and_limited_requests_are_recorded() {
     drop(server.terminate().await);
 }
 
-/// Exports are recorded once an hour and kind of data, of programs too.
+/// Exports are recorded once an hour and kind of data, of programs too; those of the command line each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exports_are_recorded() {
     let installation = Installation::new().await;
@@ -226,15 +261,53 @@ async fn exports_are_recorded() {
         let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(&operator);
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
+    let register =
+        format!("mutation {{ registerAgent(input: {{ id: \"{}\", name: \"ada\" }}) {{ position }} }}", Uuid::nil());
+    let (_, registered) = ask(&server, &operator, &register).await;
+    let position = registered["data"]["registerAgent"]["position"].as_str().unwrap_or_else(|| panic!("{registered}"));
     installation.run(&["access", "review"]).await;
-    let events = recorded(&server, &auditor, 3).await;
+    // Over GraphQL, whatever page of it; nobody knows whose the shared token is.
+    for credential in [&operator, &operator, "tea"] {
+        let (_, answer) = ask(&server, credential, "{ accessReview(first: 1) { nodes { permissions } } }").await;
+        assert!(answer["errors"].is_null(), "{answer}");
+    }
+    installation.run(&["report", "cost", "--no-wait", "--format", "csv"]).await;
+    // A table goes into a file or to another program here, too.
+    installation.run(&["report", "cost", "--no-wait"]).await;
+    let stream = format!("agent/{}", Uuid::nil());
+    installation.run(&["replay", "--stream", &stream, "--as-of", position]).await;
+    let before: i64 = head(&installation).await;
+    let replayed = installation.run(&["replay"]).await;
+    // It says what was there before, and not that it was asked.
+    let last: Value = serde_json::from_str(replayed.lines().last().unwrap()).unwrap();
+    assert!(last["position"].as_i64().unwrap() <= before && head(&installation).await > before, "{last}");
+    // What is looked at is no export.
+    installation.run(&["roles", "list"]).await;
+    let events = recorded(&server, &auditor, 8).await;
     let exported: Vec<_> = events.iter().filter(|(name, _)| name == "access.data_exported").collect();
-    let mut of: Vec<_> = exported.iter().map(|(_, payload)| payload["data"].as_str().unwrap()).collect();
+    let by = |payload: &Value| match payload["subject"].as_str().unwrap() {
+        subject if subject.contains(&id_of(&operator)) => "key",
+        "command line" => "command line",
+        other => panic!("{other}"),
+    };
+    let mut of: Vec<_> = exported.iter().map(|(_, payload)| (payload["data"].as_str().unwrap(), by(payload))).collect();
     of.sort_unstable();
-    assert_eq!(of, ["access_review", "events"]);
-    let of_key = exported.iter().find(|(_, payload)| payload["data"] == "events").unwrap();
-    assert!(of_key.1["subject"].as_str().unwrap().contains(&id_of(&operator)), "{of_key:?}");
+    let expected = [
+        ("access_review", "command line"),
+        ("access_review", "key"),
+        ("aggregate_state", "command line"),
+        ("events", "command line"),
+        ("events", "key"),
+        ("usage_report", "command line"),
+        ("usage_report", "command line"),
+    ];
+    assert_eq!(of, expected);
     drop(server.terminate().await);
+}
+
+async fn head(installation: &Installation) -> i64 {
+    let head = sqlx::query_scalar("select position from apex.head");
+    head.fetch_one(&mut installation.database.owner().await).await.unwrap()
 }
 
 /// A request with the public id of a key, such as one that was revoked, is refused in the access log of its tenant.

@@ -10,7 +10,7 @@ use testkit::{Server, tenant, wait_until};
 use uuid::Uuid;
 
 /// A service account without roles, with a key.
-async fn scoped_account(installation: &Installation) -> (String, String) {
+pub(crate) async fn scoped_account(installation: &Installation) -> (String, String) {
     let account = installation.run(&["accounts", "create", "scoped"]).await;
     let key = installation.run(&["keys", "create", "--account", &account, "--all-scopes"]).await;
     (account, key)
@@ -21,17 +21,17 @@ async fn grant(installation: &Installation, role: &str, account: &str, agent: Uu
 }
 
 /// The number of events, without those of access logs.
-async fn written(installation: &Installation) -> i64 {
+pub(crate) async fn written(installation: &Installation) -> i64 {
     let events = sqlx::query_scalar("select count(*) from apex.events where category <> 'access_log'");
     events.fetch_one(&mut installation.database.owner().await).await.unwrap()
 }
 
-fn set(ids: &[Uuid]) -> BTreeSet<String> {
+pub(crate) fn set(ids: &[Uuid]) -> BTreeSet<String> {
     ids.iter().map(ToString::to_string).collect()
 }
 
 /// Lists with a position, so that the read models have everything.
-async fn lists(server: &Server, key: &str, position: &str) -> Value {
+pub(crate) async fn lists(server: &Server, key: &str, position: &str) -> Value {
     let list = |name: &str| format!("{name}(minPosition: \"{position}\") {{ nodes {{ uuid }} }}");
     let query = ["agents", "tasks", "memories", "calls"].map(list).join(" ");
     ask(server, key, &format!("{{ {query} }}")).await.1
@@ -45,20 +45,20 @@ async fn call_of(server: &Server, admin: &str, agent: Option<Uuid>) -> (Uuid, St
     (id, answer["data"]["reportCall"]["position"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned())
 }
 
-struct Fleet {
-    installation: Installation,
-    server: Server,
-    admin: String,
-    own: Possessions,
-    second: Possessions,
-    other: Possessions,
+pub(crate) struct Fleet {
+    pub(crate) installation: Installation,
+    pub(crate) server: Server,
+    pub(crate) admin: String,
+    pub(crate) own: Possessions,
+    pub(crate) second: Possessions,
+    pub(crate) other: Possessions,
     /// A call of each agent, and one of none.
-    calls: [Uuid; 4],
-    position: String,
+    pub(crate) calls: [Uuid; 4],
+    pub(crate) position: String,
 }
 
 impl Fleet {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let installation = Installation::new().await;
         let admin = installation.key(tenant().as_str(), "admin", &[]).await;
         let server = installation.serve(&[]).await;
@@ -75,6 +75,21 @@ impl Fleet {
         let calls = calls.try_into().unwrap();
         Self { installation, server, admin, own, second, other, calls, position: last }
     }
+}
+
+/// Checks whether a key sees an object: by its id, at a position, and by its global id, as an administrator knows it.
+pub(crate) async fn assert_seen(fleet: &Fleet, key: &str, (kind, id): (&str, Uuid), is_seen: bool) {
+    let Fleet { server, admin, position, .. } = fleet;
+    let as_of = format!("asOf: {{ position: \"{position}\" }}");
+    let query = format!("{{ now: {kind}(id: \"{id}\") {{ uuid id }} then: {kind}(id: \"{id}\", {as_of}) {{ uuid }} }}");
+    let (_, found) = ask(server, key, &query).await;
+    for field in ["now", "then"] {
+        assert_eq!(found["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {found}");
+    }
+    let (_, known) = ask(server, admin, &query).await;
+    let node = format!("{{ node(id: \"{}\") {{ id }} }}", known["data"]["now"]["id"].as_str().unwrap());
+    let (_, found) = ask(server, key, &node).await;
+    assert_eq!(found["data"]["node"]["id"].is_string(), is_seen, "node of {kind}: {found}");
 }
 
 #[allow(clippy::too_many_lines, reason = "one story, told in its order")]
@@ -119,18 +134,7 @@ async fn a_role_on_agents_reaches_what_belongs_to_them_and_nothing_else() {
         ("call", calls[2], false),
         ("call", calls[3], false),
     ] {
-        let as_of = format!("asOf: {{ position: \"{position}\" }}");
-        let query =
-            format!("{{ now: {kind}(id: \"{id}\") {{ uuid id }} then: {kind}(id: \"{id}\", {as_of}) {{ uuid }} }}");
-        let (_, found) = ask(server, &key, &query).await;
-        for field in ["now", "then"] {
-            assert_eq!(found["data"][field]["uuid"].is_string(), is_seen, "{kind} {field}: {found}");
-        }
-        // By its global id, as an administrator knows it.
-        let (_, known) = ask(server, admin, &query).await;
-        let node = format!("{{ node(id: \"{}\") {{ id }} }}", known["data"]["now"]["id"].as_str().unwrap());
-        let (_, found) = ask(server, &key, &node).await;
-        assert_eq!(found["data"]["node"]["id"].is_string(), is_seen, "node of {kind}: {found}");
+        assert_seen(&fleet, &key, (kind, id), is_seen).await;
     }
     // What all agents share, and what is not known to be of one, is not given by a role on an agent.
     for refused in [

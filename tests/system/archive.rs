@@ -360,6 +360,34 @@ async fn a_reader_misses_nothing_when_its_partition_is_archived_while_it_reads()
     assert_archived(cut.next_page().await, (12, 200));
 }
 
+/// Files with the events of all tenants leave the database: it is in the access log of each, also once its first events are archived.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn archiving_is_in_the_access_log_of_every_tenant() {
+    let database = database_with_partitions_of(20).await;
+    for tenant in ["default", "acme"] {
+        database.run(&["tenants", "create", tenant]).await.assert_success();
+    }
+    database.run(&["tenants", "suspend", "acme"]).await.assert_success();
+    database.run(&["import", "claude-code", &sample("claude-code.jsonl")]).await.assert_success();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let recorded = "select tenant_id || ' ' || (payload->>'data') || ' ' || (payload->>'subject') from apex.events
+                    where type = 'access.data_exported' order by tenant_id, position";
+    let recorded = async || -> Vec<String> { sqlx::query_scalar(recorded).fetch_all(&database.pool).await.unwrap() };
+    let head = database.head().await;
+    assert!(head > 41, "two partitions are complete: {head}");
+    // A plan exports nothing.
+    database.run(&["log", "archive", "--before", "21", "--to", path]).await.assert_success();
+    assert_eq!(recorded().await, Vec::<String>::new());
+    for (before, times) in [("21", 1), ("41", 2)] {
+        let output =
+            database.run(&["log", "archive", "--before", before, "--to", path, "--yes"]).await.assert_success();
+        assert!(output.stderr.contains("SHA-256"), "nothing was archived: {}", output.stderr);
+        let expected = ["acme archive command line", "default archive command line"].map(|text| vec![text; times]);
+        assert_eq!(recorded().await, expected.concat());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_models_are_rebuilt_over_archived_events() {
     let database = database_with_partitions_of(20).await;

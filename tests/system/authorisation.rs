@@ -210,6 +210,8 @@ async fn every_field_that_does_not_refuse_is_found() {
         "Mutation.renameTeam",
         "Mutation.addTeamMember",
         "Mutation.removeTeamMember",
+        "Mutation.addTeamAgent",
+        "Mutation.removeTeamAgent",
         "Mutation.closeTeam",
         "Mutation.defineRole",
         "Mutation.changeRole",

@@ -114,7 +114,7 @@ impl Process {
 }
 
 fn terms(account: ServiceAccountId) -> KeyTerms {
-    KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None }
+    KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, team_id: None, expires_at: None }
 }
 
 pub(crate) async fn ask(server: &Server, key: &str, query: &str) -> (StatusCode, Value) {

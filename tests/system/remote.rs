@@ -131,6 +131,7 @@ async fn reports_and_replays_are_the_same_at_a_server_and_on_the_database() {
     drop(server.terminate().await);
 }
 
+#[allow(clippy::too_many_lines, reason = "a list of commands, each of which needs those before it")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_at_a_server_do_what_they_do_on_the_database() {
     let installation = Installation::new().await;
@@ -159,6 +160,26 @@ async fn commands_at_a_server_do_what_they_do_on_the_database() {
     done(&["accounts", "grant", &account, "billing"]).await;
     done(&["accounts", "revoke", &account, "billing", "--reason", "test"]).await;
     done(&["roles", "revoke", &role, "--team", &team]).await;
+    let agent = uuid::Uuid::now_v7().to_string();
+    let register = format!("mutation {{ registerAgent(input: {{ id: \"{agent}\", name: \"ada\" }}) {{ outcome }} }}");
+    let (_, registered) = crate::users::ask(&server, "tea", &register).await;
+    assert!(registered["errors"].is_null(), "{registered}");
+    done(&["teams", "add", &team, "--agent", &agent]).await;
+    done(&["roles", "grant", "viewer", "--account", &account, "--on-team", &team]).await;
+    done(&["keys", "create", "--account", &account, "--team", &team, "--all-scopes"]).await;
+    for list in [
+        &["teams", "agents", &team, "--format", "json"][..],
+        &["teams", "list"],
+        &["roles", "assignments", "--format", "csv"],
+        &["keys", "list", "--format", "csv"],
+        &["access", "review", "--format", "csv"],
+    ] {
+        assert_same(&installation, &server, list).await;
+        assert!(done(list).await.contains(&team) || list[1] == "agents", "{list:?}");
+    }
+    done(&["roles", "revoke", "viewer", "--account", &account, "--on-team", &team]).await;
+    done(&["teams", "remove", &team, "--agent", &agent]).await;
+    assert!(!done(&["teams", "agents", &team, "--format", "csv"]).await.contains(&agent));
     done(&["teams", "remove", &team, "--account", &account]).await;
     done(&["teams", "close", &team]).await;
     done(&["roles", "withdraw", &role, "--reason", "test"]).await;

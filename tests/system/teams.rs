@@ -691,7 +691,10 @@ async fn teams_and_roles_are_managed_at_the_command_line() {
     until(&servers, &key, true).await;
     let teams = installation.run(&["teams", "list", "--format", "json"]).await;
     let teams: Value = serde_json::from_str(&teams).unwrap();
-    assert_eq!(teams, json!([{ "team": team, "name": "science", "state": "active", "members": "2", "roles": role }]));
+    assert_eq!(
+        teams,
+        json!([{ "team": team, "name": "science", "state": "active", "members": "2", "agents": "0", "roles": role }])
+    );
     let members = installation.run(&["teams", "members", &team, "--format", "csv"]).await;
     assert!(members.lines().count() == 3 && members.contains(&account), "{members}");
     let roles = installation.run(&["roles", "list", "--format", "csv"]).await;

@@ -293,7 +293,7 @@ async fn a_worker_writes_no_tables_of_another_version() {
     wait_for(&rooms.pool, &["calls"], 10.into(), TIMEOUT).await.unwrap();
     workers.shutdown().await;
 
-    set_version(2).await;
+    set_version(projection.version() + 1).await;
     append(&rooms.log, 10).await;
     let (_workers, before) = (start(), source.steps.load(Ordering::SeqCst));
     // The first steps of each worker have ended when it begins further ones.

@@ -126,6 +126,7 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, identity::ApiKey>>("A page of API keys.")
         .override_output_type_description::<Connection<String, identity::Team>>("A page of teams.")
         .override_output_type_description::<Connection<String, identity::TeamMember>>("A page of members of a team.")
+        .override_output_type_description::<Connection<String, identity::TeamAgent>>("A page of agents of a team.")
         .override_output_type_description::<Connection<String, identity::RoleDefinition>>("A page of roles.")
         .override_output_type_description::<Connection<String, identity::RoleAssignment>>("A page of role assignments.")
         .override_output_type_description::<Connection<String, identity::AccessReviewRow>>(

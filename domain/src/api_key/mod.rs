@@ -1,8 +1,8 @@
 //! API keys: credentials of service accounts. The secret part of a key, and its hash, are never in an event.
 
 use crate::aggregate::Aggregate;
-use crate::codec::events;
-use crate::ids::{AgentId, ApiKeyId, ServiceAccountId};
+use crate::codec::{UpcastError, events};
+use crate::ids::{AgentId, ApiKeyId, ServiceAccountId, TeamId};
 use crate::permissions::{Permission, Scopes};
 use crate::text::Body;
 use crate::timestamp;
@@ -22,6 +22,10 @@ pub struct KeyTerms {
     /// The agent that the key is bound to: it reaches nothing that belongs to other agents. None if it is not bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
+    /// The team whose agents the key is bound to: it reaches nothing that belongs to other agents. None if it is not bound to a
+    /// team. A key is bound to an agent or to a team, not to both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<TeamId>,
     /// The time from which the key is refused; none if it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "timestamp::deserialize_optional")]
     pub expires_at: Option<DateTime<Utc>>,
@@ -65,6 +69,30 @@ pub struct ApiKeyCreated {
     pub at: DateTime<Utc>,
 }
 
+/// The payload of `api_key.created` version 1, in which no key was bound to a team.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ApiKeyCreatedV1 {
+    /// The account whose credential the key is.
+    pub service_account_id: ServiceAccountId,
+    /// The permissions that the key is restricted to, which are permissions on the data of a tenant, or `all` for those that
+    /// the account has.
+    pub scopes: Scopes,
+    /// The agent that the key is bound to: it reaches nothing that belongs to other agents. None if it is not bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
+    /// The time from which the key is refused; none if it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "timestamp::deserialize_optional")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When the key was created.
+    pub at: DateTime<Utc>,
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "an upcast may fail")]
+fn created_upcast_v1(old: ApiKeyCreatedV1) -> Result<ApiKeyCreated, UpcastError> {
+    let ApiKeyCreatedV1 { service_account_id, scopes, agent_id, expires_at, at } = old;
+    Ok(ApiKeyCreated { terms: KeyTerms { service_account_id, scopes, agent_id, team_id: None, expires_at }, at })
+}
+
 /// The payload of `api_key.rotated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKeyRotated {
@@ -91,7 +119,7 @@ events! {
     /// An event of an API key.
     pub enum ApiKeyEvent {
         /// The key was created.
-        "api_key.created" v 1 => Created(ApiKeyCreated),
+        "api_key.created" v 2 => Created(ApiKeyCreated), from v 1 (ApiKeyCreatedV1) by created_upcast_v1,
         /// The key was replaced by another one.
         "api_key.rotated" v 1 => Rotated(ApiKeyRotated),
         /// The key was revoked.
@@ -122,6 +150,9 @@ pub enum ApiKeyError {
     /// A scope is not about the data of a tenant.
     #[error("the scope {0} is not about the data of a tenant")]
     ScopeOutsideTenant(Permission),
+    /// The key would be bound to an agent and to a team.
+    #[error("the API key would be bound to an agent and to a team: name one of them")]
+    AgentAndTeam,
     /// The key was revoked.
     #[error("the API key was revoked")]
     Revoked,
@@ -173,6 +204,9 @@ impl ApiKey {
     fn create(&self, created: ApiKeyCreated) -> Result<Vec<ApiKeyEvent>, ApiKeyError> {
         let terms = &created.terms;
         terms.check_scopes()?;
+        if terms.agent_id.is_some() && terms.team_id.is_some() {
+            return Err(ApiKeyError::AgentAndTeam);
+        }
         match (&self.terms, terms.expires_at) {
             (Some(known), _) if known == terms => Ok(Vec::new()),
             (Some(_), _) => Err(ApiKeyError::AlreadyCreated),

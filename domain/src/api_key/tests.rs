@@ -12,6 +12,7 @@ fn terms() -> KeyTerms {
         service_account_id: ServiceAccountId(uuid(1)),
         scopes: Scopes::All,
         agent_id: None,
+        team_id: None,
         expires_at: Some(at(100)),
     }
 }
@@ -154,5 +155,22 @@ proptest! {
             prop_assert!(!was_revoked || key.is_revoked);
             prop_assert!(expired_at.is_none() || key.expires_at() <= expired_at);
         }
+    }
+}
+
+/// A key is bound to an agent or to the agents of a team. A program that does not know the latter does not read such a key: it
+/// would not limit it.
+#[test]
+fn a_key_is_bound_to_an_agent_or_to_a_team() {
+    let of_team = KeyTerms { team_id: Some(TeamId(uuid(5))), ..terms() };
+    given::<ApiKey>([]).when(create(of_team.clone())).then([created(of_team.clone())]);
+    let both = KeyTerms { agent_id: Some(AgentId(uuid(4))), ..of_team.clone() };
+    given::<ApiKey>([]).when(create(both)).then_rejected(ApiKeyError::AgentAndTeam);
+    given::<ApiKey>([created(of_team.clone())]).when(create(terms())).then_rejected(ApiKeyError::AlreadyCreated);
+    let event = created(of_team);
+    assert_eq!(event.event_type().schema_version, 2);
+    for before in [terms(), KeyTerms { agent_id: Some(AgentId(uuid(4))), ..terms() }] {
+        let payload = created(before.clone()).encode().unwrap();
+        assert_eq!(ApiKeyEvent::decode("api_key.created", 1, &payload).unwrap(), created(before));
     }
 }

@@ -120,8 +120,9 @@ pub struct Grants<'a> {
     pub on_agents: &'a AgentPermissions,
     /// The scopes of the credential.
     pub scopes: Scopes,
-    /// The agent that the credential is bound to, if it is. It reaches nothing that belongs to other agents.
-    pub agent: Option<AgentId>,
+    /// The agents that the credential is bound to, in the order of their ids, if it is bound to one or to those of a team. It
+    /// reaches nothing that belongs to other agents.
+    pub bound_to: Option<&'a [AgentId]>,
 }
 
 /// An action is not allowed.
@@ -170,8 +171,8 @@ impl<A> Access<A> {
         &self.tenant
     }
 
-    /// The agents to whose objects the access is limited, of the kinds that belong to agents, in the order of their ids. None
-    /// if it is not limited.
+    /// The agents to whose objects the access is limited, of the kinds that belong to agents, in the order of their ids;
+    /// never an empty list. None if it is not limited.
     #[must_use]
     pub fn agents(&self) -> Option<&[AgentId]> {
         self.agents.as_deref()
@@ -200,8 +201,8 @@ impl<A> Access<A> {
 }
 
 /// Decides whether an action on a resource is allowed: a role must have the permission, the scopes must contain it, and a
-/// resource of a tenant must belong to the tenant of the grants. A credential that is bound to an agent reads what belongs
-/// to the agent and what all agents share; the permission `read_own` is enough for the former. A role on an agent is as much
+/// resource of a tenant must belong to the tenant of the grants. A credential that is bound to agents reads what belongs
+/// to them and what all agents share; the permission `read_own` is enough for the former. A role on an agent is as much
 /// as a credential that is bound to it, without what all agents share.
 ///
 /// # Errors
@@ -229,30 +230,33 @@ fn agents_of(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Resu
     if level != action.level() || owner.is_some_and(|owner| owner != grants.tenant) {
         return forbidden("it belongs to another tenant or to the installation");
     }
-    let (is_bound, in_scopes) = (grants.agent.is_some(), |permission| grants.scopes.contain(permission));
+    let (is_bound, in_scopes) = (grants.bound_to.is_some(), |permission| grants.scopes.contain(permission));
     let is_held = |permission| grants.permissions.contains(permission) && in_scopes(permission);
+    if grants.bound_to.is_some_and(<[_]>::is_empty) && is_about_agents(resource) {
+        return forbidden("the credential is bound to a team that has no agents");
+    }
     if holds(action, resource, is_bound, is_held) {
-        return Ok(grants.agent.filter(|_| is_about_agents(resource)).map(|agent| Arc::from([agent])));
+        return Ok(grants.bound_to.filter(|_| is_about_agents(resource)).map(Arc::from));
     }
     let on_agents = grants.on_agents.iter().filter(|(agent, permissions)| {
         let has = |permission: Permission| {
             let is_held = permissions.contains(permission) || grants.permissions.contains(permission);
             is_held && in_scopes(permission) && permission.kind().is_of_one_agent()
         };
-        grants.agent.is_none_or(|bound| bound == **agent) && holds(action, resource, true, has)
+        grants.bound_to.is_none_or(|bound| bound.binary_search(agent).is_ok()) && holds(action, resource, true, has)
     });
     let on_agents: Arc<[AgentId]> = on_agents.map(|(agent, _)| *agent).collect();
     if !on_agents.is_empty() {
         return Ok(Some(on_agents));
     }
     if !holds(action, resource, is_bound, |_| true) {
-        return forbidden("the credential is bound to an agent: use one that is not");
+        return forbidden("the credential is bound to some agents: use one that is not");
     }
     if !holds(action, resource, is_bound, in_scopes) {
         return forbidden("it is outside the scopes of the credential");
     }
     if holds(action, resource, true, is_held) {
-        return forbidden("use an API key that is bound to an agent");
+        return forbidden("use an API key that is bound to an agent or a team");
     }
     match action.level() {
         Level::Tenant => forbidden("use a credential whose roles in the tenant allow it"),
@@ -260,7 +264,7 @@ fn agents_of(grants: Grants<'_>, action: Action, resource: Resource<'_>) -> Resu
     }
 }
 
-/// Whether what is reached of a resource depends on the agent that a credential is bound to.
+/// Whether what is reached of a resource depends on the agents that a credential is bound to.
 fn is_about_agents(resource: Resource<'_>) -> bool {
     let kind = match resource {
         Resource::Installation => return false,
@@ -279,14 +283,14 @@ pub fn is_limited_to_agents(grants: Grants<'_>, resource: Resource<'_>) -> bool 
 }
 
 /// Checks that a command changes only what belongs to the agents that it is limited to, if it is: those of the roles that allow
-/// it, or the one that the credential is bound to.
+/// it, or those that the credential is bound to.
 ///
 /// # Errors
 /// [`Forbidden`] if the change is not in the name of one of those agents alone.
 pub fn check_agent(grants: Grants<'_>, resource: Resource<'_>, agents: &[Option<AgentId>]) -> Result<(), Forbidden> {
     let Some(limited_to) = agents_of(grants, Action::SendCommand, resource)? else { return Ok(()) };
     let mut named = agents.iter().flatten().peekable();
-    if named.peek().is_some() && named.all(|agent| limited_to.contains(agent)) {
+    if named.peek().is_some() && named.all(|agent| limited_to.binary_search(agent).is_ok()) {
         return Ok(());
     }
     Err(Forbidden::new(Action::SendCommand, resource, "neither the credential nor the roles are for its agent"))

@@ -6,7 +6,7 @@ fn tenant(name: &str) -> TenantId {
 
 fn grants<'a>(tenant: &'a TenantId, roles: &[Role], scopes: Scopes) -> Grants<'a> {
     static NONE: AgentPermissions = AgentPermissions::new();
-    Grants { tenant, permissions: PermissionSet::of_roles(roles), on_agents: &NONE, scopes, agent: None }
+    Grants { tenant, permissions: PermissionSet::of_roles(roles), on_agents: &NONE, scopes, bound_to: None }
 }
 
 fn agent(tenant: &TenantId) -> Resource<'_> {
@@ -163,9 +163,10 @@ fn every_refusal_reads_well() {
 fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
     let tenant = tenant("default");
     let own = AgentId(Uuid::from_u128(7));
-    let bound = Some(own);
-    let reads = |role, agent| {
-        let grants = Grants { agent, ..grants(&tenant, &[role], Scopes::All) };
+    let agents = [own];
+    let bound = Some(&agents[..]);
+    let reads = |role, bound_to| {
+        let grants = Grants { bound_to, ..grants(&tenant, &[role], Scopes::All) };
         let may = |kind: &ResourceKind| {
             check(grants, Action::ReadData, Resource::Tenant(&tenant, Extent::Kind(*kind))).is_ok()
         };
@@ -183,8 +184,8 @@ fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
     let grants = grants(&tenant, &[Role::Agent], Scopes::All);
     let tasks = Resource::Tenant(&tenant, Extent::Kind(ResourceKind::Tasks));
     let refused = check(grants, Action::ReadData, tasks).unwrap_err();
-    assert!(refused.to_string().ends_with("use an API key that is bound to an agent"), "{refused}");
-    let access = authorise::<ReadTasks>(Grants { agent: bound, ..grants }, tasks).unwrap();
+    assert!(refused.to_string().ends_with("use an API key that is bound to an agent or a team"), "{refused}");
+    let access = authorise::<ReadTasks>(Grants { bound_to: bound, ..grants }, tasks).unwrap();
     assert_eq!(access.agents(), Some(&[own][..]));
 }
 
@@ -193,8 +194,9 @@ fn a_bound_credential_changes_only_what_is_in_the_name_of_its_agent() {
     let tenant = tenant("default");
     let (own, other) = (Some(AgentId(Uuid::from_u128(7))), Some(AgentId(Uuid::from_u128(8))));
     let task = Resource::Aggregate { tenant: &tenant, category: "task", id: Uuid::nil() };
-    let changes = |agent, agents: &[Option<AgentId>]| {
-        let grants = Grants { agent, ..grants(&tenant, &[Role::Admin], Scopes::All) };
+    let changes = |agent: Option<AgentId>, agents: &[Option<AgentId>]| {
+        let bound_to = agent.as_ref().map(std::slice::from_ref);
+        let grants = Grants { bound_to, ..grants(&tenant, &[Role::Admin], Scopes::All) };
         check_agent(grants, task, agents).is_ok()
     };
     assert!(changes(own, &[None, own]) && changes(own, &[own, None]) && changes(own, &[own, own]));
@@ -203,7 +205,8 @@ fn a_bound_credential_changes_only_what_is_in_the_name_of_its_agent() {
         assert!(changes(None, refused), "{refused:?}");
     }
     // What all agents share is not theirs to change.
-    let grants = Grants { agent: own, ..grants(&tenant, &[Role::Admin], Scopes::All) };
+    let grants =
+        Grants { bound_to: own.as_ref().map(std::slice::from_ref), ..grants(&tenant, &[Role::Admin], Scopes::All) };
     for (category, is_allowed) in
         [("task", true), ("memory", true), ("budget", false), ("price_book", false), ("api_key", false)]
     {
@@ -221,15 +224,20 @@ fn a_role_on_an_agent_reaches_what_belongs_to_it() {
         (one, PermissionSet::of_roles(&[Role::Operator])),
         (two, PermissionSet::of_roles(&[Role::Viewer])),
     ]);
-    let grants = |roles, agent| Grants { on_agents: &on_agents, agent, ..grants(&tenant, roles, Scopes::All) };
+    let grants = |roles, bound_to| Grants { on_agents: &on_agents, bound_to, ..grants(&tenant, roles, Scopes::All) };
     let kind = |kind| Resource::Tenant(&tenant, Extent::Kind(kind));
-    let reads = |roles, agent| authorise::<ReadTasks>(grants(roles, agent), kind(ResourceKind::Tasks));
+    let reads = |roles, bound_to| authorise::<ReadTasks>(grants(roles, bound_to), kind(ResourceKind::Tasks));
     assert_eq!(reads(&[], None).unwrap().agents(), Some(&[one, two][..]));
     assert_eq!(reads(&[Role::Viewer], None).unwrap().agents(), None, "a role on the tenant reaches all");
     // A bound credential narrows the roles on agents, and those on the tenant.
-    assert_eq!(reads(&[], Some(two)).unwrap().agents(), Some(&[two][..]));
-    assert_eq!(reads(&[Role::Viewer], Some(other)).unwrap().agents(), Some(&[other][..]));
-    assert!(reads(&[], Some(other)).is_err());
+    let (second, both, another) = ([two], [two, other], [other]);
+    assert_eq!(reads(&[], Some(&second)).unwrap().agents(), Some(&[two][..]));
+    assert_eq!(reads(&[], Some(&both)).unwrap().agents(), Some(&[two][..]));
+    assert_eq!(reads(&[Role::Viewer], Some(&another)).unwrap().agents(), Some(&[other][..]));
+    assert_eq!(reads(&[Role::Viewer], Some(&both)).unwrap().agents(), Some(&[two, other][..]));
+    assert!(reads(&[], Some(&another)).is_err());
+    // Bound to the agents of a team without any, it reaches none.
+    assert!(reads(&[Role::Viewer], Some(&[])).is_err());
     let readable: Vec<_> = ResourceKind::OF_TENANT
         .into_iter()
         .filter(|of| check(grants(&[], None), Action::ReadData, kind(*of)).is_ok())

@@ -4,9 +4,13 @@
 //! Every event has the whole assignment, so that the last one is enough to restore the state, however often a role was
 //! granted and revoked.
 
+mod extent;
+
+pub use extent::{RoleExtent, RoleExtentV1, UnknownExtent};
+
 use crate::aggregate::Aggregate;
-use crate::codec::events;
-use crate::ids::{AgentId, RoleId, ServiceAccountId, TeamId, UserId, derived_id};
+use crate::codec::{UpcastError, events};
+use crate::ids::{RoleId, ServiceAccountId, TeamId, UserId, derived_id};
 use crate::permissions::Role;
 use crate::team::Member;
 use crate::text::Body;
@@ -113,64 +117,6 @@ impl FromStr for AssignedRole {
     }
 }
 
-/// What of a tenant a role is granted on. It is always stated: a narrower one is then never read as the whole tenant by a program
-/// that does not know it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RoleExtent {
-    /// The whole tenant.
-    #[default]
-    Tenant,
-    /// One agent, with its tasks, calls and memories.
-    Agent(AgentId),
-}
-
-impl RoleExtent {
-    /// The first of all extents in their order.
-    pub const FIRST: Self = Self::Tenant;
-    /// The last of all extents in their order.
-    pub const LAST: Self = Self::Agent(AgentId(Uuid::max()));
-
-    /// The agent, if it is one.
-    #[must_use]
-    pub const fn agent(self) -> Option<AgentId> {
-        match self {
-            Self::Tenant => None,
-            Self::Agent(agent) => Some(agent),
-        }
-    }
-}
-
-impl From<Option<AgentId>> for RoleExtent {
-    fn from(agent: Option<AgentId>) -> Self {
-        agent.map_or(Self::Tenant, Self::Agent)
-    }
-}
-
-/// As in `tenant` and `agent UUID`.
-impl fmt::Display for RoleExtent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tenant => f.write_str("tenant"),
-            Self::Agent(agent) => write!(f, "agent {agent}"),
-        }
-    }
-}
-
-/// The text is not an extent of a role.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is not what a role is granted on: use tenant, or agent and its UUID")]
-pub struct UnknownExtent(String);
-
-impl FromStr for RoleExtent {
-    type Err = UnknownExtent;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let agent = |text: &str| Some(Self::Agent(AgentId(Uuid::try_parse(text.strip_prefix("agent ")?).ok()?)));
-        if text == "tenant" { Ok(Self::Tenant) } else { agent(text).ok_or_else(|| UnknownExtent(text.to_owned())) }
-    }
-}
-
 /// What a role assignment is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Assignment {
@@ -243,13 +189,63 @@ pub struct RoleRevoked {
     pub at: DateTime<Utc>,
 }
 
+/// What a role assignment was about in version 1 of its events, in which no role was granted on a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AssignmentV1 {
+    /// Who has the role.
+    pub holder: Holder,
+    /// The role.
+    pub role: AssignedRole,
+    /// What the role is granted on.
+    pub extent: RoleExtentV1,
+}
+
+impl From<AssignmentV1> for Assignment {
+    fn from(AssignmentV1 { holder, role, extent }: AssignmentV1) -> Self {
+        Self { holder, role, extent: extent.into() }
+    }
+}
+
+/// The payload of `role.granted` version 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleGrantedV1 {
+    /// Which role, to whom, and on what.
+    #[serde(flatten)]
+    pub assignment: AssignmentV1,
+    /// When the role was granted.
+    pub at: DateTime<Utc>,
+}
+
+/// The payload of `role.revoked` version 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleRevokedV1 {
+    /// Which role, of whom, and on what.
+    #[serde(flatten)]
+    pub assignment: AssignmentV1,
+    /// Why the role was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Body>,
+    /// When the role was revoked.
+    pub at: DateTime<Utc>,
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "an upcast may fail")]
+fn granted_upcast_v1(old: RoleGrantedV1) -> Result<RoleGranted, UpcastError> {
+    Ok(RoleGranted { assignment: old.assignment.into(), at: old.at })
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "an upcast may fail")]
+fn revoked_upcast_v1(old: RoleRevokedV1) -> Result<RoleRevoked, UpcastError> {
+    Ok(RoleRevoked { assignment: old.assignment.into(), reason: old.reason, at: old.at })
+}
+
 events! {
     /// An event of a role assignment.
     pub enum RoleAssignmentEvent {
         /// The role was granted.
-        "role.granted" v 1 => Granted(RoleGranted),
+        "role.granted" v 2 => Granted(RoleGranted), from v 1 (RoleGrantedV1) by granted_upcast_v1,
         /// The role was revoked.
-        "role.revoked" v 1 => Revoked(RoleRevoked),
+        "role.revoked" v 2 => Revoked(RoleRevoked), from v 1 (RoleRevokedV1) by revoked_upcast_v1,
     }
 }
 

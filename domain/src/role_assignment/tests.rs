@@ -1,4 +1,6 @@
 use super::*;
+use crate::codec::EventCodec as _;
+use crate::ids::AgentId;
 use crate::testing::{at, body, given, uuid};
 use std::collections::BTreeSet;
 
@@ -88,4 +90,44 @@ fn a_role_is_read_as_it_is_written() {
         let narrower = written.replace(r#""extent":"tenant""#, narrower);
         assert!(serde_json::from_str::<Assignment>(&narrower).is_err(), "{narrower}");
     }
+}
+
+#[test]
+fn an_extent_is_read_as_it_is_written() {
+    let all = [RoleExtent::Tenant, RoleExtent::Agent(AgentId(uuid(7))), RoleExtent::Team(TeamId(uuid(7)))];
+    for extent in all {
+        assert_eq!(extent.to_string().parse(), Ok(extent));
+        let written = serde_json::to_string(&extent).unwrap();
+        assert_eq!(serde_json::from_str::<RoleExtent>(&written).unwrap(), extent);
+        assert!(RoleExtent::FIRST <= extent && extent <= RoleExtent::LAST);
+        assert_eq!(RoleExtent::of(extent.agent(), extent.team()), Some(extent));
+    }
+    assert_eq!(RoleExtent::of(Some(AgentId(uuid(7))), Some(TeamId(uuid(7)))), None);
+    for wrong in ["", "Tenant", "team", "team 7", "user 018bd12c-58b0-7683-8a5b-8752d0e86651"] {
+        assert!(wrong.parse::<RoleExtent>().is_err(), "{wrong:?}");
+    }
+    // Each has a stream of its own.
+    let streams = all.map(|extent| Assignment { extent, ..assignment(Role::Viewer) }.stream_id());
+    assert_eq!(BTreeSet::from(streams).len(), 3);
+}
+
+/// Events that were written before there were roles on teams are read as they were meant. A program that knows those only does not
+/// read a role on a team as something else.
+#[test]
+fn events_of_version_1_are_read_and_have_no_teams() {
+    let on_agent = Assignment { extent: RoleExtent::Agent(AgentId(uuid(7))), ..assignment(Role::Viewer) };
+    for assignment in [assignment(Role::Viewer), on_agent] {
+        let granted = RoleAssignmentEvent::Granted(RoleGranted { assignment, at: at(0) });
+        let revoked = RoleAssignmentEvent::Revoked(RoleRevoked { assignment, reason: Some(body("x")), at: at(1) });
+        for event in [granted, revoked] {
+            let (name, payload) = (event.event_type().name, event.encode().unwrap());
+            assert_eq!(RoleAssignmentEvent::decode(name, 1, &payload).unwrap(), event);
+        }
+    }
+    let on_team = Assignment { extent: RoleExtent::Team(TeamId(uuid(7))), ..assignment(Role::Viewer) };
+    let granted = RoleAssignmentEvent::Granted(RoleGranted { assignment: on_team, at: at(0) });
+    let payload = granted.encode().unwrap();
+    assert_eq!(granted.event_type().schema_version, 2);
+    assert_eq!(RoleAssignmentEvent::decode("role.granted", 2, &payload).unwrap(), granted);
+    assert!(RoleAssignmentEvent::decode("role.granted", 1, &payload).is_err());
 }

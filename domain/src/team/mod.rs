@@ -1,9 +1,12 @@
-//! Teams: users and service accounts that are granted roles together. Roles are granted to a team as to an account; each
-//! member has them while it is a member and the team is not closed.
+//! Teams: users and service accounts that are granted roles together, and agents that roles are granted on together.
+//!
+//! Roles are granted to a team as to an account; each member has them while it is a member and the team is not closed. A role
+//! that is granted *on* a team, to whatever holder, holds for the agents of the team. The agents of a team are no members: they
+//! have none of its roles.
 
 use crate::aggregate::Aggregate;
 use crate::codec::events;
-use crate::ids::{ServiceAccountId, UserId};
+use crate::ids::{AgentId, ServiceAccountId, UserId};
 use crate::text::{Body, Name};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -62,7 +65,21 @@ pub enum TeamCommand {
         /// When the member was removed.
         at: DateTime<Utc>,
     },
-    /// Closes the team for ever: its members no longer have its roles.
+    /// Adds an agent, for which the roles on the team hold from now on.
+    AddAgent {
+        /// The agent.
+        agent_id: AgentId,
+        /// When the agent was added.
+        at: DateTime<Utc>,
+    },
+    /// Removes an agent, for which the roles on the team no longer hold.
+    RemoveAgent {
+        /// The agent.
+        agent_id: AgentId,
+        /// When the agent was removed.
+        at: DateTime<Utc>,
+    },
+    /// Closes the team for ever: its members no longer have its roles, and roles on it give nothing.
     Close {
         /// Why the team is closed.
         reason: Option<Body>,
@@ -107,6 +124,24 @@ pub struct TeamMemberRemoved {
     pub at: DateTime<Utc>,
 }
 
+/// The payload of `team.agent_added`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TeamAgentAdded {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// When the agent was added.
+    pub at: DateTime<Utc>,
+}
+
+/// The payload of `team.agent_removed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TeamAgentRemoved {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// When the agent was removed.
+    pub at: DateTime<Utc>,
+}
+
 /// The payload of `team.closed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TeamClosed {
@@ -128,6 +163,10 @@ events! {
         "team.member_added" v 1 => MemberAdded(TeamMemberAdded),
         /// A member was removed.
         "team.member_removed" v 1 => MemberRemoved(TeamMemberRemoved),
+        /// An agent was added.
+        "team.agent_added" v 1 => AgentAdded(TeamAgentAdded),
+        /// An agent was removed.
+        "team.agent_removed" v 1 => AgentRemoved(TeamAgentRemoved),
         /// The team was closed.
         "team.closed" v 1 => Closed(TeamClosed),
     }
@@ -152,8 +191,12 @@ pub enum TeamError {
     #[error("the team has {limit} members, and no more may be added: remove one first, or create another team",
         limit = Team::MAX_MEMBERS)]
     TooManyMembers,
+    /// The team has as many agents as it may have.
+    #[error("the team has {limit} agents, and no more may be added: remove one first, or create another team",
+        limit = Team::MAX_AGENTS)]
+    TooManyAgents,
     /// The team was changed as often as it may be.
-    #[error("the team was changed {limit} times: members can be removed, and nothing else; create another team",
+    #[error("the team was changed {limit} times: members and agents can be removed, and nothing else; create another team",
         limit = Team::MAX_CHANGES)]
     TooManyChanges,
 }
@@ -165,19 +208,23 @@ pub struct Team {
     pub name: Option<Name>,
     /// The members; of a closed team, those that it had.
     pub members: BTreeSet<Member>,
+    /// The agents for which the roles on the team hold; of a closed team, those that it had.
+    pub agents: BTreeSet<AgentId>,
     /// Whether the team was closed.
     pub is_closed: bool,
     /// Why the team was closed, if it was and a reason was given.
     pub reason: Option<Body>,
-    /// How often a member was added or the name was changed.
+    /// How often a member or an agent was added or the name was changed.
     changes: u32,
 }
 
 impl Team {
     /// The maximum number of members at the same time.
     pub const MAX_MEMBERS: usize = 500;
-    /// The maximum number of times that a member is added or the name is changed. Together with the number of members, which
-    /// can always be removed, it bounds the number of events of a team, all of which every process folds.
+    /// The maximum number of agents at the same time.
+    pub const MAX_AGENTS: usize = 500;
+    /// The maximum number of times that a member or an agent is added or the name is changed. Together with the number of both,
+    /// which can always be removed, it bounds the number of events of a team, all of which every process folds.
     pub const MAX_CHANGES: u32 = 10_000;
 
     /// Whether the team exists and was not closed.
@@ -186,7 +233,7 @@ impl Team {
         self.name.is_some() && !self.is_closed
     }
 
-    /// Checks that the team may be changed by something else than the removal of a member.
+    /// Checks that the team may be changed by something else than the removal of a member or an agent.
     fn check_changes(&self) -> Result<(), TeamError> {
         if self.changes < Self::MAX_CHANGES { Ok(()) } else { Err(TeamError::TooManyChanges) }
     }
@@ -199,7 +246,7 @@ impl Aggregate for Team {
     type Error = TeamError;
 
     fn decide(&self, command: TeamCommand) -> Result<Vec<TeamEvent>, TeamError> {
-        use TeamCommand::{AddMember, Close, Create, RemoveMember, Rename};
+        use TeamCommand::{AddAgent, AddMember, Close, Create, RemoveAgent, RemoveMember, Rename};
         match (command, &self.name) {
             (Create { name, at }, None) => Ok(vec![TeamEvent::Created(TeamCreated { name, at })]),
             (Create { name, .. }, Some(known)) if *known == name => Ok(Vec::new()),
@@ -226,6 +273,16 @@ impl Aggregate for Team {
                 Ok(vec![TeamEvent::MemberRemoved(TeamMemberRemoved { member, at })])
             }
             (RemoveMember { .. }, _) => Ok(Vec::new()),
+            (AddAgent { agent_id, .. }, _) if self.agents.contains(&agent_id) => Ok(Vec::new()),
+            (AddAgent { .. }, _) if self.agents.len() >= Self::MAX_AGENTS => Err(TeamError::TooManyAgents),
+            (AddAgent { agent_id, at }, _) => {
+                self.check_changes()?;
+                Ok(vec![TeamEvent::AgentAdded(TeamAgentAdded { agent_id, at })])
+            }
+            (RemoveAgent { agent_id, at }, _) if self.agents.contains(&agent_id) => {
+                Ok(vec![TeamEvent::AgentRemoved(TeamAgentRemoved { agent_id, at })])
+            }
+            (RemoveAgent { .. }, _) => Ok(Vec::new()),
         }
     }
 
@@ -241,6 +298,11 @@ impl Aggregate for Team {
                 self.changes = self.changes.saturating_add(1);
             }
             TeamEvent::MemberRemoved(removed) => _ = self.members.remove(&removed.member),
+            TeamEvent::AgentAdded(added) => {
+                self.agents.insert(added.agent_id);
+                self.changes = self.changes.saturating_add(1);
+            }
+            TeamEvent::AgentRemoved(removed) => _ = self.agents.remove(&removed.agent_id),
             TeamEvent::Closed(closed) => {
                 self.is_closed = true;
                 self.reason.clone_from(&closed.reason);

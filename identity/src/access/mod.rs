@@ -18,6 +18,10 @@ use pending::{Pending, Record};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use writer::Batch;
+pub use writer::record_export;
+
+/// What the access log calls an export of the access review.
+pub const ACCESS_REVIEW: &str = "access_review";
 
 /// The maximum number of pairs of credential and origin that are known to be recorded.
 const MAX_KNOWN_USES: u64 = 100_000;

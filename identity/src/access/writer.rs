@@ -7,20 +7,18 @@ use crate::client::Client;
 use crate::error::IdentityError;
 use crate::key_file::EncryptionKey;
 use crate::secrets::Secrets;
-use chrono::{NaiveDate, Utc};
-use commands::{Commands, Component, Context, Principal};
+use chrono::{DateTime, NaiveDate, Utc};
+use commands::{Commands, Component, Context, Principal, current_trace_id};
 use domain::access_log::{
     AccessLog, AccessLogCommand, AccessLogEvent, AccessRefused, ContentsRead, CredentialUsed, DataExported, SignedIn,
 };
+use domain::tenant::Tenant;
 use domain::{Name, OriginId, TenantId};
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::PoisonError;
-use std::time::Duration;
 use uuid::Uuid;
 
-/// How often notes are written.
-const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of batches that wait to be tried again.
 const MAX_UNSENT: usize = 100;
 
@@ -35,15 +33,8 @@ pub(super) struct Batch {
 }
 
 impl AccessRecorder {
-    /// Writes what was noted every second.
-    pub(crate) async fn run(&self, commands: &Commands, secrets: &Secrets) {
-        loop {
-            tokio::time::sleep(WRITE_INTERVAL).await;
-            self.flush(commands, secrets, false).await;
-        }
-    }
-
-    /// Writes what was noted. With `all`, also the refusals of this minute that are still counted.
+    /// Writes what was noted. With `all`, also the refusals of this minute that are still counted. What is written is lost if
+    /// this is canceled.
     pub(crate) async fn flush(&self, commands: &Commands, secrets: &Secrets, all: bool) {
         let (records, dropped) = {
             let mut pending = self.pending();
@@ -77,6 +68,35 @@ impl AccessRecorder {
             }
         }
     }
+}
+
+/// Records at once in the access log that data of the principal's tenant are exported, by a process that may end before
+/// [`Identities::run`](crate::Identities::run) would write it. Nothing is recorded for a tenant that was never created. A record
+/// that cannot be written is no reason not to export; the log of the process says it.
+pub async fn record_export(commands: &Commands, principal: &Principal, data: &'static str, at: DateTime<Utc>) {
+    if let Err(error) = append_export(commands, principal, data, at).await {
+        tracing::warn!(error = &*error, data, "an export is not in the access log");
+    }
+}
+
+async fn append_export(
+    commands: &Commands,
+    principal: &Principal,
+    data: &'static str,
+    at: DateTime<Utc>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let tenant = principal.tenant().clone();
+    let created = commands.load::<Tenant>(&principal.in_installation(), tenant.stream_id()).await;
+    // A tenant whose first events are archived cannot be read, and was created.
+    if created.is_ok_and(|created| created.state.tenant_id.is_none()) {
+        return Ok(());
+    }
+    let (subject, client, trace_id) = (principal.actor(), Client::default(), current_trace_id());
+    let record = Record::Exported { tenant: tenant.clone(), subject, data, client, trace_id, at };
+    let context = Context::new(Principal::component(tenant, Component::Apex), Uuid::now_v7());
+    let events = AccessLogCommand::Record(vec![event(&record, None)]);
+    commands.execute::<AccessLog>(&context, AccessLog::id(at.date_naive()), events).await?;
+    Ok(())
 }
 
 async fn append(

@@ -8,7 +8,7 @@ use domain::permissions::{Access, Forbidden, PermissionSet, ReadData, ReadIdenti
 use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleExtent};
 use domain::team::Member;
 use domain::tenant::Tenant;
-use domain::{Aggregate as _, ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
+use domain::{AgentId, Aggregate as _, ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
 use std::ops::{Bound, RangeBounds};
 
 /// A team in a list.
@@ -22,6 +22,8 @@ pub struct TeamSummary {
     pub is_closed: bool,
     /// The number of members; of a closed team, how many it had.
     pub members: usize,
+    /// The number of agents that roles on the team are about; of a closed team, how many it had.
+    pub agents: usize,
 }
 
 /// A member of a team in a list.
@@ -32,6 +34,15 @@ pub struct MemberSummary {
     /// The name of the account; none for users, whose names are not in the log.
     pub name: Option<String>,
     /// When the member was added, and by whom; none if the team was closed.
+    pub added: Option<Origin>,
+}
+
+/// An agent of a team in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamAgentSummary {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// When the agent was added, and by whom; none if the team was closed.
     pub added: Option<Origin>,
 }
 
@@ -132,7 +143,7 @@ impl Directory {
             let teams = state.teams(access.tenant(), state::owned(&ids));
             let summary = teams.filter_map(|(id, team)| {
                 let (name, members) = (team.name.as_ref()?.to_string(), team.members.len());
-                Some(TeamSummary { id, name, is_closed: team.is_closed, members })
+                Some(TeamSummary { id, name, is_closed: team.is_closed, members, agents: team.agents.len() })
             });
             summary.take(limit).collect()
         })
@@ -156,6 +167,28 @@ impl Directory {
                 member,
                 name: state.name_of(tenant, member.into()),
                 added: state.membership(tenant, member, team).cloned(),
+            });
+            summary.take(limit).collect()
+        })
+    }
+
+    /// The agents of a team after one of them, by id; at most `limit`. Of a closed team, those that it had.
+    #[must_use]
+    pub fn agents_of_team(
+        &self,
+        access: &Access<ReadIdentities>,
+        team: TeamId,
+        after: Option<AgentId>,
+        limit: usize,
+    ) -> Vec<TeamAgentSummary> {
+        let tenant = access.tenant();
+        self.with(|state| {
+            let found = state.teams(tenant, (Bound::Included(team), Bound::Included(team))).next();
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let agents = found.into_iter().flat_map(|(_, team)| team.agents.range((from, Bound::Unbounded)));
+            let summary = agents.map(|&agent_id| TeamAgentSummary {
+                agent_id,
+                added: state.agent_added(tenant, team, agent_id).cloned(),
             });
             summary.take(limit).collect()
         })

@@ -9,7 +9,7 @@ mod people;
 mod state;
 
 pub(crate) use lists::LastAdmin;
-pub use lists::{AssignmentSummary, MemberSummary, RoleSummary, TeamSummary};
+pub use lists::{AssignmentSummary, MemberSummary, RoleSummary, TeamAgentSummary, TeamSummary};
 pub use people::InvitationSummary;
 pub(crate) use state::{Admin, Loss, NoPrincipal, makes_admin};
 pub use state::{Basis, GrantBasis, NotAReviewKey, Origin, ReviewKey, ReviewRow, TeamBasis};
@@ -21,7 +21,7 @@ use domain::api_key::ApiKey;
 use domain::permissions::Scopes;
 use domain::rate_limits::{LimitValues, LimitedSubject};
 use domain::role_assignment::AssignedRole;
-use domain::{AgentId, ApiKeyId, ServiceAccountId, SessionId, TenantId, UserId};
+use domain::{AgentId, ApiKeyId, ServiceAccountId, SessionId, TeamId, TenantId, UserId};
 use load::load;
 use sqlx::postgres::PgPool;
 use state::{State, is_folded};
@@ -67,6 +67,8 @@ pub struct KeySummary {
     pub scopes: Scopes,
     /// The agent that the key is bound to, if it is.
     pub agent_id: Option<AgentId>,
+    /// The team whose agents the key is bound to, if it is.
+    pub team_id: Option<TeamId>,
     /// The time from which the key is refused, if any.
     pub expires_at: Option<DateTime<Utc>>,
     /// Whether the key was revoked.
@@ -84,6 +86,7 @@ impl KeySummary {
             service_account_id: terms.service_account_id,
             scopes: terms.scopes,
             agent_id: terms.agent_id,
+            team_id: terms.team_id,
             expires_at: key.expires_at(),
             is_revoked: key.is_revoked,
             last_used_at: None,

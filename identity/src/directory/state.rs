@@ -212,7 +212,13 @@ impl State {
         let account = terms.service_account_id;
         self.active_account(tenant, account)?;
         let permissions = self.permissions_of(tenant, Holder::ServiceAccount(account));
-        Ok(Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes, terms.agent_id))
+        let principal =
+            Principal::service_account(tenant.clone(), account, id, permissions, terms.scopes, terms.agent_id);
+        Ok(match terms.team_id {
+            // Of a team that was closed or cannot be read, no agents.
+            Some(team) => principal.bound_to_team(self.grants.agents_of_team(tenant, team)),
+            None => principal,
+        })
     }
 
     /// The tenant that a key is of, whether the key is valid or not.

@@ -5,6 +5,7 @@ mod database;
 mod operations;
 mod server;
 
+pub(super) use database::now;
 pub(super) use operations::{Backend, IssuedKey, Listed};
 pub(super) use server::{tag_keys, viewer};
 

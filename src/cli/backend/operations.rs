@@ -8,10 +8,10 @@ use domain::custom_role::RoleDefinition;
 use domain::permissions::Role;
 use domain::role_assignment::{Assignment, Holder};
 use domain::team::Member;
-use domain::{ApiKeyId, Body, InvitationId, Name, RoleId, ServiceAccountId, TagKey, TeamId, UserId};
+use domain::{AgentId, ApiKeyId, Body, InvitationId, Name, RoleId, ServiceAccountId, TagKey, TeamId, UserId};
 use identity::{
     AccountSummary, AssignmentSummary, Email, InvitationSummary, KeySummary, MemberSummary, ReviewRow, RoleSummary,
-    TeamSummary, UserSummary,
+    TeamAgentSummary, TeamSummary, UserSummary,
 };
 use std::path::PathBuf;
 
@@ -79,6 +79,10 @@ pub(in crate::cli) trait TeamOperations {
     async fn rename_team(&self, id: TeamId, name: Name) -> anyhow::Result<()>;
     async fn add_member(&self, id: TeamId, member: Member) -> anyhow::Result<()>;
     async fn remove_member(&self, id: TeamId, member: Member) -> anyhow::Result<()>;
+    /// The agents of a team; none if there is no such team.
+    async fn agents_of_team(&self, id: TeamId) -> anyhow::Result<Option<Vec<TeamAgentSummary>>>;
+    async fn add_agent(&self, id: TeamId, agent: AgentId) -> anyhow::Result<()>;
+    async fn remove_agent(&self, id: TeamId, agent: AgentId) -> anyhow::Result<()>;
     async fn close_team(&self, id: TeamId, reason: Option<Body>) -> anyhow::Result<()>;
 }
 

@@ -1,15 +1,15 @@
 //! What each operation of the API takes. Nothing else says so to the matrix: an operation that is missing here, or that no
 //! longer exists, fails it.
 
-use domain::permissions::{Permission, PermissionSet};
+use domain::permissions::Permission;
 use std::collections::BTreeSet;
 
 /// Any permission to read data of the tenant.
 pub(super) const ANY: &str = "any";
 
-/// Each field of the roots of the schema, and the permission that it takes.
+/// Each field of the roots of the schema, and the permissions that it takes, with spaces between them.
 const OPERATIONS: &[(&str, &str)] = &[
-    // The id of `node` says what it takes: see `permission`.
+    // The id of `node` says what it takes besides: see `NODES`.
     ("Query.node", ANY),
     ("Query.agent", "read:agents"),
     ("Query.agents", "read:agents"),
@@ -31,7 +31,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("Query.streamEvents", "read:events"),
     ("Query.head", ANY),
     ("Query.positionAt", "read:events"),
-    ("Query.aggregateState", "read:events"),
+    // And the permission to read the kind of the aggregate: see `special` in schema.rs.
+    ("Query.aggregateState", "read:events read:contents"),
     ("Query.accessOrigins", "read:access_log"),
     ("Query.serviceAccounts", "read:identities"),
     ("Query.apiKeys", "read:identities"),
@@ -80,6 +81,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("Mutation.renameTeam", "command:identities"),
     ("Mutation.addTeamMember", "command:identities"),
     ("Mutation.removeTeamMember", "command:identities"),
+    ("Mutation.addTeamAgent", "command:identities"),
+    ("Mutation.removeTeamAgent", "command:identities"),
     ("Mutation.closeTeam", "command:identities"),
     ("Mutation.defineRole", "command:identities"),
     ("Mutation.changeRole", "command:identities"),
@@ -122,10 +125,8 @@ pub(super) const NODES: &[(&str, &str)] = &[
     ("User", "read:identities"),
 ];
 
-/// Permissions that no operation of GraphQL takes: they are about texts inside of what other permissions show, about own
-/// objects, about routes, or about the command line.
+/// Permissions that no operation of GraphQL takes: they are about own objects, about routes, or about the command line.
 pub(super) const OUTSIDE: &[&str] = &[
-    "read:contents",
     "read:tenants",
     "read_own:agents",
     "read_own:tasks",
@@ -137,48 +138,71 @@ pub(super) const OUTSIDE: &[&str] = &[
     "run:installation",
 ];
 
-/// The permission that an operation takes.
+/// The permissions that an operation takes.
 ///
 /// # Panics
 /// If the operation is not in the table: a new one has to be added.
-pub(super) fn permission(operation: &str) -> &'static str {
+pub(super) fn permissions(operation: &str) -> impl Iterator<Item = &'static str> {
     let found = OPERATIONS.iter().find(|(name, _)| *name == operation);
-    found.unwrap_or_else(|| panic!("{operation} is new: add it to OPERATIONS in tests/system/isolation")).1
+    found.unwrap_or_else(|| panic!("{}", missing(&[operation.to_owned()]))).1.split(' ')
+}
+
+fn missing(operations: &[String]) -> String {
+    let lines = operations.iter().map(|name| format!("    (\"{name}\", \"ACTION:KIND\"),\n")).collect::<String>();
+    format!(
+        "operations without a line in OPERATIONS in tests/system/isolation/operations.rs, which says what an operation takes. \
+         Add:\n{lines}"
+    )
 }
 
 /// Compares the table with the schema and with the permission table.
 pub(super) fn check_table(of_schema: &BTreeSet<String>) {
     let known: BTreeSet<_> = OPERATIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let differing: Vec<_> = known.symmetric_difference(of_schema).collect();
-    assert!(differing.is_empty(), "OPERATIONS in tests/system/isolation and the schema differ: {differing:?}");
-    let taken: BTreeSet<_> = OPERATIONS.iter().map(|(_, permission)| *permission).collect();
+    let new: Vec<_> = of_schema.difference(&known).cloned().collect();
+    assert!(new.is_empty(), "{}", missing(&new));
+    let removed: Vec<_> = known.difference(of_schema).collect();
+    assert!(removed.is_empty(), "remove from OPERATIONS in tests/system/isolation/operations.rs: {removed:?}");
+    let taken: BTreeSet<_> = OPERATIONS.iter().flat_map(|(_, permissions)| permissions.split(' ')).collect();
     for permission in taken.iter().filter(|permission| **permission != ANY) {
         assert!(permission.parse::<Permission>().is_ok(), "{permission} is not in the permission table");
     }
     for permission in Permission::all().map(|permission| permission.to_string()) {
         let (is_taken, is_outside) = (taken.contains(&*permission), OUTSIDE.contains(&&*permission));
-        assert!(is_taken != is_outside, "no operation takes {permission}, or one does that is said to be outside");
+        assert!(is_taken != is_outside, "no operation takes {permission}, or one does that is said to be OUTSIDE");
     }
 }
 
-/// Whether a set of permissions is enough for what an operation takes.
-pub(super) fn is_enough(permissions: PermissionSet, taken: &str) -> bool {
-    if taken == ANY {
-        let is_read = |permission: Permission| permission.to_string().starts_with("read:") && permission.is_of_tenant();
-        return permissions.iter().any(is_read);
-    }
-    taken.parse::<Permission>().is_ok_and(|permission| permissions.contains(permission))
+/// Compares the kinds of objects that `node` finds with those of the schema.
+pub(super) fn check_nodes(of_schema: &BTreeSet<&str>) {
+    let known: BTreeSet<_> = NODES.iter().map(|(kind, _)| *kind).collect();
+    let differing: Vec<_> = known.symmetric_difference(of_schema).collect();
+    assert!(
+        differing.is_empty(),
+        "NODES in tests/system/isolation/operations.rs and the types that implement Node differ: {differing:?}"
+    );
 }
 
 #[test]
-#[should_panic(expected = "Query.planted is new")]
+#[should_panic(expected = "(\"Query.planted\", \"ACTION:KIND\")")]
 fn an_operation_that_is_not_in_the_table_is_found() {
-    permission("Query.planted");
+    drop(permissions("Query.planted"));
 }
 
 #[test]
-#[should_panic(expected = "Mutation.planted")]
+#[should_panic(expected = "(\"Mutation.planted\", \"ACTION:KIND\")")]
 fn a_schema_with_another_operation_is_found() {
     let planted = OPERATIONS.iter().map(|(name, _)| (*name).to_owned()).chain(["Mutation.planted".to_owned()]);
     check_table(&planted.collect());
+}
+
+#[test]
+#[should_panic(expected = "remove from OPERATIONS")]
+fn an_operation_that_the_schema_no_longer_has_is_found() {
+    check_table(&OPERATIONS.iter().skip(1).map(|(name, _)| (*name).to_owned()).collect());
+}
+
+#[test]
+#[should_panic(expected = "\"Planted\"")]
+fn a_kind_of_object_that_is_not_in_the_table_is_found() {
+    check_nodes(&NODES.iter().map(|(kind, _)| *kind).chain(["Planted"]).collect());
 }

@@ -1,7 +1,7 @@
 //! Requests for every operation of the schema, with values that find objects of one tenant in every argument.
 
-use super::operations::{NODES, permission};
-use super::world::World;
+use super::operations::{NODES, permissions};
+use super::world::{World, reading};
 use crate::extreme_values::{TYPE, each, is_required, named, type_notation};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -19,18 +19,29 @@ pub(super) struct Request {
     /// The argument that this request is about, and whether it asks for everything, for messages.
     pub(super) about: String,
     /// The permissions that it takes.
-    pub(super) taken: Vec<&'static str>,
+    pub(super) taken: Vec<String>,
     pub(super) body: Value,
 }
 
 impl Request {
+    /// What a message calls it.
+    pub(super) fn name(&self) -> String {
+        format!("{} ({})", self.operation, self.about)
+    }
+
     pub(super) fn root(&self) -> &str {
         self.operation.split('.').next().unwrap_or_default()
     }
 }
 
-/// The arguments of a request, and what is special about them.
-type Given = (String, Map<String, Value>);
+/// The arguments of a request.
+struct Given {
+    /// What is special about them.
+    about: String,
+    /// The permission that they take besides that of the operation.
+    taken: Option<String>,
+    variables: Map<String, Value>,
+}
 
 /// Arguments with ids, by their names: the kinds of the objects.
 const IDS_BY_NAME: [(&str, &str); 11] = [
@@ -62,8 +73,8 @@ const IDS_BY_OWNER: [(&str, &str); 12] = [
     ("Call", "Call"),
     ("Budget", "Budget"),
 ];
-/// Texts that agents work with, which a selection without them is made of, too.
-const CONTENTS: [&str; 4] = ["content", "outcome", "progressNote", "payload"];
+/// Fields with texts that agents work with, which take a permission of their own: a selection is made without them, too.
+const CONTENTS: [&str; 5] = ["content", "outcome", "progressNote", "payload", "payloadText"];
 /// The levels of objects that a selection has inside of what is returned.
 const LEVELS: usize = 3;
 
@@ -123,13 +134,13 @@ impl Schema {
         for (root, field) in self.roots() {
             let name = field["name"].as_str().unwrap();
             let operation = format!("{root}.{name}");
-            for (about, variables) in self.variants(root, field, world) {
+            for Given { about, taken: besides, variables } in self.variants(root, field, world) {
                 let node = NODES.iter().find(|(kind, _)| name == "node" && *kind == about);
-                let mut taken = vec![node.map_or_else(|| permission(&operation), |(_, taken)| *taken)];
+                let mut taken: Vec<_> = permissions(&operation).map(str::to_owned).chain(besides).collect();
                 // A search finds out what texts are.
-                taken.extend(about.ends_with(".search").then_some("read:contents"));
+                taken.extend(about.ends_with(".search").then(|| "read:contents".to_owned()));
                 // What a command returns may be null field by field, and sums have no texts.
-                let is_one = root == "Mutation" || name == "usageTotals";
+                let is_one = root == "Mutation" || ["usageTotals", "usageReport"].contains(&name);
                 let selections: &[bool] = if is_one { &[true] } else { &[true, false] };
                 for &is_whole in selections {
                     let selection = match node {
@@ -137,6 +148,7 @@ impl Schema {
                             let of_kind = self.selection(&json!({ "name": kind }), LEVELS - 1, is_whole);
                             format!(" {{ __typename id ... on {kind}{of_kind} }}")
                         }
+                        None if name == "node" => " { __typename id }".to_owned(),
                         None => self.selection(&field["type"], LEVELS, is_whole),
                     };
                     let body = body(root, field, &selection, &variables);
@@ -174,12 +186,15 @@ impl Schema {
                 all.extend(values.into_iter().map(|(path, value)| (argument_name.to_owned(), path, value)));
             }
         }
-        let mut variants = vec![("as it is".to_owned(), base.clone())];
+        let given = |about: String, mut variables: Map<String, Value>| {
+            complete(field, &mut variables, world);
+            Given { about, taken: None, variables }
+        };
+        let mut variants = vec![given("as it is".to_owned(), base.clone())];
         for (argument, path, value) in all {
             let mut variables = base.clone();
             variables.insert(argument.clone(), value);
-            complete(name, &mut variables, world);
-            variants.push((format!("{argument}{path}"), variables));
+            variants.push(given(format!("{argument}{path}"), variables));
         }
         variants
     }
@@ -211,6 +226,11 @@ impl Schema {
                 "Int" | "Long" => one(json!(world.number(name))),
                 "Boolean" => one(json!(true)),
                 "Decimal" => one(json!("1")),
+                // From the beginning of the log on, too.
+                "Position" if name == "after" => {
+                    ["0", world.position.as_str()].map(|after| (format!(" {after}"), json!(after))).to_vec()
+                }
+                "Position" if owner == "ResumeParkedEventInput" => one(json!(world.parked)),
                 "Position" => one(json!(world.position)),
                 "DateTime" => one(json!(world.time(name))),
                 "String" => one(json!(world.text(name, owner, is_thorough))),
@@ -229,7 +249,7 @@ impl Schema {
         let mut all = Vec::new();
         for field in each(&object["inputFields"]) {
             let name = field["name"].as_str().unwrap();
-            let is_id = matches!(named(&field["type"])["name"].as_str(), Some("ID" | "UUID"));
+            let is_id = matches!(named(&field["type"])["name"].as_str(), Some("ID" | "UUID")) || name == "tenantId";
             if !(is_required(field) || is_one_of || is_thorough || is_id) {
                 continue;
             }
@@ -300,34 +320,51 @@ fn body(root: &str, field: &Value, selection: &str, variables: &Map<String, Valu
 
 /// The arguments of fields of which one argument says what another is.
 fn special(field: &str, world: &World) -> Option<Vec<Given>> {
-    let given = |about: &str, arguments: Value| {
-        let Value::Object(arguments) = arguments else { unreachable!() };
-        (about.to_owned(), arguments)
+    let given = |about: &str, taken: Option<&str>, arguments: Value| {
+        let Value::Object(variables) = arguments else { unreachable!() };
+        Given { about: about.to_owned(), taken: taken.map(str::to_owned), variables }
     };
     match field {
         "node" => {
-            let of_kind = |(kind, _): &(&str, &str)| given(kind, json!({ "id": world.id(kind).global }));
-            Some(NODES.iter().map(of_kind).collect())
+            let of_kind =
+                |(kind, taken): &(&str, &str)| given(kind, Some(taken), json!({ "id": world.id(kind).global }));
+            // Ids of what has no type of its own, or is read otherwise.
+            let others = ["Dag", "Invitation", "Session"];
+            let others = others.map(|kind| given(kind, None, json!({ "id": world.id(kind).global })));
+            Some(NODES.iter().map(of_kind).chain(others).collect())
         }
         "streamEvents" => {
-            let of_stream = |(category, kind): &(&str, &str)| {
-                given(category, json!({ "category": category, "id": world.id(kind).uuid }))
+            let of_stream =
+                |(category, id): (&String, &String)| given(category, None, json!({ "category": category, "id": id }));
+            Some(world.streams.iter().map(of_stream).collect())
+        }
+        "aggregateState" => {
+            let points = [json!({ "position": world.position }), json!({ "time": world.time("time") })];
+            let of_stream = |(category, id): (&String, &String)| {
+                let taken = reading(category);
+                points.clone().map(|point| {
+                    let about = format!("{category} {point}");
+                    given(&about, Some(&taken), json!({ "category": category, "id": id, "asOf": point }))
+                })
             };
-            Some(super::world::STREAMS.iter().map(of_stream).collect())
+            Some(world.streams.iter().flat_map(of_stream).collect())
         }
         _ => None,
     }
 }
 
-/// Adds the arguments without which others are refused.
-fn complete(field: &str, variables: &mut Map<String, Value>, world: &World) {
+/// Adds the arguments without which others are refused, or without which a page would be too large.
+fn complete(field: &Value, variables: &mut Map<String, Value>, world: &World) {
     let has_tag = Value::Object(variables.clone()).to_string().contains("\"TAG\"");
     let (has_key, is_before) = (variables.contains_key("tagKey"), variables.contains_key("before"));
+    let is_report = field["name"] == "usageReport";
+    let is_page = |argument: &Value| argument["name"] == "first" && !argument["defaultValue"].is_null();
     for (is_needed, name, value) in [
         (has_tag, "tagKey", json!(world.text("tagKey", "usageReport", true))),
         (has_key, "by", json!(["TAG"])),
-        (field == "usageReport" && variables.contains_key("after"), "by", json!(["MODEL"])),
+        (is_report && variables.contains_key("after"), "by", json!(["MODEL"])),
         (is_before, "last", json!(50)),
+        (each(&field["args"]).any(is_page), "first", json!(world.number("first"))),
     ] {
         if is_needed && !variables.contains_key(name) {
             variables.insert(name.to_owned(), value);

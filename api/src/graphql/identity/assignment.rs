@@ -5,16 +5,17 @@ use super::holder::{AssignedRole, Holder, HolderInput, RoleExtent, RoleInput, ex
 use super::query::access;
 use super::start::Start;
 use crate::graphql::connection;
+use crate::graphql::errors::bad_input;
 use crate::graphql::ids::Kind;
 use crate::graphql::input;
 use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
-use domain::AgentId;
 use domain::role_assignment::{
     AssignedRole as DomainRole, Assignment, Holder as DomainHolder, RoleExtent as DomainExtent,
 };
+use domain::{AgentId, TeamId};
 use identity::AssignmentSummary;
 
 /// A role that a holder has.
@@ -28,6 +29,8 @@ pub(crate) struct RoleAssignment {
     extent: RoleExtent,
     /// Global id of the agent that the role is granted on. Null if `extent` is not `AGENT`.
     agent_id: Option<ID>,
+    /// Global id of the team on whose agents the role is granted. Null if `extent` is not `TEAM`.
+    team_id: Option<ID>,
     /// Time at which the role was granted.
     granted_at: Timestamp,
     /// Actor who granted the role.
@@ -38,12 +41,13 @@ impl TryFrom<AssignmentSummary> for RoleAssignment {
     type Error = Error;
 
     fn try_from(assignment: AssignmentSummary) -> Result<Self> {
-        let (extent, agent_id) = extent_of(assignment.extent);
+        let (extent, agent_id, team_id) = extent_of(assignment.extent);
         Ok(Self {
             holder: Holder::new(assignment.holder, assignment.holder_name),
             role: AssignedRole::new(assignment.role, assignment.role_name),
             extent,
             agent_id,
+            team_id,
             granted_at: assignment.granted.at.into(),
             granted_by: assignment.granted.by,
         })
@@ -116,6 +120,9 @@ pub(crate) struct GrantRoleInput {
     /// Agent that the role is granted on: it holds for the agent, its tasks, calls and memories, and nothing else. Global id or
     /// UUID. Default: the role is granted on the whole tenant.
     agent_id: Option<ID>,
+    /// Team on whose agents the role is granted: it holds for each agent that is in the team, its tasks, calls and memories, and
+    /// nothing else. Global id or UUID. It cannot be given with `agentId`. Default: the role is granted on the whole tenant.
+    team_id: Option<ID>,
 }
 
 /// Input of `revokeRole`.
@@ -129,6 +136,9 @@ pub(crate) struct RevokeRoleInput {
     role: RoleInput,
     /// Agent that the role was granted on. Global id or UUID. Default: the role that was granted on the whole tenant.
     agent_id: Option<ID>,
+    /// Team on whose agents the role was granted. Global id or UUID. It cannot be given with `agentId`. Default: the role that was
+    /// granted on the whole tenant.
+    team_id: Option<ID>,
     /// Reason for revoking the role: text of at most 64 KiB, which is recorded.
     reason: Option<String>,
 }
@@ -156,8 +166,10 @@ impl RoleAssignmentPayload {
     }
 }
 
-fn assignment(holder: &HolderInput, role: &RoleInput, agent: Option<&ID>) -> Result<Assignment> {
-    let extent = Kind::Agent.parse_opt(agent)?.map(AgentId).into();
+fn assignment(holder: &HolderInput, role: &RoleInput, agent: Option<&ID>, team: Option<&ID>) -> Result<Assignment> {
+    let (agent, team) = (Kind::Agent.parse_opt(agent)?.map(AgentId), Kind::Team.parse_opt(team)?.map(TeamId));
+    let both = || bad_input("AGENT_AND_TEAM", "a role is granted on an agent or on a team: give `agentId` or `teamId`");
+    let extent = DomainExtent::of(agent, team).ok_or_else(both)?;
     Ok(Assignment { holder: holder.parse()?, role: role.parse()?, extent })
 }
 
@@ -172,10 +184,11 @@ pub(crate) struct AssignmentMutation;
 
 #[Object]
 impl AssignmentMutation {
-    /// Grants a role to a service account, a user or a team, on the whole tenant or on one agent.
+    /// Grants a role to a service account, a user or a team, on the whole tenant, on one agent, or on the agents of a team.
     async fn grant_role(&self, ctx: &Context<'_>, input: GrantRoleInput) -> Result<RoleAssignmentPayload> {
         let start = Start::new(ctx, input.command_id)?;
-        let assignment = assignment(&input.holder, &input.role, input.agent_id.as_ref())?;
+        let (agent, team) = (input.agent_id.as_ref(), input.team_id.as_ref());
+        let assignment = assignment(&input.holder, &input.role, agent, team)?;
         let context = start.context(ctx, Some(assignment.stream_id()))?;
         let granted = services(ctx)?.identities.grant_role(&context, assignment, start.at).await;
         Ok(payload(&start, Executed::of(granted)?, assignment))
@@ -185,7 +198,8 @@ impl AssignmentMutation {
     /// do what then.
     async fn revoke_role(&self, ctx: &Context<'_>, input: RevokeRoleInput) -> Result<RoleAssignmentPayload> {
         let start = Start::new(ctx, input.command_id)?;
-        let assignment = assignment(&input.holder, &input.role, input.agent_id.as_ref())?;
+        let (agent, team) = (input.agent_id.as_ref(), input.team_id.as_ref());
+        let assignment = assignment(&input.holder, &input.role, agent, team)?;
         let context = start.context(ctx, Some(assignment.stream_id()))?;
         let reason = match input::body_opt("reason", input.reason) {
             Ok(reason) => reason,

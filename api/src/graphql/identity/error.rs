@@ -52,7 +52,7 @@ command_error! {
         OtherReason,
         /// The user does not exist, or is disabled or deleted.
         UserNotActive,
-        /// The agent that the role is granted on is not registered.
+        /// The agent that the role is granted on, or that is added to the team, is not registered.
         AgentNotRegistered,
         /// The team does not exist or was closed, which is final.
         TeamNotActive,
@@ -66,6 +66,10 @@ command_error! {
         RoleOutsideTenant,
         /// The team has 500 members, and no more may be added.
         TooManyMembers,
+        /// The team has 500 agents, and no more may be added.
+        TooManyAgents,
+        /// The API key would be bound to an agent and to a team.
+        AgentAndTeam,
         /// The account or the user is a member of 64 teams, and cannot join more.
         TooManyTeams,
         /// The holder has 64 roles, and no more may be granted to it.
@@ -86,12 +90,14 @@ impl From<KeyRejection> for IdentityCommandError {
     fn from(error: KeyRejection) -> Self {
         let code = match &error {
             KeyRejection::AccountNotActive(_) => IdentityErrorCode::AccountNotActive,
+            KeyRejection::TeamNotActive(_) => IdentityErrorCode::TeamNotActive,
             KeyRejection::Key(error) => match error {
                 ApiKeyError::NotCreated => IdentityErrorCode::NotCreated,
                 ApiKeyError::AlreadyCreated => IdentityErrorCode::AlreadyCreated,
                 ApiKeyError::NoScopes => IdentityErrorCode::NoScopes,
                 ApiKeyError::ExpiresTooSoon { .. } => IdentityErrorCode::ExpiresTooSoon,
                 ApiKeyError::ScopeOutsideTenant(_) => IdentityErrorCode::ScopeOutsideTenant,
+                ApiKeyError::AgentAndTeam => IdentityErrorCode::AgentAndTeam,
                 ApiKeyError::Revoked => IdentityErrorCode::Revoked,
                 ApiKeyError::Expired(_) => IdentityErrorCode::Expired,
                 ApiKeyError::AlreadyRotated(_) => IdentityErrorCode::AlreadyRotated,
@@ -132,6 +138,7 @@ impl From<GrantRejection> for IdentityCommandError {
                 TeamError::Closed => IdentityErrorCode::TeamNotActive,
                 TeamError::ClosedOtherwise => IdentityErrorCode::OtherReason,
                 TeamError::TooManyMembers => IdentityErrorCode::TooManyMembers,
+                TeamError::TooManyAgents => IdentityErrorCode::TooManyAgents,
                 TeamError::TooManyChanges => IdentityErrorCode::TooManyChanges,
             },
             GrantRejection::Role(error) => match error {

@@ -27,13 +27,16 @@ pub(crate) enum RoleExtent {
     Tenant,
     /// One agent, with its tasks, calls and memories.
     Agent,
+    /// The agents of a team, each with its tasks, calls and memories.
+    Team,
 }
 
-/// The kind of an extent, and the global id of the agent if it is one.
-pub(super) fn extent_of(extent: DomainExtent) -> (RoleExtent, Option<ID>) {
+/// The kind of an extent, and the global id of the agent or of the team if it is one.
+pub(super) fn extent_of(extent: DomainExtent) -> (RoleExtent, Option<ID>, Option<ID>) {
     match extent {
-        DomainExtent::Tenant => (RoleExtent::Tenant, None),
-        DomainExtent::Agent(agent) => (RoleExtent::Agent, Some(Kind::Agent.id(agent))),
+        DomainExtent::Tenant => (RoleExtent::Tenant, None, None),
+        DomainExtent::Agent(agent) => (RoleExtent::Agent, Some(Kind::Agent.id(agent)), None),
+        DomainExtent::Team(team) => (RoleExtent::Team, None, Some(Kind::Team.id(team))),
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use query::{account, key};
 pub(crate) use review::AccessReviewRow;
 pub(crate) use role::{CustomRole, RoleDefinition, custom_role};
 pub(crate) use start::Start;
-pub(crate) use team::{Team, TeamMember, team};
+pub(crate) use team::{Team, TeamAgent, TeamMember, team};
 pub(crate) use types::{ApiKey, Role, ServiceAccount, assigned, roles};
 
 use async_graphql::MergedObject;

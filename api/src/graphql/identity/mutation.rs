@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::api_key::KeyTerms;
 use domain::permissions::{Permission, Scopes};
 use domain::service_account::ServiceAccountCommand;
-use domain::{AgentId, ApiKeyId, ServiceAccountId};
+use domain::{AgentId, ApiKeyId, ServiceAccountId, TeamId};
 use identity::{IdentityError, NewKey};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -87,6 +87,9 @@ pub(crate) struct CreateApiKeyInput {
     lifetime: ApiKeyLifetimeInput,
     /// Binds the key to an agent: it reaches nothing that belongs to other agents. Global id or UUID. Default: not bound.
     agent_id: Option<ID>,
+    /// Binds the key to the agents of a team: it reaches nothing that belongs to other agents. Global id or UUID. It cannot be given
+    /// with `agentId`. Default: not bound.
+    team_id: Option<ID>,
 }
 
 /// Input of `rotateApiKey`.
@@ -286,9 +289,10 @@ impl AccountMutation {
         let context = start.context(ctx, None)?;
         let service_account_id = ServiceAccountId(Kind::ServiceAccount.parse(&input.service_account_id)?);
         let agent_id = Kind::Agent.parse_opt(input.agent_id.as_ref())?.map(AgentId);
+        let team_id = Kind::Team.parse_opt(input.team_id.as_ref())?.map(TeamId);
         let terms = || {
             let (scopes, expires_at) = (scopes(input.scopes)?, expires_at(input.lifetime)?);
-            Ok::<_, Invalid>(KeyTerms { service_account_id, scopes, agent_id, expires_at })
+            Ok::<_, Invalid>(KeyTerms { service_account_id, scopes, agent_id, team_id, expires_at })
         };
         match terms() {
             Ok(terms) => start.new_key(services(ctx)?.identities.create_key(&context, terms, start.at).await),
@@ -296,7 +300,7 @@ impl AccountMutation {
         }
     }
 
-    /// Creates an API key with the account, the scopes and the agent of another one, which it replaces, and returns its text,
+    /// Creates an API key with the account, the scopes, and the agent or the team of another one, which it replaces, and returns its text,
     /// once. Both are accepted until the overlap ends.
     async fn rotate_api_key(&self, ctx: &Context<'_>, input: RotateApiKeyInput) -> Result<ApiKeyPayload> {
         let start = Start::new(ctx, input.command_id)?;

@@ -6,12 +6,12 @@ use super::role::names;
 use super::types::ApiKey;
 use crate::graphql::ids::Kind;
 use crate::graphql::scalars::Timestamp;
-use crate::graphql::services::services;
+use crate::graphql::services::{requester, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, ID, Object, Result, SimpleObject};
 use chrono::Utc;
-use identity::{Basis, GrantBasis, ReviewRow, TeamBasis, key_prefix};
+use identity::{ACCESS_REVIEW, Basis, GrantBasis, ReviewRow, TeamBasis, key_prefix};
 
 /// A row of an access review: what a role allows to an account or a user, or what an API key allows.
 #[derive(Debug, Clone, SimpleObject)]
@@ -24,6 +24,8 @@ pub(crate) struct AccessReviewRow {
     extent: RoleExtent,
     /// Global id of the agent that the permissions hold for. Null if `extent` is not `AGENT`.
     agent_id: Option<ID>,
+    /// Global id of the team for whose agents the permissions hold. Null if `extent` is not `TEAM`.
+    team_id: Option<ID>,
     /// Role that gives the permissions. Null for a key.
     grant: Option<AccessGrant>,
     /// API key that has the permissions. Null for a role.
@@ -91,8 +93,8 @@ impl TryFrom<ReviewRow> for AccessReviewRow {
             Basis::Key(key) => (None, Some(AccessKey { prefix: key_prefix(key.id), api_key: key.try_into()? })),
         };
         let (holder, permissions) = (Holder::new(row.holder.into(), row.name), names(row.permissions));
-        let (extent, agent_id) = extent_of(row.extent);
-        Ok(Self { holder, permissions, extent, agent_id, grant, key })
+        let (extent, agent_id, team_id) = extent_of(row.extent);
+        Ok(Self { holder, permissions, extent, agent_id, team_id, grant, key })
     }
 }
 
@@ -104,7 +106,7 @@ pub(crate) struct ReviewQuery;
 impl ReviewQuery {
     /// Lists who can do what in the tenant, and by which grant, sorted by kind and UUID of the holder. The rows of a service
     /// account or a user with a `grant` have its permissions together, directly or by a team; a row with a `key` has what that
-    /// key allows, on the whole tenant or on an agent that the account has roles on. Accounts that are disabled, keys that are
+    /// key allows, on the whole tenant or on an agent or a team that the account has roles on. Accounts that are disabled, keys that are
     /// not accepted, teams that were closed and roles that were withdrawn allow nothing, and have no rows.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn access_review(
@@ -115,6 +117,7 @@ impl ReviewQuery {
         #[graphql(desc = "Returns the rows after this cursor. Default: from the first row on.")] after: Option<String>,
     ) -> Result<Connection<String, AccessReviewRow>> {
         let access = access(ctx).await?;
+        requester(ctx)?.note_export(&services(ctx)?.identities, ACCESS_REVIEW);
         let size = connection::size(ctx, first)?;
         let decode = |cursor: &str| connection::decode_text(cursor).and_then(|text| text.parse().ok());
         let after = after.as_deref().map(|cursor| decode(cursor).ok_or_else(|| connection::bad_cursor(cursor)));

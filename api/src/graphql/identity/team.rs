@@ -11,14 +11,14 @@ use crate::graphql::scalars::{Timestamp, Uid};
 use crate::graphql::services::services;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Error, ID, InputObject, Object, Result, SimpleObject};
-use domain::TeamId;
 use domain::role_assignment::Holder;
 use domain::team::{Member, TeamCommand};
-use identity::{MemberSummary, TeamSummary};
+use domain::{AgentId, TeamId};
+use identity::{MemberSummary, TeamAgentSummary, TeamSummary};
 use std::ops::Bound;
 use uuid::Uuid;
 
-/// A team: users and service accounts that are granted roles together.
+/// A team: users and service accounts that are granted roles together, and agents that roles are granted on together.
 #[derive(Debug, Clone, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Team {
@@ -28,10 +28,12 @@ pub(crate) struct Team {
     uuid: Uid,
     /// What the team is called.
     name: String,
-    /// Whether the team was closed: its members have none of its roles.
+    /// Whether the team was closed: its members have none of its roles, and roles on it give nothing.
     closed: bool,
     /// Number of members. Of a closed team, how many it had.
     member_count: i32,
+    /// Number of agents. Of a closed team, how many it had.
+    agent_count: i32,
 }
 
 impl TryFrom<TeamSummary> for Team {
@@ -45,6 +47,7 @@ impl TryFrom<TeamSummary> for Team {
             closed: team.is_closed,
             // At most 500.
             member_count: i32::try_from(team.members).unwrap_or(i32::MAX),
+            agent_count: i32::try_from(team.agents).unwrap_or(i32::MAX),
         })
     }
 }
@@ -73,6 +76,28 @@ impl TryFrom<MemberSummary> for TeamMember {
         let (kind, id, uuid) = identify(member.into());
         let (added_at, added_by) = added.map(|added| (added.at.into(), added.by)).unzip();
         Ok(Self { kind, id, uuid, name, added_at, added_by })
+    }
+}
+
+/// An agent of a team. Roles that are granted on the team hold for it.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct TeamAgent {
+    /// Global id of the agent.
+    id: ID,
+    /// UUID of the agent.
+    uuid: Uid,
+    /// Time at which the agent was added. Null if the team was closed.
+    added_at: Option<Timestamp>,
+    /// Actor who added the agent. Null if the team was closed.
+    added_by: Option<String>,
+}
+
+impl TryFrom<TeamAgentSummary> for TeamAgent {
+    type Error = Error;
+
+    fn try_from(TeamAgentSummary { agent_id, added }: TeamAgentSummary) -> Result<Self> {
+        let (added_at, added_by) = added.map(|added| (added.at.into(), added.by)).unzip();
+        Ok(Self { id: Kind::Agent.id(agent_id), uuid: agent_id.0.into(), added_at, added_by })
     }
 }
 
@@ -119,6 +144,28 @@ impl Team {
         let after = after.transpose()?;
         let found = services(ctx)?.identities.directory().members(&access, TeamId(self.uuid.0), after, size + 1);
         connection::connect_by(found, size, after.is_some(), |member| member_cursor(member.member))
+    }
+
+    /// Agents of the team, sorted by UUID: roles that are granted on the team hold for them. Of a closed team, those that it had.
+    #[graphql(complexity = "connection::cost(first, child_complexity)")]
+    async fn agents(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            default_with = "Some(connection::DEFAULT_PAGE)",
+            desc = "Number of agents to return, from 1 to 500."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the agents after this cursor. Default: from the first agent on.")] after: Option<
+            String,
+        >,
+    ) -> Result<Connection<String, TeamAgent>> {
+        let access = access(ctx).await?;
+        let size = connection::size(ctx, first)?;
+        let last = first_id(after.as_deref())?.map(AgentId);
+        let directory = services(ctx)?.identities.directory();
+        let found = directory.agents_of_team(&access, TeamId(self.uuid.0), last, size + 1);
+        connection::connect_by(found, size, after.is_some(), |agent| cursor(agent.agent_id.0))
     }
 }
 
@@ -187,6 +234,23 @@ pub(crate) struct RemoveTeamMemberInput {
     id: ID,
     /// The member.
     member: TeamMemberInput,
+}
+
+/// Input of `addTeamAgent` and `removeTeamAgent`.
+#[derive(Debug, InputObject)]
+pub(crate) struct TeamAgentInput {
+    /// Idempotency key of the command: a UUID. Send the same one again to retry safely. Default: a new one.
+    command_id: Option<Uid>,
+    /// Global id or UUID of the team.
+    id: ID,
+    /// Global id or UUID of the agent.
+    agent_id: ID,
+}
+
+impl TeamAgentInput {
+    fn agent(&self) -> Result<AgentId> {
+        Kind::Agent.parse(&self.agent_id).map(AgentId)
+    }
 }
 
 /// Input of `closeTeam`.
@@ -286,7 +350,20 @@ impl TeamMutation {
         execute(ctx, input.command_id, &input.id, remove).await
     }
 
-    /// Closes a team for ever: its members no longer have its roles. Refused as `LAST_ADMIN` if no other account or user could
+    /// Adds an agent to a team: roles that are granted on the team hold for the agent from now on. The agent has none of the roles
+    /// of the team.
+    async fn add_team_agent(&self, ctx: &Context<'_>, input: TeamAgentInput) -> Result<TeamPayload> {
+        let add = |start: &Start| Ok(Ok(TeamCommand::AddAgent { agent_id: input.agent()?, at: start.at }));
+        execute(ctx, input.command_id, &input.id, add).await
+    }
+
+    /// Removes an agent from a team: roles that are granted on the team no longer hold for the agent.
+    async fn remove_team_agent(&self, ctx: &Context<'_>, input: TeamAgentInput) -> Result<TeamPayload> {
+        let remove = |start: &Start| Ok(Ok(TeamCommand::RemoveAgent { agent_id: input.agent()?, at: start.at }));
+        execute(ctx, input.command_id, &input.id, remove).await
+    }
+
+    /// Closes a team for ever: its members no longer have its roles, and roles on it give nothing. Refused as `LAST_ADMIN` if no other account or user could
     /// decide who may do what then.
     async fn close_team(&self, ctx: &Context<'_>, input: CloseTeamInput) -> Result<TeamPayload> {
         let reason = input.reason;

@@ -141,6 +141,9 @@ pub(crate) struct ApiKey {
     /// Global id of the agent that the key is bound to: it reaches nothing that belongs to other agents. Null if it is not
     /// bound.
     agent_id: Option<ID>,
+    /// Global id of the team whose agents the key is bound to: it reaches nothing that belongs to other agents. Null if it is not
+    /// bound to a team.
+    team_id: Option<ID>,
     /// Time from which the key is refused. Null if it does not expire.
     expires_at: Option<Timestamp>,
     /// Whether the key was revoked.
@@ -159,6 +162,7 @@ impl TryFrom<KeySummary> for ApiKey {
             service_account_id: Kind::ServiceAccount.id(key.service_account_id.0),
             scopes: key.scopes.into(),
             agent_id: key.agent_id.map(|agent| Kind::Agent.id(agent.0)),
+            team_id: key.team_id.map(|team| Kind::Team.id(team.0)),
             expires_at: key.expires_at.map(Into::into),
             revoked: key.is_revoked,
             last_used_hour: key.last_used_at.map(Into::into),

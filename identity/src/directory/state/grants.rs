@@ -10,7 +10,7 @@ use domain::custom_role::CustomRole;
 use domain::permissions::{HeldPermissions, Permission, PermissionSet};
 use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleAssignment, RoleExtent};
 use domain::team::{Member, Team, TeamEvent};
-use domain::{Aggregate, DecodeError, RoleId, TeamId, TenantId, UserId};
+use domain::{AgentId, Aggregate, DecodeError, RoleId, TeamId, TenantId, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use streams::{RecordedEvent, StreamKey};
@@ -54,7 +54,7 @@ pub(super) struct Way<'a> {
     pub(super) role: AssignedRole,
     /// What the role is granted on.
     pub(super) extent: RoleExtent,
-    /// The permissions of the role that it gives there; none if it was withdrawn.
+    /// The permissions of the role that it gives there; none if it was withdrawn, or is on a team that was closed.
     pub(super) permissions: PermissionSet,
     pub(super) granted: &'a Origin,
     /// The team, and since when the holder is a member of it; none if the role was granted to the holder.
@@ -72,6 +72,8 @@ pub(super) struct Grants {
     holders: BTreeSet<(TenantId, (AssignedRole, Holder, RoleExtent))>,
     /// The teams of each member that are not closed. Follows from the teams.
     teams_of: BTreeMap<(TenantId, Member), BTreeMap<TeamId, Origin>>,
+    /// When the agents of each team that is not closed were added to it. Follows from the teams.
+    agents_added: HashMap<(TenantId, TeamId), BTreeMap<AgentId, Origin>>,
 }
 
 impl Grants {
@@ -122,7 +124,19 @@ impl Grants {
         match decoded {
             TeamEvent::Created(_) | TeamEvent::Renamed(_) => {}
             TeamEvent::MemberRemoved(removed) => leave(removed.member),
-            TeamEvent::Closed(_) => folded.state.members.iter().copied().for_each(leave),
+            TeamEvent::AgentAdded(added) => {
+                let agents = self.agents_added.entry((tenant.clone(), id)).or_default();
+                agents.insert(added.agent_id, Origin::of(event));
+            }
+            TeamEvent::AgentRemoved(removed) => {
+                if let Some(agents) = self.agents_added.get_mut(&(tenant.clone(), id)) {
+                    agents.remove(&removed.agent_id);
+                }
+            }
+            TeamEvent::Closed(_) => {
+                folded.state.members.iter().copied().for_each(leave);
+                self.agents_added.remove(&(tenant.clone(), id));
+            }
             TeamEvent::MemberAdded(added) => {
                 let teams = self.teams_of.entry((tenant.clone(), added.member)).or_default();
                 teams.insert(id, Origin::of(event));
@@ -243,6 +257,21 @@ impl Grants {
         self.teams_of.get(&(tenant.clone(), member))?.get(&team)
     }
 
+    /// The agents of a team; none if it was closed or cannot be read.
+    pub(super) fn agents_of_team<'a>(
+        &'a self,
+        tenant: &TenantId,
+        id: TeamId,
+    ) -> impl Iterator<Item = AgentId> + use<'a> {
+        let team = self.team(tenant, id).filter(|team| team.is_active());
+        team.into_iter().flat_map(|team| team.agents.iter().copied())
+    }
+
+    /// When an agent was added to a team that is not closed, and by whom.
+    pub(super) fn agent_added(&self, tenant: &TenantId, team: TeamId, agent: AgentId) -> Option<&Origin> {
+        self.agents_added.get(&(tenant.clone(), team))?.get(&agent)
+    }
+
     /// The permissions of a role: none if it was withdrawn or cannot be read.
     pub(super) fn permissions_of_role(&self, tenant: &TenantId, role: AssignedRole) -> PermissionSet {
         match role {
@@ -278,9 +307,11 @@ impl Grants {
             let holder = team.map_or(holder, |(id, _)| Holder::Team(id));
             self.direct(tenant, holder).map(move |(role, extent, granted)| {
                 let permissions = self.permissions_of_role(tenant, role);
-                // Of a role on an agent, what is about one agent.
-                let is_given =
-                    |permission: &Permission| extent.agent().is_none() || permission.kind().is_of_one_agent();
+                // Of a role on an agent or on the agents of a team, what is about one agent.
+                let is_active = extent.team().is_none_or(|team| self.is_active_team(tenant, team));
+                let is_given = |permission: &Permission| {
+                    is_active && (extent == RoleExtent::Tenant || permission.kind().is_of_one_agent())
+                };
                 let permissions = permissions.iter().filter(is_given).collect();
                 Way { role, extent, permissions, granted, team }
             })
@@ -294,11 +325,29 @@ impl Grants {
     /// The permissions that a holder has by its own roles and by those of its teams. Whether the holder is active is not
     /// looked at.
     pub(super) fn permissions_of(&self, tenant: &TenantId, holder: Holder) -> HeldPermissions {
-        self.ways(tenant, holder).fold(HeldPermissions::default(), |mut all, way| {
-            let given = match way.extent {
-                RoleExtent::Tenant => &mut all.on_tenant,
-                RoleExtent::Agent(agent) => all.on_agents.entry(agent).or_default(),
+        let mut all = HeldPermissions::default();
+        for (extent, permissions) in self.permissions_by_extent(tenant, holder) {
+            let mut give_on = |agent: AgentId| {
+                let given = all.on_agents.entry(agent).or_default();
+                *given = given.union(permissions);
             };
+            match extent {
+                RoleExtent::Tenant => all.on_tenant = permissions,
+                RoleExtent::Agent(agent) => give_on(agent),
+                RoleExtent::Team(team) => self.agents_of_team(tenant, team).for_each(give_on),
+            }
+        }
+        all
+    }
+
+    /// The permissions that a holder has by its own roles and by those of its teams, by what the roles are granted on.
+    pub(super) fn permissions_by_extent(
+        &self,
+        tenant: &TenantId,
+        holder: Holder,
+    ) -> BTreeMap<RoleExtent, PermissionSet> {
+        self.ways(tenant, holder).fold(BTreeMap::new(), |mut all, way| {
+            let given: &mut PermissionSet = all.entry(way.extent).or_default();
             *given = given.union(way.permissions);
             all
         })

@@ -10,7 +10,7 @@ use domain::role_assignment::{AssignedRole, Holder, RoleExtent};
 use domain::service_account::ServiceAccount;
 use domain::team::{Member, Team};
 use domain::tenant::Tenant;
-use domain::{ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
+use domain::{AgentId, ApiKeyId, RoleId, ServiceAccountId, TeamId, TenantId};
 use std::cmp::Ordering;
 use std::ops::Bound;
 use uuid::Uuid;
@@ -124,6 +124,11 @@ impl State {
     /// When a member was added to a team that is not closed, and by whom.
     pub(crate) fn membership(&self, tenant: &TenantId, member: Member, team: TeamId) -> Option<&Origin> {
         self.grants.membership(tenant, member, team)
+    }
+
+    /// When an agent was added to a team that is not closed, and by whom.
+    pub(crate) fn agent_added(&self, tenant: &TenantId, team: TeamId, agent: AgentId) -> Option<&Origin> {
+        self.grants.agent_added(tenant, team, agent)
     }
 
     /// The name of a holder, if it has one in the log.

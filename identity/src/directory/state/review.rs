@@ -22,10 +22,11 @@ pub struct ReviewRow {
     pub holder: Member,
     /// The name of the account. Names of users are not in the log.
     pub name: Option<String>,
-    /// What is allowed by this grant, or to this key, on the extent. Of a key that is bound to an agent: for that agent, and what
+    /// What is allowed by this grant, or to this key, on the extent. Of a key that is bound to agents: for those agents, and what
     /// all agents share.
     pub permissions: PermissionSet,
-    /// What of the tenant it is allowed on. A key has a row for the tenant, and one for each agent that its account has roles on.
+    /// What of the tenant it is allowed on. A key has a row for the tenant, and one for each agent and each team that its account has
+    /// roles on.
     pub extent: RoleExtent,
     /// What allows it.
     pub basis: Basis,
@@ -36,7 +37,7 @@ pub struct ReviewRow {
 pub enum Basis {
     /// A role that was granted.
     Grant(GrantBasis),
-    /// An API key, which has the permissions of its account as far as its scopes and its agent allow.
+    /// An API key, which has the permissions of its account as far as its scopes and its agents allow.
     Key(KeySummary),
 }
 
@@ -197,12 +198,13 @@ impl State {
             Member::User(_) => None,
         };
         let from = match after {
-            // It may have rows for further agents.
+            // It may have rows for further agents and teams.
             Some(Part::Key(last, _)) => Bound::Included(last),
             Some(Part::Grant(..)) | None => Bound::Unbounded,
         };
         let range = (from, Bound::Unbounded);
         let keys = account.into_iter().flat_map(move |account| self.keys_of_account(tenant, account, range));
+        let extents = account.map(|_| self.grants.permissions_by_extent(tenant, holder.into())).unwrap_or_default();
         let rows = keys.filter_map(move |(id, key)| {
             let (principal, key) = (self.principal(id, now).ok()?, KeySummary::of(id, key)?);
             let name = self.name_of(tenant, holder.into());
@@ -210,7 +212,11 @@ impl State {
                 let (name, basis) = (name.clone(), Basis::Key(key.clone()));
                 ReviewRow { holder, name, permissions, extent, basis }
             };
-            let on_agents = principal.agents().map(|agent| (RoleExtent::Agent(agent), principal.allowed_on(agent)));
+            let on_agents =
+                extents.iter().filter(|(extent, _)| **extent != RoleExtent::Tenant).map(|(extent, held)| {
+                    let of_team = extent.team().into_iter().flat_map(|team| self.grants.agents_of_team(tenant, team));
+                    (*extent, principal.allowed_on(extent.agent().into_iter().chain(of_team), *held))
+                });
             let on_agents: Vec<_> = on_agents.filter(|(_, permissions)| !permissions.is_empty()).collect();
             let on_tenant = (RoleExtent::Tenant, principal.allowed());
             let on_tenant = Some(on_tenant).filter(|(_, allowed)| on_agents.is_empty() || !allowed.is_empty());

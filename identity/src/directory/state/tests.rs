@@ -78,7 +78,8 @@ fn of_key(tenant: &TenantId, event: &ApiKeyEvent) -> RecordedEvent {
     recorded::<ApiKey>(tenant, KEY.0, event)
 }
 fn key(tenant: &TenantId, scopes: Scopes) -> RecordedEvent {
-    let terms = KeyTerms { service_account_id: ACCOUNT, scopes, agent_id: None, expires_at: Some(at(100)) };
+    let terms =
+        KeyTerms { service_account_id: ACCOUNT, scopes, agent_id: None, team_id: None, expires_at: Some(at(100)) };
     of_key(tenant, &ApiKeyEvent::Created(ApiKeyCreated { terms, at: at(0) }))
 }
 fn key_revoked() -> RecordedEvent {
@@ -278,7 +279,13 @@ fn state_with(keys: u128) -> State {
         let assignment = Assignment::on_tenant(Holder::ServiceAccount(account), role);
         let event = RoleAssignmentEvent::Granted(RoleGranted { assignment, at: at(0) });
         state.apply(&recorded::<RoleAssignment>(&acme(), assignment.stream_id(), &event));
-        let terms = KeyTerms { service_account_id: account, scopes: Scopes::All, agent_id: None, expires_at: None };
+        let terms = KeyTerms {
+            service_account_id: account,
+            scopes: Scopes::All,
+            agent_id: None,
+            team_id: None,
+            expires_at: None,
+        };
         let event = ApiKeyEvent::Created(ApiKeyCreated { terms, at: at(0) });
         state.apply(&recorded::<ApiKey>(&acme(), Uuid::from_u128(number << 64), &event));
     }

@@ -16,7 +16,7 @@ pub(super) fn separator(header: &[u8]) -> u8 {
 
 /// Where a byte of a row is.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum FieldState {
     /// At the start of a field, where alone a quote opens one.
     Start,
     /// In a field without quotes, or behind the quotes of one.
@@ -32,25 +32,25 @@ pub(super) struct LimitedReader<R> {
     inner: R,
     separator: u8,
     row_bytes: usize,
-    place: Place,
+    state: FieldState,
 }
 
 impl<R: Read> LimitedReader<R> {
     pub(super) fn new(inner: R, separator: u8) -> Self {
-        Self { inner, separator, row_bytes: 0, place: Place::Start }
+        Self { inner, separator, row_bytes: 0, state: FieldState::Start }
     }
 
     fn advance(&mut self, byte: u8) {
         self.row_bytes += 1;
-        self.place = match (self.place, byte) {
-            (Place::Quoted, b'"') => Place::Closing,
-            (Place::Start | Place::Closing, b'"') | (Place::Quoted, _) => Place::Quoted,
+        self.state = match (self.state, byte) {
+            (FieldState::Quoted, b'"') => FieldState::Closing,
+            (FieldState::Start | FieldState::Closing, b'"') | (FieldState::Quoted, _) => FieldState::Quoted,
             (_, b'\n') => {
                 self.row_bytes = 0;
-                Place::Start
+                FieldState::Start
             }
-            (_, separator) if separator == self.separator => Place::Start,
-            _ => Place::Unquoted,
+            (_, separator) if separator == self.separator => FieldState::Start,
+            _ => FieldState::Unquoted,
         };
     }
 }

@@ -12,14 +12,11 @@ use domain::permissions::Role;
 use domain::role_assignment::{Assignment, Holder};
 use domain::service_account::ServiceAccountCommand;
 use domain::team::{Member, Team, TeamCommand};
-use domain::{ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
+use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{
-    AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey, ReviewRow,
-    RoleSummary, TeamSummary,
+    ACCESS_REVIEW, AccountSummary, AssignmentSummary, KeySummary, MAX_LISTED, MemberSummary, NewKey, ReviewKey,
+    ReviewRow, RoleSummary, TeamAgentSummary, TeamSummary, record_export,
 };
-
-/// What the access log calls the review.
-const EXPORT: &str = "access_review";
 
 impl AccountOperations for OnDatabase<'_> {
     async fn accounts(&self) -> anyhow::Result<Listed<AccountSummary>> {
@@ -143,6 +140,20 @@ impl TeamOperations for OnDatabase<'_> {
         self.command_team(id, TeamCommand::RemoveMember { member, at: now() }).await
     }
 
+    async fn agents_of_team(&self, id: TeamId) -> anyhow::Result<Option<Vec<TeamAgentSummary>>> {
+        let (access, directory) = (self.rooms.principal.authorise()?, self.identities.directory());
+        let exists = !directory.teams(&access, id..=id, 1).is_empty();
+        Ok(exists.then(|| directory.agents_of_team(&access, id, None, Team::MAX_AGENTS)))
+    }
+
+    async fn add_agent(&self, id: TeamId, agent_id: AgentId) -> anyhow::Result<()> {
+        self.command_team(id, TeamCommand::AddAgent { agent_id, at: now() }).await
+    }
+
+    async fn remove_agent(&self, id: TeamId, agent_id: AgentId) -> anyhow::Result<()> {
+        self.command_team(id, TeamCommand::RemoveAgent { agent_id, at: now() }).await
+    }
+
     async fn close_team(&self, id: TeamId, reason: Option<Body>) -> anyhow::Result<()> {
         self.command_team(id, TeamCommand::Close { reason, at: now() }).await
     }
@@ -154,7 +165,7 @@ impl ReviewOperations for OnDatabase<'_> {
     async fn review(&self, after: Option<ReviewKey>) -> anyhow::Result<(Vec<ReviewRow>, Option<ReviewKey>)> {
         let access = self.rooms.principal.authorise()?;
         if after.is_none() {
-            self.identities.record_export(&self.rooms.principal, EXPORT, now()).await;
+            record_export(&self.rooms.commands, &self.rooms.principal, ACCESS_REVIEW, now()).await;
         }
         let rows = self.identities.review(&access, after, MAX_LISTED, now()).await?;
         let next = rows.last().map(ReviewRow::key);

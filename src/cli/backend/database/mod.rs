@@ -49,7 +49,7 @@ impl<'r> OnDatabase<'r> {
 }
 
 /// The current time in the precision of the read models.
-fn now() -> DateTime<Utc> {
+pub(in crate::cli) fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 

@@ -28,7 +28,7 @@ documents! {
         enableServiceAccount(input: $input) { outcome error { message } } }";
 
     KEYS = "query($first: Int!, $after: String) { apiKeys(first: $first, after: $after) {
-        nodes { uuid serviceAccountId scopes { all only } agentId expiresAt revoked lastUsedHour }
+        nodes { uuid serviceAccountId scopes { all only } agentId teamId expiresAt revoked lastUsedHour }
         pageInfo { hasNextPage endCursor } } }";
     CREATE_KEY = "mutation($input: CreateApiKeyInput!) {
         createApiKey(input: $input) { outcome error { message } secret apiKey { uuid } } }";
@@ -41,7 +41,7 @@ documents! {
         nodes { custom { uuid name permissions withdrawn } } pageInfo { hasNextPage endCursor } } }";
     ASSIGNMENTS = "query($filter: RoleAssignmentFilter, $first: Int!, $after: String) {
         roleAssignments(filter: $filter, first: $first, after: $after) {
-        nodes { holder { kind uuid name } role { builtIn customId name } agentId grantedAt grantedBy }
+        nodes { holder { kind uuid name } role { builtIn customId name } agentId teamId grantedAt grantedBy }
         pageInfo { hasNextPage endCursor } } }";
     DEFINE_ROLE = "mutation($input: DefineRoleInput!) {
         defineRole(input: $input) { outcome error { message } role { uuid } } }";
@@ -52,10 +52,13 @@ documents! {
     REVOKE_ROLE = "mutation($input: RevokeRoleInput!) { revokeRole(input: $input) { outcome error { message } } }";
 
     TEAMS = "query($first: Int!, $after: String) { teams(first: $first, after: $after) {
-        nodes { uuid name closed memberCount } pageInfo { hasNextPage endCursor } } }";
+        nodes { uuid name closed memberCount agentCount } pageInfo { hasNextPage endCursor } } }";
     MEMBERS = "query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Team {
         members(first: $first, after: $after) {
             nodes { kind uuid name addedAt addedBy } pageInfo { hasNextPage endCursor } } } } }";
+    TEAM_AGENTS = "query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Team {
+        agents(first: $first, after: $after) {
+            nodes { uuid addedAt addedBy } pageInfo { hasNextPage endCursor } } } } }";
     CREATE_TEAM = "mutation($input: CreateTeamInput!) {
         createTeam(input: $input) { outcome error { message } team { uuid } } }";
     RENAME_TEAM = "mutation($input: RenameTeamInput!) { renameTeam(input: $input) { outcome error { message } } }";
@@ -63,12 +66,15 @@ documents! {
         addTeamMember(input: $input) { outcome error { message } } }";
     REMOVE_MEMBER = "mutation($input: RemoveTeamMemberInput!) {
         removeTeamMember(input: $input) { outcome error { message } } }";
+    ADD_AGENT = "mutation($input: TeamAgentInput!) { addTeamAgent(input: $input) { outcome error { message } } }";
+    REMOVE_AGENT = "mutation($input: TeamAgentInput!) {
+        removeTeamAgent(input: $input) { outcome error { message } } }";
     CLOSE_TEAM = "mutation($input: CloseTeamInput!) { closeTeam(input: $input) { outcome error { message } } }";
 
     REVIEW = "query($first: Int!, $after: String) { accessReview(first: $first, after: $after) {
-        nodes { holder { kind uuid name } permissions agentId
+        nodes { holder { kind uuid name } permissions agentId teamId
             grant { role { builtIn customId name } grantedAt grantedBy team { id name memberSince addedBy } }
-            key { apiKey { uuid serviceAccountId scopes { all only } agentId expiresAt revoked lastUsedHour } } }
+            key { apiKey { uuid serviceAccountId scopes { all only } agentId teamId expiresAt revoked lastUsedHour } } }
         pageInfo { hasNextPage endCursor } } }";
 
     USERS = "query($first: Int!, $after: String) { users(first: $first, after: $after) {

@@ -9,7 +9,7 @@ use domain::api_key::KeyTerms;
 use domain::custom_role::RoleDefinition;
 use domain::permissions::{Permission, PermissionSet, Role, Scopes};
 use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleExtent};
-use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId};
+use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{AccountSummary, AssignmentSummary, KeySummary, Origin, RoleSummary};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,6 +69,7 @@ pub(super) struct Key {
     service_account_id: GlobalId,
     scopes: KeyScopes,
     agent_id: Option<GlobalId>,
+    team_id: Option<GlobalId>,
     expires_at: Option<DateTime<Utc>>,
     revoked: bool,
     last_used_hour: Option<DateTime<Utc>>,
@@ -81,6 +82,7 @@ impl From<Key> for KeySummary {
             service_account_id: ServiceAccountId(key.service_account_id.0),
             scopes: key.scopes.into(),
             agent_id: key.agent_id.map(|id| AgentId(id.0)),
+            team_id: key.team_id.map(|id| TeamId(id.0)),
             expires_at: key.expires_at,
             is_revoked: key.revoked,
             last_used_at: key.last_used_hour,
@@ -110,9 +112,10 @@ impl KeyOperations for OnServer {
             Scopes::All => json!({ "all": true }),
             Scopes::Only(permissions) => json!({ "only": names(permissions) }),
         };
-        let (account, agent) = (terms.service_account_id.0, terms.agent_id.map(|id| id.0));
-        let lifetime = lifetime(terms.expires_at);
-        let input = json!({ "serviceAccountId": account, "scopes": scopes, "agentId": agent, "lifetime": lifetime });
+        let (account, lifetime) = (terms.service_account_id.0, lifetime(terms.expires_at));
+        let (agent, team) = (terms.agent_id.map(|id| id.0), terms.team_id.map(|id| id.0));
+        let mut input = json!({ "serviceAccountId": account, "scopes": scopes, "lifetime": lifetime });
+        (input["agentId"], input["teamId"]) = (json!(agent), json!(team));
         self.issued(documents::CREATE_KEY, input, "/createApiKey").await
     }
 
@@ -160,6 +163,7 @@ struct Granted {
     holder: NamedHolder,
     role: NamedRole,
     agent_id: Option<GlobalId>,
+    team_id: Option<GlobalId>,
     granted_at: DateTime<Utc>,
     granted_by: String,
 }
@@ -171,10 +175,16 @@ impl From<Granted> for AssignmentSummary {
             holder_name: found.holder.name,
             role: found.role.role,
             role_name: Some(found.role.name),
-            extent: RoleExtent::from(found.agent_id.map(|id| AgentId(id.0))),
+            extent: extent(found.agent_id, found.team_id),
             granted: Origin { at: found.granted_at, by: found.granted_by },
         }
     }
+}
+
+/// What a role is granted on. A server names an agent or a team, or neither.
+pub(super) fn extent(agent: Option<GlobalId>, team: Option<GlobalId>) -> RoleExtent {
+    let team = team.map_or(RoleExtent::Tenant, |id| RoleExtent::Team(TeamId(id.0)));
+    agent.map_or(team, |id| RoleExtent::Agent(AgentId(id.0)))
 }
 
 fn names(permissions: PermissionSet) -> Vec<String> {
@@ -195,7 +205,8 @@ fn granted(assignment: Assignment) -> Value {
         AssignedRole::Custom(id) => json!({ "customId": id.0 }),
     };
     let agent = assignment.extent.agent().map(|agent| agent.0);
-    json!({ "holder": holder(assignment.holder), "role": role, "agentId": agent })
+    let team = assignment.extent.team().map(|team| team.0);
+    json!({ "holder": holder(assignment.holder), "role": role, "agentId": agent, "teamId": team })
 }
 
 impl RoleOperations for OnServer {

@@ -1,14 +1,14 @@
 //! Teams and the access review at a server.
 
-use super::grants::{Key, holder, text};
+use super::grants::{Key, extent, holder, text};
 use super::values::{GlobalId, Named, NamedHolder, NamedRole, permissions};
 use super::{OnServer, documents};
 use crate::cli::backend::operations::{Listed, ReviewOperations, TeamOperations};
 use chrono::{DateTime, Utc};
-use domain::role_assignment::{Holder, RoleExtent};
+use domain::role_assignment::Holder;
 use domain::team::Member;
 use domain::{AgentId, Body, Name, TeamId};
-use identity::{Basis, GrantBasis, MemberSummary, Origin, ReviewRow, TeamBasis, TeamSummary};
+use identity::{Basis, GrantBasis, MemberSummary, Origin, ReviewRow, TeamAgentSummary, TeamBasis, TeamSummary};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,11 +20,13 @@ struct Team {
     name: String,
     closed: bool,
     member_count: usize,
+    agent_count: usize,
 }
 
 impl From<Team> for TeamSummary {
     fn from(team: Team) -> Self {
-        Self { id: TeamId(team.uuid), name: team.name, is_closed: team.closed, members: team.member_count }
+        let Team { uuid, name, closed, member_count, agent_count } = team;
+        Self { id: TeamId(uuid), name, is_closed: closed, members: member_count, agents: agent_count }
     }
 }
 
@@ -35,6 +37,27 @@ struct Listing {
     holder: NamedHolder,
     added_at: Option<DateTime<Utc>>,
     added_by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedAgent {
+    uuid: Uuid,
+    added_at: Option<DateTime<Utc>>,
+    added_by: Option<String>,
+}
+
+impl From<ListedAgent> for TeamAgentSummary {
+    fn from(agent: ListedAgent) -> Self {
+        let added = agent.added_at.zip(agent.added_by).map(|(at, by)| Origin { at, by });
+        Self { agent_id: AgentId(agent.uuid), added }
+    }
+}
+
+/// The global id of a team.
+fn global_id(id: TeamId) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("Team:{id}"))
 }
 
 /// An account or a user; none for a team, which is no member.
@@ -60,8 +83,7 @@ impl TeamOperations for OnServer {
     }
 
     async fn members(&self, id: TeamId) -> anyhow::Result<Option<Vec<MemberSummary>>> {
-        use base64::Engine as _;
-        let global = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("Team:{id}"));
+        let global = global_id(id);
         let variables = json!({ "id": global, "first": 1 });
         let found: Value = self.client.execute(documents::MEMBERS, variables).await?;
         if found.pointer("/node").is_none_or(Value::is_null) {
@@ -92,6 +114,26 @@ impl TeamOperations for OnServer {
         self.done(documents::REMOVE_MEMBER, input, "/removeTeamMember").await.map(|_| ())
     }
 
+    async fn agents_of_team(&self, id: TeamId) -> anyhow::Result<Option<Vec<TeamAgentSummary>>> {
+        let global = global_id(id);
+        let found: Value = self.client.execute(documents::TEAM_AGENTS, json!({ "id": global, "first": 1 })).await?;
+        if found.pointer("/node").is_none_or(Value::is_null) {
+            return Ok(None);
+        }
+        let variables = json!({ "id": global });
+        Ok(Some(self.list::<ListedAgent, _>(documents::TEAM_AGENTS, variables, "/node/agents").await?.items))
+    }
+
+    async fn add_agent(&self, id: TeamId, added: AgentId) -> anyhow::Result<()> {
+        let input = json!({ "id": id.0, "agentId": added.0 });
+        self.done(documents::ADD_AGENT, input, "/addTeamAgent").await.map(|_| ())
+    }
+
+    async fn remove_agent(&self, id: TeamId, removed: AgentId) -> anyhow::Result<()> {
+        let input = json!({ "id": id.0, "agentId": removed.0 });
+        self.done(documents::REMOVE_AGENT, input, "/removeTeamAgent").await.map(|_| ())
+    }
+
     async fn close_team(&self, id: TeamId, reason: Option<Body>) -> anyhow::Result<()> {
         let input = json!({ "id": id.0, "reason": text(reason.as_ref()) });
         self.done(documents::CLOSE_TEAM, input, "/closeTeam").await.map(|_| ())
@@ -104,6 +146,7 @@ struct Row {
     holder: NamedHolder,
     permissions: Vec<Named>,
     agent_id: Option<GlobalId>,
+    team_id: Option<GlobalId>,
     grant: Option<Grant>,
     key: Option<KeyBasis>,
 }
@@ -152,7 +195,7 @@ impl Row {
             (None, None) | (Some(_), Some(_)) => return None,
         };
         let (holder, permissions) = (member_of(self.holder.holder())?, permissions(self.permissions));
-        let extent = RoleExtent::from(self.agent_id.map(|id| AgentId(id.0)));
+        let extent = extent(self.agent_id, self.team_id);
         Some(ReviewRow { holder, name: self.holder.name, permissions, extent, basis })
     }
 }

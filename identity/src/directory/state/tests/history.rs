@@ -127,7 +127,7 @@ impl World {
                 let only = ["read:agents", "command:identities"].map(|name| name.parse::<Permission>().unwrap());
                 let scopes = if is_unrestricted { Scopes::All } else { Scopes::Only(only.into_iter().collect()) };
                 let service_account_id = account_id(number);
-                let terms = KeyTerms { service_account_id, scopes, agent_id: None, expires_at: None };
+                let terms = KeyTerms { service_account_id, scopes, agent_id: None, team_id: None, expires_at: None };
                 let event = ApiKeyEvent::Created(ApiKeyCreated { terms, at: at(0) });
                 world.events.push(recorded::<ApiKey>(&acme(), key_id(number, is_unrestricted).0, &event));
             }
@@ -561,4 +561,102 @@ fn a_role_on_an_agent_gives_what_is_about_that_agent() {
     assert_eq!(world.state().permissions_of(&acme(), account).on_agents.len(), 0);
     let principal = world.state().principal(key_id(0, true), at(1)).unwrap();
     assert!(principal.authorise::<ReadContents>().is_err());
+}
+
+/// A team with two agents, and an account that has a role on it. Another account is a member of the team.
+fn with_role_on_team(role: Role) -> (World, TeamId, [AgentId; 2]) {
+    let (team, agents) = (TeamId(id(3, 0)), [77, 78].map(|agent| AgentId(Uuid::from_u128(agent))));
+    // Accounts 0 and 1, and the team with the latter.
+    let mut world = World::of(&[(0, 0, 0, 0), (0, 1, 0, 0), (4, 0, 0, 0), (5, 0, 1, 0)]);
+    for agent_id in agents {
+        assert!(decide(&mut world.events, &mut world.teams, team.0, TeamCommand::AddAgent { agent_id, at: at(0) }));
+    }
+    let (holder, extent) = (Holder::ServiceAccount(account_id(0)), RoleExtent::Team(team));
+    let assignment = Assignment { holder, role: AssignedRole::BuiltIn(role), extent };
+    let grant = RoleAssignmentCommand::Grant { assignment, at: at(0) };
+    assert!(decide(&mut world.events, &mut world.assignments, assignment.stream_id(), grant));
+    (world, team, agents)
+}
+
+/// A role on a team gives what is about its agents, to the holder and not to the members, and makes no admin.
+#[test]
+fn a_role_on_a_team_holds_for_the_agents_of_the_team() {
+    let (mut world, team, [one, two]) = with_role_on_team(Role::Admin);
+    let state = world.state();
+    let held = state.permissions_of(&acme(), Holder::ServiceAccount(account_id(0)));
+    assert!(held.on_tenant.is_empty() && state.admin_after(&acme(), None).is_none());
+    assert_eq!(held.on_agents.keys().copied().collect::<Vec<_>>(), [one, two]);
+    for permissions in held.on_agents.values() {
+        assert!(permissions.contains("command:tasks".parse().unwrap()));
+        let has_shared = ["command:identities", "command:budgets", "read:reports"].map(|name| name.parse().unwrap());
+        assert!(!has_shared.into_iter().any(|permission| permissions.contains(permission)));
+    }
+    assert!(state.permissions_of(&acme(), Holder::ServiceAccount(account_id(1))).is_empty(), "a member has the role");
+    let principal = |state: &State| state.principal(key_id(0, true), at(1)).unwrap();
+    assert_eq!(principal(&state).authorise::<ReadTasks>().unwrap().agents(), Some(&[one, two][..]));
+    // The review names the team, for the grant and for each key, and a page begins after any of its rows.
+    let rows = review(&state);
+    let of_account: Vec<_> = rows.iter().filter(|row| row.holder == member(0)).collect();
+    assert_eq!(of_account.iter().map(|row| row.extent).collect::<Vec<_>>(), [RoleExtent::Team(team); 3]);
+    for (index, row) in rows.iter().enumerate() {
+        assert_eq!(row.key().to_string().parse(), Ok(row.key()));
+        let after: Vec<_> = state.review(&acme(), Some(row.key()), at(1)).collect();
+        assert!(after == rows[index + 1..], "after {}", row.key());
+    }
+    // An agent leaves, and the team is closed, or cannot be read.
+    let mut unreadable = world.state();
+    let remove = TeamCommand::RemoveAgent { agent_id: one, at: at(1) };
+    assert!(decide(&mut world.events, &mut world.teams, team.0, remove));
+    assert_eq!(principal(&world.state()).authorise::<ReadTasks>().unwrap().agents(), Some(&[two][..]));
+    assert!(decide(&mut world.events, &mut world.teams, team.0, TeamCommand::Close { reason: None, at: at(1) }));
+    let of_team = world.events.last().unwrap().stream.clone();
+    unreadable.set_unreadable(&of_team);
+    for state in [world.state(), unreadable] {
+        assert!(principal(&state).authorise::<ReadTasks>().is_err());
+        let grants = review(&state).into_iter().filter(|row| matches!(row.basis, Basis::Grant(_)));
+        assert_eq!(grants.count(), 0);
+    }
+}
+
+/// A key that is bound to a team reaches the agents of the team, by roles on the tenant and by roles on agents.
+#[test]
+fn a_key_of_a_team_reaches_the_agents_of_the_team() {
+    let (mut world, team, [one, two]) = with_role_on_team(Role::Operator);
+    let bound = ApiKeyId(id(7, 0));
+    let terms = KeyTerms {
+        service_account_id: account_id(0),
+        scopes: Scopes::All,
+        agent_id: None,
+        team_id: Some(team),
+        expires_at: None,
+    };
+    let created = ApiKeyEvent::Created(ApiKeyCreated { terms, at: at(0) });
+    world.events.push(recorded::<ApiKey>(&acme(), bound.0, &created));
+    let agents = |world: &World| {
+        let principal = world.state().principal(bound, at(1)).unwrap();
+        let access = principal.authorise::<ReadTasks>().ok()?;
+        Some(access.agents().unwrap().to_vec())
+    };
+    assert_eq!(agents(&world), Some(vec![one, two]));
+    // A role on another agent reaches nothing by this key, and one on the tenant the agents of the team.
+    let elsewhere = AgentId(Uuid::from_u128(79));
+    let grant = |world: &mut World, extent| {
+        let (holder, role) = (Holder::ServiceAccount(account_id(0)), AssignedRole::BuiltIn(Role::Viewer));
+        let assignment = Assignment { holder, role, extent };
+        let grant = RoleAssignmentCommand::Grant { assignment, at: at(0) };
+        assert!(decide(&mut world.events, &mut world.assignments, assignment.stream_id(), grant));
+    };
+    grant(&mut world, RoleExtent::Agent(elsewhere));
+    assert_eq!(agents(&world), Some(vec![one, two]));
+    let rows = review(&world.state());
+    let of_key = |row: &&ReviewRow| matches!(&row.basis, Basis::Key(key) if key.id == bound);
+    let extents: Vec<_> = rows.iter().filter(of_key).map(|row| row.extent).collect();
+    assert_eq!(extents, [RoleExtent::Team(team)]);
+    grant(&mut world, RoleExtent::Tenant);
+    assert_eq!(agents(&world), Some(vec![one, two]));
+    let remove = TeamCommand::RemoveAgent { agent_id: two, at: at(1) };
+    assert!(decide(&mut world.events, &mut world.teams, team.0, remove));
+    assert_eq!(agents(&world), Some(vec![one]));
+    assert!(decide(&mut world.events, &mut world.teams, team.0, TeamCommand::Close { reason: None, at: at(1) }));
+    assert_eq!(agents(&world), None, "the key of a closed team reaches no agent");
 }
