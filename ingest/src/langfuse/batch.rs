@@ -2,7 +2,7 @@
 
 use crate::formats::json::Fields;
 use crate::formats::langfuse::{Observations, Trace};
-use crate::text::clip;
+use crate::text::{clip, quoted};
 use domain::call::CallFacts;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -28,6 +28,23 @@ const KINDS: [&str; 11] = [
     "embedding",
     "guardrail",
 ];
+
+/// The kind of event that names a trace.
+const TRACE: &str = "trace-create";
+/// The statuses of events that are accepted.
+const CREATED: u16 = 201;
+const NOT_KEPT: u16 = 200;
+
+/// The kind of observation that an event creates or updates, if it does.
+fn observed_kind(kind: &str) -> Option<&str> {
+    let of_kind = kind.strip_suffix("-create").or_else(|| kind.strip_suffix("-update"))?;
+    KINDS.contains(&of_kind).then_some(of_kind)
+}
+
+/// Whether an event may say something about calls. Others, such as a score, do not.
+fn is_of_calls(kind: &str) -> bool {
+    kind == TRACE || observed_kind(kind).is_some()
+}
 
 /// Why a body is not a batch.
 #[derive(Debug, Error)]
@@ -62,11 +79,12 @@ pub struct Batch {
     pub(super) traces: BTreeMap<String, Trace>,
 }
 
-/// An event, by its id, and why it is refused if it is.
+/// An event, by its id, and why it is refused if it is, or accepted and not kept.
 #[derive(Debug)]
 struct Event {
     id: String,
     refused: Option<String>,
+    not_kept: Option<String>,
 }
 
 /// What the events of one observation say together.
@@ -94,6 +112,9 @@ pub struct BatchAnswer {
 pub struct Accepted {
     id: String,
     status: u16,
+    /// Why nothing of it is kept, if it says nothing about calls. A retry does not help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
 }
 
 /// An event that was refused.
@@ -123,11 +144,15 @@ impl Batch {
             let event = Fields::parse(item.get()).ok();
             let text = |name| event.as_ref().and_then(|event| event.text(name)).map(String::from);
             let id = text("id").unwrap_or_default();
-            let refused = match (&event, text("type"), event.as_ref().and_then(|event| event.object("body"))) {
-                (Some(event), Some(kind), Some(body)) => batch.add(&mut index, event, &kind, &body).err(),
-                _ => Some("an event has an `id`, a `type` and a `body`, which is an object".to_owned()),
+            let added = match (&event, text("type"), event.as_ref().and_then(|event| event.object("body"))) {
+                (Some(_), Some(kind), Some(_)) if !is_of_calls(&kind) => {
+                    Ok(Some(format!("{:?}: says nothing about calls, and is not kept", quoted(&kind))))
+                }
+                (Some(event), Some(kind), Some(body)) => batch.add(&mut index, event, &kind, &body).map(|()| None),
+                _ => Err("an event has an `id`, a `type` and a `body`, which is an object".to_owned()),
             };
-            batch.events.push(Event { id, refused });
+            let (not_kept, refused) = added.map_or_else(|refused| (None, Some(refused)), |not_kept| (not_kept, None));
+            batch.events.push(Event { id, refused, not_kept });
         }
         Ok(batch)
     }
@@ -140,9 +165,8 @@ impl Batch {
         kind: &str,
         body: &Fields<'_>,
     ) -> Result<(), String> {
-        let of_kind = kind.strip_suffix("-create").or_else(|| kind.strip_suffix("-update"));
         let id = body.first_text(&["id"]).map(String::from);
-        if kind == "trace-create" {
+        if kind == TRACE {
             let text = |name: &str| body.text(name).map(|text| clip(&text, MAX_NAME_BYTES).to_owned());
             let id = id.ok_or("a trace has an `id`")?;
             let trace = self.traces.entry(id).or_default();
@@ -151,8 +175,7 @@ impl Batch {
             trace.user = text("userId").or(trace.user.take());
             return Ok(());
         }
-        // What is no observation, such as a score, says nothing about calls.
-        let Some(of_kind) = of_kind.filter(|kind| KINDS.contains(kind)) else { return Ok(()) };
+        let Some(of_kind) = observed_kind(kind) else { return Ok(()) };
         let id = id.ok_or("an observation has an `id`")?;
         let at = *index.entry(id.clone()).or_insert_with(|| {
             let (fields, events) = (BTreeMap::new(), Vec::new());
@@ -222,9 +245,12 @@ impl Batch {
 
     pub(super) fn answer(self) -> BatchAnswer {
         let mut answer = BatchAnswer::default();
-        for Event { id, refused } in self.events {
+        for Event { id, refused, not_kept: message } in self.events {
             match refused {
-                None => answer.successes.push(Accepted { id, status: 201 }),
+                None => {
+                    let status = if message.is_some() { NOT_KEPT } else { CREATED };
+                    answer.successes.push(Accepted { id, status, message });
+                }
                 Some(message) => {
                     answer.errors.push(Refused { id, status: 400, message, error: "Invalid request data".to_owned() });
                 }
@@ -320,6 +346,8 @@ mod tests {
         let answer = batch.answer();
         let ids: Vec<_> = answer.successes.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(ids, ["e1", "e2", "e3", "e4"]);
+        let not_kept: Vec<_> = answer.successes.iter().filter_map(|event| event.message.as_deref()).collect();
+        assert_eq!(not_kept, ["\"score-create\": says nothing about calls, and is not kept"]);
         assert_eq!(answer.errors.len(), 2);
     }
 
@@ -338,6 +366,7 @@ mod tests {
         let many = format!("{{\"batch\":[{}0]}}", "0,".repeat(MAX_EVENTS));
         assert!(matches!(Batch::decode(many.as_bytes()), Err(BatchError::TooManyEvents { .. })));
     }
+
     /// An update without a start is put at a time that is known, which says nothing about how long the call took.
     #[test]
     fn a_start_that_is_not_known_gives_no_latency() {
@@ -378,6 +407,7 @@ mod tests {
         assert!(refused == ["e1", "e2"] && answer.errors[0].message.contains("10000 fields"), "{:?}", answer.errors);
         assert_eq!(answer.successes.len(), 1);
     }
+
     /// An agent states the usage of the calls inside of it, and no model.
     #[test]
     fn what_lacks_a_model_is_refused_only_if_nothing_is_inside_of_it() {

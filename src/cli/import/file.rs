@@ -219,26 +219,8 @@ async fn import_input(
     unpriced: &mut UnpricedCalls,
 ) -> (FileCounts, Ending) {
     let bar = progress_bar(&file, input.total_bytes);
-    let on_progress = |progress: Progress<'_>| match progress {
-        Progress::Counted(counts) => {
-            bar.set_position(input.read_bytes.load(Ordering::Relaxed));
-            let (recorded, refused) = (HumanCount(counts.recorded()), HumanCount(counts.refused));
-            bar.set_message(format!("{recorded} records, {refused} refused"));
-        }
-        Progress::Refused { number, reason } if number <= MAX_SHOWN_REFUSALS => {
-            bar.suspend(|| say!("refused: {file}: {reason}"));
-        }
-        Progress::Refused { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
-            bar.suspend(|| say!("refused: {file}: further refusals are not shown"));
-        }
-        Progress::Ignored { number, reason } if number <= MAX_SHOWN_REFUSALS => {
-            bar.suspend(|| say!("not read: {file}: {reason}; the rest of the record is imported"));
-        }
-        Progress::Ignored { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
-            bar.suspend(|| say!("not read: {file}: more of this kind is not shown"));
-        }
-        Progress::Refused { .. } | Progress::Ignored { .. } => {}
-    };
+    let read_bytes = input.read_bytes.clone();
+    let on_progress = |progress: Progress<'_>| show(&bar, &file, read_bytes.load(Ordering::Relaxed), &progress);
     // An interruption drops this future, as it does with those of all subcommands.
     let (counts, stopped) = match target {
         Target::Database(importer) => {
@@ -278,6 +260,30 @@ async fn import_input(
     };
     say!("error: {file}: {error}");
     (FileCounts { file, counts, error: Some(error) }, ending)
+}
+
+/// Shows the progress of an import: some refusals, and the counts beside the bar.
+fn show(bar: &ProgressBar, file: &str, read_bytes: u64, progress: &Progress<'_>) {
+    match *progress {
+        Progress::Counted(counts) => {
+            bar.set_position(read_bytes);
+            let (recorded, refused) = (HumanCount(counts.recorded()), HumanCount(counts.refused));
+            bar.set_message(format!("{recorded} records, {refused} refused"));
+        }
+        Progress::Refused { number, reason } if number <= MAX_SHOWN_REFUSALS => {
+            bar.suspend(|| say!("refused: {file}: {reason}"));
+        }
+        Progress::Refused { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
+            bar.suspend(|| say!("refused: {file}: further refusals are not shown"));
+        }
+        Progress::Ignored { number, reason } if number <= MAX_SHOWN_REFUSALS => {
+            bar.suspend(|| say!("not read: {file}: {reason}; the rest of the record is imported"));
+        }
+        Progress::Ignored { number, .. } if number == MAX_SHOWN_REFUSALS + 1 => {
+            bar.suspend(|| say!("not read: {file}: more of this kind is not shown"));
+        }
+        Progress::Refused { .. } | Progress::Ignored { .. } => {}
+    }
 }
 
 /// The error of a file that was read to its end, but of which nothing was imported.

@@ -3,9 +3,12 @@
 mod file;
 mod importers;
 mod inputs;
+mod server;
 mod unpriced;
 
 pub(super) use file::import_sample;
+#[cfg(test)]
+pub(super) use server::DOCUMENTS;
 
 use super::backend;
 use super::output::{self, ListFormat};
@@ -96,8 +99,7 @@ const NO_CALLS: u8 = 4;
 impl Import {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         if let Some(client) = backend::client(session)? {
-            // The server has read models of its own, and its clients wait for a position.
-            let wait = async || Ok(());
+            let wait = async || if self.no_wait { Ok(()) } else { server::wait_for_read_models(&client).await };
             return interruptible(self.import(Importing::Server(&client), wait)).await;
         }
         with_rooms(session, async |rooms| {

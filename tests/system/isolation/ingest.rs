@@ -194,9 +194,7 @@ pub(super) fn litellm(world: &World) -> Body {
 pub(super) fn langfuse(world: &World) -> Body {
     let text = |what: &str| json!(format!("{}-{what}", world.mark));
     let (trace, id) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-    let event = |kind: &str, body: Value| {
-        json!({ "id": Uuid::new_v4().to_string(), "type": kind, "timestamp": "2026-03-10T10:00:02.000Z", "body": body })
-    };
+    let event = |kind: &str, body: Value| json!({ "id": Uuid::new_v4().to_string(), "type": kind, "timestamp": "2026-03-10T10:00:02.000Z", "body": body });
     let created = json!({ "id": trace, "name": text("service"), "sessionId": text("conversation"),
                           "userId": text("exportuser"), "metadata": naming(world) });
     let generation = json!({ "id": id, "traceId": trace, "model": "gpt-4o", "startTime": "2026-03-10T10:00:01.000Z",
