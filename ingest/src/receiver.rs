@@ -131,3 +131,29 @@ impl Receiver {
         Ok(Importer::of(connection, prices.map_err(ReceiveError::of)?, self.owners.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::call::CallError;
+
+    /// A retry is asked for only where it may help, and no text that a client gets has the cause.
+    #[test]
+    fn errors_of_an_import_are_those_of_their_commands() {
+        let of = |error: Error<CallError>| ReceiveError::of_import(ImportError::Call(error));
+        assert!(matches!(of(Error::Contended), ReceiveError::Unavailable(_)));
+        for permanent in [Error::CommandIdReused, Error::TooManyAggregates { limit: 3 }] {
+            let cause = permanent.to_string();
+            let error = of(permanent);
+            assert!(matches!(error, ReceiveError::Internal(_)) && !error.to_string().contains(&cause), "{error:?}");
+        }
+        let forbidden = Principal::shared_token(
+            "default".parse().unwrap(),
+            domain::Name::new("exporter").unwrap(),
+            Vec::new(),
+            domain::permissions::Scopes::All,
+        );
+        let forbidden = Receiver::authorise(&forbidden.unwrap()).unwrap_err();
+        assert!(matches!(of(forbidden.into()), ReceiveError::Forbidden(_)));
+    }
+}

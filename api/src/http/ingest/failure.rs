@@ -100,3 +100,22 @@ impl From<&ReceiveError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_client_is_told_whether_to_retry_and_not_why() {
+        let cause = || io::Error::other("the password of the database").into();
+        for (error, status, retry_after_s) in [
+            (ReceiveError::Unavailable(cause()), StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER_S)),
+            (ReceiveError::Internal(cause()), StatusCode::INTERNAL_SERVER_ERROR, None),
+        ] {
+            let failure = Failure::from(&error);
+            assert_eq!((failure.status, failure.retry_after_s), (status, retry_after_s));
+            assert!(!failure.line().contains("password"), "{}", failure.line());
+        }
+    }
+}
