@@ -458,7 +458,7 @@ mod tests {
         ("completions bash", None),
     ];
     /// Subcommands without an example, because they open nothing and write files.
-    const PUBLIC: [&str; 3] = ["schema events", "schema asyncapi", "man"];
+    const PUBLIC: [&str; 4] = ["schema events", "schema asyncapi", "schema openapi", "man"];
 
     /// The subcommands without an example, and the examples without a subcommand.
     fn without_example(root: &clap::Command) -> Vec<String> {
