@@ -21,8 +21,10 @@ use uuid::Uuid;
 /// The maximum number of lines of one input that are recorded at the same time.
 const MAX_IN_FLIGHT: usize = 256;
 
-/// How long a line may take to be recorded. Clients give up on a connection that takes nothing for half a minute.
-const LINE_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a line may take to be recorded. Clients give up on a connection that takes nothing for half a minute, which may have
+/// begun before the line did: the body is read in parts. It is less than the head of a response waits for the first answer, so that
+/// its status tells of a log that fails from the first line on.
+const LINE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why not all lines were answered. Those without an answer may be recorded; sending them again changes nothing about that.
 #[derive(Debug, Error)]
