@@ -170,7 +170,7 @@ pub(super) fn lines(world: &World) -> Body {
         json!({ "type": "call", "id": id, "agent": agent, "task": uuid("Task"), "dag": uuid("Dag"), "model": "gpt-4o",
                 "user": text("exportuser"), "team": text("service"), "key": text("service"), "usage": { "input": 10 },
                 "conversation": text("conversation"), "tags": naming(world) }),
-        json!({ "type": "call", "id": id, "agent": text("service"), "tool": "search" }),
+        json!({ "type": "call", "id": Uuid::new_v4().to_string(), "agent": text("service"), "tool": "search" }),
         json!({ "type": "memory", "id": id, "agent": agent, "content": text("service"), "tags": [text("service")] }),
     ];
     let bytes = lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes();
