@@ -10,6 +10,9 @@ use tokio::time::{Instant, sleep};
 const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long a command of a request is retried.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one attempt of a command of a request may take, so that no request waits without an end for a log that does not
+/// answer.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The delays before retries.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
@@ -21,13 +24,14 @@ pub type OnRetry = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
 pub(crate) struct RetryPolicy {
     on_retry: OnRetry,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
     backoff: Backoff,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         let on_retry: OnRetry = Arc::new(|_| {});
-        Self { on_retry, timeout: RETRY_TIMEOUT, backoff: BACKOFF }
+        Self { on_retry, timeout: RETRY_TIMEOUT, attempt_timeout: None, backoff: BACKOFF }
     }
 }
 
@@ -39,7 +43,7 @@ impl RetryPolicy {
 
     /// Retries for a moment, as long as a client can wait.
     pub(crate) fn short() -> Self {
-        Self { timeout: SHORT_TIMEOUT, ..Self::default() }
+        Self { timeout: SHORT_TIMEOUT, attempt_timeout: Some(ATTEMPT_TIMEOUT), ..Self::default() }
     }
 
     pub(crate) fn on_retry(&mut self, on_retry: OnRetry) {
@@ -55,7 +59,13 @@ impl RetryPolicy {
         let deadline = Instant::now() + self.timeout;
         let mut failures = 0_u32;
         loop {
-            match attempt().await {
+            let attempted = match self.attempt_timeout {
+                None => attempt().await,
+                Some(timeout) => {
+                    tokio::time::timeout(timeout, attempt()).await.unwrap_or_else(|_| Err(Error::outcome_unknown()))
+                }
+            };
+            match attempted {
                 Err(error) if error.is_retryable() && Instant::now() < deadline => {
                     (self.on_retry)(&error);
                     failures = failures.saturating_add(1);
@@ -96,6 +106,14 @@ mod tests {
     async fn retries_end_with_the_timeout() {
         let result = fast(Duration::from_millis(20)).run(async || Err::<(), _>(Error::<CallError>::Contended)).await;
         assert!(matches!(result, Err(Error::Contended)));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_without_an_end_is_given_up() {
+        let policy =
+            RetryPolicy { attempt_timeout: Some(Duration::from_millis(10)), ..fast(Duration::from_millis(20)) };
+        let result = policy.run(async || std::future::pending::<Result<(), Error<CallError>>>().await).await;
+        assert!(matches!(result, Err(error) if error.is_retryable()));
     }
 
     #[tokio::test]
