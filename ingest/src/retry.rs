@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep};
 const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long a command of a request is retried.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one attempt of a command of a request may take, so that no request waits without an end for a log that does not
-/// answer.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one attempt of a command of a request may take. While the log is unreachable, reads of it wait for each other: without
+/// this limit, the last of some hundred commands would fail after many minutes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The delays before retries.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
