@@ -22,6 +22,6 @@ pub use config::{ApiConfig, Limits, SignIn};
 pub use deps::Deps;
 pub use edge::{ClientCertificates, ForwardedHeader, Origin, OriginError, Tls, TlsError, TlsFiles, TrustedProxies};
 pub use graphql::schema_sdl;
-pub use http::{Listeners, ROUTES, RouteAccess, register_metrics, router, serve};
+pub use http::{Listeners, ROUTES, RouteAccess, openapi_document, register_metrics, router, serve};
 pub use rate_limits::{DefaultLimits, DefaultLimitsError};
 pub use ready::{ReadyCheck, ReadyChecks};

@@ -51,6 +51,12 @@ pub enum Error<E: std::error::Error + 'static> {
 }
 
 impl<E: std::error::Error + 'static> Error<E> {
+    /// The error of a caller who waits no longer: whether something was written is not known.
+    #[must_use]
+    pub fn outcome_unknown() -> Self {
+        Self::Append(AppendError::outcome_unknown())
+    }
+
     /// Whether a retry under the same command id may succeed, for example because the database was busy or unreachable
     /// for a moment.
     #[must_use]
@@ -67,6 +73,12 @@ impl<E: std::error::Error + 'static> Error<E> {
             | Self::Decode(_)
             | Self::Encode(_) => false,
         }
+    }
+
+    /// Whether the command itself is what cannot be executed, such as one with too much content: a retry will not help.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::TooManyAggregates { .. } | Self::Append(AppendError::Invalid(_)))
     }
 
     /// The error with another type of rejection.

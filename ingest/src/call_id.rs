@@ -2,8 +2,11 @@
 //! every file, request and process. The ids of calls are derived in the domain, from [`domain::call::CallKey`].
 
 use crate::format::Format;
-use domain::{AgentId, TaskId, derived_id};
+use domain::{AgentId, Name, TaskId, derived_id};
 use uuid::Uuid;
+
+/// What stands for the format in ids that are derived from a client's own names.
+const CLIENT: &str = "ndjson";
 
 /// The id of an agent, derived from the format and the key of the agent in it.
 pub(crate) fn agent_id(format: Format, key: &str) -> AgentId {
@@ -15,6 +18,21 @@ pub(crate) fn agent_id(format: Format, key: &str) -> AgentId {
 /// The id of a task, derived from the format and the key of the task in it.
 pub(crate) fn task_id(format: Format, key: &[&str]) -> TaskId {
     with_prefix(&["task", format.as_str()], key).into()
+}
+
+/// The id of an agent that a client names in its own lines.
+pub(crate) fn client_agent_id(name: &Name) -> AgentId {
+    derived_id(&["agent", CLIENT, name.as_str()]).into()
+}
+
+/// The id of a task, derived from the key that a client gives it in its own lines.
+pub(crate) fn client_task_id(key: &Name) -> TaskId {
+    derived_id(&["task", CLIENT, key.as_str()]).into()
+}
+
+/// The id of a memory, derived from the key that a client gives it in its own lines.
+pub(crate) fn client_memory_id(key: &Name) -> Uuid {
+    derived_id(&["memory", CLIENT, key.as_str()])
 }
 
 /// The command id of one step of an import, such as `register`, for an aggregate: the same step is the same command.

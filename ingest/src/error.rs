@@ -1,5 +1,6 @@
 //! Errors of reading: those of one record, and those of a whole input.
 
+use crate::json_error::JsonError;
 use crate::record::Location;
 use chrono::{DateTime, Utc};
 use domain::{MoneyError, QuantityError, TextError};
@@ -44,14 +45,14 @@ pub enum RefusalReason {
     },
     /// The JSON is malformed, truncated, or has a field of another type.
     #[error("not the JSON of this format: {0}")]
-    Json(serde_json::Error),
+    Json(JsonError),
     /// The line holds complete records, which are read, and other bytes.
     #[error("beside {complete} complete records, the line is damaged: {error}")]
     DamagedLine {
         /// The number of complete records.
         complete: usize,
         /// The first error in the line.
-        error: serde_json::Error,
+        error: JsonError,
     },
     /// The record is a call whose usage it does not state.
     #[error("the {0} states no usage")]
@@ -234,7 +235,7 @@ pub enum InputError {
     },
     /// The file is not JSON, or so malformed that nothing after the error can be read.
     #[error("the file is not the JSON of this format")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] JsonError),
     /// The file is JSON, but not an export of traces.
     #[error("the file holds {found:?} instead of resourceSpans or batches: it is not an export of traces as OTLP JSON")]
     NotTraces {
@@ -275,6 +276,18 @@ pub enum InputError {
     /// The operating system failed to read the input.
     #[error("the input cannot be read")]
     Read(#[source] io::Error),
+}
+
+impl RefusalReason {
+    pub(crate) fn json(error: serde_json::Error) -> Self {
+        Self::Json(error.into())
+    }
+}
+
+impl InputError {
+    pub(crate) fn json(error: serde_json::Error) -> Self {
+        Self::Json(error.into())
+    }
 }
 
 /// Marks errors of decompression, to tell them from errors of reading the file.

@@ -71,6 +71,9 @@ pub struct Defaults {
     pub model: Option<Name>,
     /// The provider. If `None`, the provider of calls that name none is not known.
     pub provider: Option<Name>,
+    /// The provider whose API gave the responses, as their source states it. Unlike `provider`, it is a part of what
+    /// identifies a call. Only `responses` reads it.
+    pub api: Option<Name>,
     /// The agent. If `None`: the name of the format for formats that name no agent.
     pub agent: Option<Name>,
     /// When the calls of records without a time were made. Files of some formats have no times, or count from 0.

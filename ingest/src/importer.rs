@@ -9,11 +9,12 @@ use crate::connection::Connection;
 use crate::item::{TraceSpans, TracedSpan};
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::owners::Owners;
-use crate::record::Record;
+use crate::record::{AgentRef, Record, TaskRef};
 use crate::report::{CallReport, report_call};
 use crate::retry::{OnRetry, RetryPolicy};
 use crate::traces::PreparedTrace;
 use crate::unpriced::UnpricedModel;
+use chrono::{DateTime, Utc};
 use commands::{CallChange, CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Principal};
 use domain::ImportId;
 use domain::price_book::PriceBook;
@@ -61,12 +62,16 @@ impl Importer {
         self
     }
 
-    /// Creates the agent and the task of a record if necessary, and prepares its report.
+    /// Creates the agent and the task of a record if necessary, and prepares its report. If the credential is bound to an
+    /// agent, the call is of that agent, whatever agent the record names.
     ///
     /// # Errors
     /// [`ImportError::Refused`] if the facts are not those of a call; [`ImportError::Agent`] and [`ImportError::Task`]
     /// if a command cannot be executed; [`ImportError::TagKeys`] if the declared tag keys cannot be read.
-    pub async fn prepare(&self, record: Record) -> Result<PreparedReport, ImportError> {
+    pub async fn prepare(&self, mut record: Record) -> Result<PreparedReport, ImportError> {
+        if let Some(agent) = self.connection.principal.agent() {
+            record.bind(agent);
+        }
         record.facts.check().map_err(ImportError::Refused)?;
         let at = record.facts.started_at;
         self.owners.create(&self.connection, record.agent.as_ref(), record.task.as_ref(), at).await?;
@@ -82,6 +87,23 @@ impl Importer {
         Ok(PreparedReport { commands, context, report, retry })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Creates an agent and a task, unless they are known to exist.
+    ///
+    /// # Errors
+    /// [`ImportError::Agent`] and [`ImportError::Task`] if a command cannot be executed.
+    pub(crate) async fn create_owners(
+        &self,
+        agent: Option<&AgentRef>,
+        task: Option<&TaskRef>,
+        at: DateTime<Utc>,
+    ) -> Result<(), ImportError> {
+        self.owners.create(&self.connection, agent, task, at).await
+    }
+
     async fn tag_keys(&self) -> Result<Arc<Loaded<TagKeys>>, Error<TagKeysError>> {
         let Connection { commands, principal, retry, .. } = &self.connection;
         let charging = principal.charging();
@@ -94,6 +116,9 @@ impl Importer {
     /// # Errors
     /// As for [`Importer::prepare`].
     pub async fn prepare_trace(&self, mut trace: TraceSpans) -> Result<PreparedTrace, ImportError> {
+        if let Some(agent) = self.connection.principal.agent() {
+            trace.bind(agent);
+        }
         // A span that does not say when it started may name the agent of the others.
         let oldest = trace.spans.iter().filter_map(TracedSpan::started_at).min();
         for span in &mut trace.spans {
@@ -125,7 +150,7 @@ impl PreparedReport {
             .charged
             .as_ref()
             .filter(|charged| charged.is_unpriced())
-            .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts)));
+            .map(|charged| UnpricedModel::of(&charged.facts, self.report.unpriced(&charged.facts).as_ref()));
         let CallOutcome { kind, position, call_id, is_new, change, voided, .. } = outcome;
         let outcome = match kind {
             OutcomeKind::Done if is_new => ImportOutcome::Imported,

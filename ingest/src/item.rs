@@ -75,6 +75,21 @@ pub struct TraceSpans {
 }
 
 impl TraceSpans {
+    /// Makes all calls those of an agent, whatever agents the spans name.
+    pub(crate) fn bind(&mut self, agent: AgentId) {
+        for span in &mut self.spans {
+            span.agent = None;
+            span.report.names.agent_id = None;
+            if let Some(usage) = &mut span.report.usage {
+                usage.fallback.agent_id = Some(agent);
+            }
+            span.task.iter_mut().for_each(|task| task.agent_id = agent);
+            if let Some(facts) = span.facts_mut() {
+                facts.agent_id = Some(agent);
+            }
+        }
+    }
+
     /// The records of the spans that are calls, as far as these spans alone tell, and the refusals of those that would be.
     #[must_use]
     pub fn into_records(self) -> Vec<Result<Record, Refusal>> {
@@ -120,30 +135,6 @@ impl Item {
         match self {
             Self::Call(_) => 1,
             Self::Trace(trace) => trace.spans.iter().filter(|span| span.report.usage.is_some()).count() as u64,
-        }
-    }
-
-    /// Makes all of it that of an agent, whatever agent it names.
-    pub(crate) fn bind(&mut self, agent: AgentId) {
-        let bind_task = |task: &mut Option<TaskRef>| task.iter_mut().for_each(|task| task.agent_id = agent);
-        match self {
-            Self::Call(record) => {
-                (record.agent, record.facts.agent_id) = (None, Some(agent));
-                bind_task(&mut record.task);
-            }
-            Self::Trace(trace) => {
-                for span in &mut trace.spans {
-                    span.agent = None;
-                    span.report.names.agent_id = None;
-                    if let Some(usage) = &mut span.report.usage {
-                        usage.fallback.agent_id = Some(agent);
-                    }
-                    bind_task(&mut span.task);
-                    if let Some(facts) = span.facts_mut() {
-                        facts.agent_id = Some(agent);
-                    }
-                }
-            }
         }
     }
 

@@ -99,6 +99,12 @@ impl Record {
         Self { location, agent, task, call_ids, facts, ignored: None }
     }
 
+    /// Makes the call that of an agent, whatever agent the record names.
+    pub(crate) fn bind(&mut self, agent: AgentId) {
+        (self.agent, self.facts.agent_id) = (None, Some(agent));
+        self.task.iter_mut().for_each(|task| task.agent_id = agent);
+    }
+
     /// Says what of the record was not read, and why.
     pub(crate) fn ignoring(self, ignored: Option<String>) -> Self {
         Self { ignored, ..self }

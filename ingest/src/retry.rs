@@ -8,6 +8,11 @@ use tokio::time::{Instant, sleep};
 
 /// How long a command is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a command of a request is retried.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one attempt of a command of a request may take. While the log is unreachable, reads of it wait for each other: without
+/// this limit, the last of some hundred commands would fail after many minutes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The delays before retries.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
@@ -19,13 +24,14 @@ pub type OnRetry = Arc<dyn Fn(&dyn std::error::Error) + Send + Sync>;
 pub(crate) struct RetryPolicy {
     on_retry: OnRetry,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
     backoff: Backoff,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         let on_retry: OnRetry = Arc::new(|_| {});
-        Self { on_retry, timeout: RETRY_TIMEOUT, backoff: BACKOFF }
+        Self { on_retry, timeout: RETRY_TIMEOUT, attempt_timeout: None, backoff: BACKOFF }
     }
 }
 
@@ -33,6 +39,11 @@ impl RetryPolicy {
     /// No retries: the client of a request retries it.
     pub(crate) fn none() -> Self {
         Self { timeout: Duration::ZERO, ..Self::default() }
+    }
+
+    /// Retries for a moment, as long as a client can wait.
+    pub(crate) fn short() -> Self {
+        Self { timeout: SHORT_TIMEOUT, attempt_timeout: Some(ATTEMPT_TIMEOUT), ..Self::default() }
     }
 
     pub(crate) fn on_retry(&mut self, on_retry: OnRetry) {
@@ -48,7 +59,13 @@ impl RetryPolicy {
         let deadline = Instant::now() + self.timeout;
         let mut failures = 0_u32;
         loop {
-            match attempt().await {
+            let attempted = match self.attempt_timeout {
+                None => attempt().await,
+                Some(timeout) => {
+                    tokio::time::timeout(timeout, attempt()).await.unwrap_or_else(|_| Err(Error::outcome_unknown()))
+                }
+            };
+            match attempted {
                 Err(error) if error.is_retryable() && Instant::now() < deadline => {
                     (self.on_retry)(&error);
                     failures = failures.saturating_add(1);
@@ -89,6 +106,14 @@ mod tests {
     async fn retries_end_with_the_timeout() {
         let result = fast(Duration::from_millis(20)).run(async || Err::<(), _>(Error::<CallError>::Contended)).await;
         assert!(matches!(result, Err(Error::Contended)));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_without_an_end_is_given_up() {
+        let policy =
+            RetryPolicy { attempt_timeout: Some(Duration::from_millis(10)), ..fast(Duration::from_millis(20)) };
+        let result = policy.run(async || std::future::pending::<Result<(), Error<CallError>>>().await).await;
+        assert!(matches!(result, Err(error) if error.is_retryable()));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use crate::traces::{PreparedTrace, SpanResult};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;
 use domain::trace::TraceError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::future::Future;
 use std::io::Read;
@@ -23,7 +23,7 @@ use tokio::task::{JoinError, JoinSet};
 const MAX_IN_FLIGHT: usize = 256;
 
 /// The numbers of records of an input, by what happened to them.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportCounts {
     /// Records whose call was new.
     pub imported: u64,
@@ -311,7 +311,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
         }
         for voided in imported.voided {
             self.unpriced.remove(&voided);
-            self.unpriced_of_all_inputs.remove(voided);
+            self.unpriced_of_all_inputs.remove_known(voided);
         }
         match imported.unpriced {
             Some(model) => {
@@ -321,7 +321,12 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
             }
             None => {
                 self.unpriced.remove(&imported.call_id);
-                self.unpriced_of_all_inputs.remove(imported.call_id);
+                match imported.outcome {
+                    ImportOutcome::Amended => self.unpriced_of_all_inputs.remove_known(imported.call_id),
+                    ImportOutcome::Imported | ImportOutcome::Duplicate => {
+                        self.unpriced_of_all_inputs.remove(imported.call_id);
+                    }
+                }
             }
         }
     }

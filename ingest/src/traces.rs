@@ -209,7 +209,8 @@ impl Sender {
             SpanOutcome::Refused(error) => SpanResult::Refused(RefusalReason::Call(error)),
             SpanOutcome::Charged { call_id, call, is_new, is_changed, voided } => {
                 let charged = call.charged.as_ref().filter(|charged| charged.is_unpriced());
-                let unpriced = charged.map(|charged| UnpricedModel::of(&charged.facts, self.unpriced(&charged.facts)));
+                let unpriced =
+                    charged.map(|charged| UnpricedModel::of(&charged.facts, self.unpriced(&charged.facts).as_ref()));
                 let outcome = match (is_new, is_changed) {
                     (true, _) => ImportOutcome::Imported,
                     (false, true) => ImportOutcome::Amended,

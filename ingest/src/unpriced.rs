@@ -3,6 +3,7 @@
 use domain::call::CallFacts;
 use domain::price_book::Unpriced;
 use domain::{CallId, Name};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,18 +11,19 @@ use std::collections::{BTreeMap, HashMap};
 const MAX_CALLS: usize = 1_000_000;
 
 /// A model that has no price, as a call names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UnpricedModel {
     /// The name of the model.
     pub model: Option<Name>,
     /// The name of the provider.
     pub provider: Option<Name>,
     /// Why it has no price; none if it has one by now.
-    pub reason: Option<Unpriced>,
+    pub reason: Option<String>,
 }
 
 impl UnpricedModel {
-    pub(crate) fn of(facts: &CallFacts, reason: Option<Unpriced>) -> Self {
+    pub(crate) fn of(facts: &CallFacts, reason: Option<&Unpriced>) -> Self {
+        let reason = reason.map(ToString::to_string);
         Self { model: facts.model.clone(), provider: facts.provider.clone(), reason }
     }
 }
@@ -33,6 +35,8 @@ pub struct UnpricedCalls {
     calls: HashMap<CallId, UnpricedModel>,
     max_calls: usize,
     has_more: bool,
+    /// Calls that were known, and have a price now, or are a part of another one; at most `max_calls`.
+    priced: Vec<CallId>,
 }
 
 impl Default for UnpricedCalls {
@@ -42,8 +46,10 @@ impl Default for UnpricedCalls {
 }
 
 impl UnpricedCalls {
-    fn with_limit(max_calls: usize) -> Self {
-        Self { calls: HashMap::new(), max_calls, has_more: false }
+    /// Counts at most this number of calls.
+    #[must_use]
+    pub fn with_limit(max_calls: usize) -> Self {
+        Self { calls: HashMap::new(), max_calls, has_more: false, priced: Vec::new() }
     }
 
     /// Adds a call. Returns `false` if the limit is reached, so that the call is not counted.
@@ -58,6 +64,39 @@ impl UnpricedCalls {
 
     pub(crate) fn remove(&mut self, call: CallId) {
         self.calls.remove(&call);
+    }
+
+    /// As [`remove`](Self::remove), for a call that another input may have counted.
+    pub(crate) fn remove_known(&mut self, call: CallId) {
+        self.remove(call);
+        if self.priced.len() < self.max_calls {
+            self.priced.push(call);
+        }
+    }
+
+    /// The calls counted.
+    pub fn iter(&self) -> impl Iterator<Item = (CallId, &UnpricedModel)> {
+        self.calls.iter().map(|(id, model)| (*id, model))
+    }
+
+    /// The calls that another input may have counted, and that no longer count.
+    #[must_use]
+    pub fn priced(&self) -> &[CallId] {
+        &self.priced
+    }
+
+    /// Adds what was counted elsewhere for a later input.
+    pub fn merge(
+        &mut self,
+        calls: impl IntoIterator<Item = (CallId, UnpricedModel)>,
+        priced: &[CallId],
+        has_more: bool,
+    ) {
+        priced.iter().for_each(|call| self.remove(*call));
+        for (call, model) in calls {
+            self.insert(call, model);
+        }
+        self.has_more |= has_more;
     }
 
     /// The number of calls counted.

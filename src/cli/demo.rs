@@ -132,6 +132,7 @@ async fn import_samples(rooms: &Rooms) -> anyhow::Result<()> {
         };
         let input = Input {
             reader: Box::new(Cursor::new(sample.content)),
+            content_bytes: None,
             total_bytes: u64::try_from(sample.content.len()).ok(),
             read_bytes: Arc::new(AtomicU64::new(0)),
         };

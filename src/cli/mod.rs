@@ -150,7 +150,8 @@ impl Authorised {
     /// Whether a server does the subcommand where the settings name one. Others work on the database alone.
     fn may_be_at_server(&self) -> bool {
         match self {
-            Self::Report(_)
+            Self::Import(_)
+            | Self::Report(_)
             | Self::Replay(_)
             | Self::Tags(_)
             | Self::Accounts(_)
@@ -162,7 +163,6 @@ impl Authorised {
             | Self::Whoami(_) => true,
             Self::Serve(_)
             | Self::Demo(_)
-            | Self::Import(_)
             | Self::Prices(_)
             | Self::Projections(_)
             | Self::Jobs(_)
@@ -459,7 +459,7 @@ mod tests {
         ("completions bash", None),
     ];
     /// Subcommands without an example, because they open nothing and write files.
-    const PUBLIC: [&str; 3] = ["schema events", "schema asyncapi", "man"];
+    const PUBLIC: [&str; 4] = ["schema events", "schema asyncapi", "schema openapi", "man"];
 
     /// The subcommands without an example, and the examples without a subcommand.
     fn without_example(root: &clap::Command) -> Vec<String> {

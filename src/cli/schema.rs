@@ -22,6 +22,8 @@ enum Command {
     Events(Events),
     /// Print the AsyncAPI document of the Kafka topics
     Asyncapi,
+    /// Print the OpenAPI document of the HTTP routes
+    Openapi,
 }
 
 /// Write the JSON Schema of every version of every event type, one file each.
@@ -41,6 +43,10 @@ impl Schema {
             Some(Command::Events(events)) => events.run(&domain::Event::schemas()),
             Some(Command::Asyncapi) => {
                 output::write(&crate::asyncapi::document())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(Command::Openapi) => {
+                output::write(&api::openapi_document())?;
                 Ok(ExitCode::SUCCESS)
             }
             None => {
@@ -102,6 +108,14 @@ mod tests {
             .collect();
         files.sort();
         files
+    }
+
+    #[test]
+    fn the_openapi_document_is_current() {
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/openapi.json");
+        let committed = fs::read_to_string(committed).unwrap_or_default();
+        let is_current = committed == api::openapi_document();
+        assert!(is_current, "write it with `apex schema openapi > schemas/openapi.json`");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use streams::Position;
 use tokio_util::sync::CancellationToken;
 
 /// How long a subcommand waits for the read models to catch up.
-const READ_MODELS_TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const READ_MODELS_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The timeout for undoing an interrupted start of the private cluster.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(10);

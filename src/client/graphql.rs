@@ -47,25 +47,13 @@ impl Client {
     /// [`ClientError`] if the server does not execute all of it.
     pub async fn execute(&self, document: &str, variables: Value) -> Result<Value, ClientError> {
         let body = json!({ "query": document, "variables": variables });
-        let token = match &self.credential {
-            Credential::Token(token) => Some(token.clone()),
-            Credential::Session(session) => session.access_token(&self.http).await?,
-        };
+        let token = self.token().await?;
         let mut answer = self.http.post_json("/graphql", token.as_ref(), &body).await?;
-        if let (StatusCode::UNAUTHORIZED, Credential::Session(session), Some(refused)) =
-            (answer.status, &self.credential, &token)
-        {
-            // The token ended on the way, or by a clock that is not that of this machine; or the session has ended.
-            let renewed = session.renewed(&self.http, Some(refused)).await?;
+        if let Some(renewed) = self.renewed(&answer, token.as_ref()).await? {
             answer = self.http.post_json("/graphql", Some(&renewed), &body).await?;
         }
-        if answer.status == StatusCode::UNAUTHORIZED && is_apex(&answer) {
-            let url = self.http.server();
-            return Err(match (&self.credential, token) {
-                (Credential::Token(_), _) => ClientError::TokenRefused,
-                (Credential::Session(_), Some(_)) => ClientError::SessionEnded { url },
-                (Credential::Session(_), None) => ClientError::NotSignedIn { url },
-            });
+        if let Some(refused) = self.unauthenticated(&answer, token.is_some()) {
+            return Err(refused);
         }
         if answer.body.get("errors").is_some() {
             return Err(self.http.refused(&answer));
@@ -76,6 +64,43 @@ impl Client {
             }
             _ => Err(self.http.not_apex(answer.status)),
         }
+    }
+
+    /// What is presented to the server; none if there is nothing.
+    pub(super) async fn token(&self) -> Result<Option<Secret>, ClientError> {
+        match &self.credential {
+            Credential::Token(token) => Ok(Some(token.clone())),
+            Credential::Session(session) => session.access_token(&self.http).await,
+        }
+    }
+
+    /// A new token in place of one that an answer refuses, if there can be one.
+    pub(super) async fn renewed(
+        &self,
+        answer: &Answer,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Secret>, ClientError> {
+        match (answer.status, &self.credential, refused) {
+            // The token ended on the way, or by a clock that is not that of this machine; or the session has ended.
+            (StatusCode::UNAUTHORIZED, Credential::Session(session), Some(refused)) => {
+                session.renewed(&self.http, Some(refused)).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The error of an answer that refuses the credential, or that there is none.
+    pub(super) fn unauthenticated(&self, answer: &Answer, has_token: bool) -> Option<ClientError> {
+        let url = self.http.server();
+        (answer.status == StatusCode::UNAUTHORIZED && is_apex(answer)).then(|| match &self.credential {
+            Credential::Token(_) => ClientError::TokenRefused,
+            Credential::Session(_) if has_token => ClientError::SessionEnded { url },
+            Credential::Session(_) => ClientError::NotSignedIn { url },
+        })
     }
 
     /// Executes an operation, and returns the value at a path of its data.

@@ -3,6 +3,7 @@
 use super::error::ClientError;
 use crate::config::{Remote, Secret};
 use crate::pem;
+use bytes::Bytes;
 use domain::error_with_causes;
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
@@ -12,9 +13,14 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take whose body is read while it is sent.
+const MAX_STREAM_DURATION: Duration = Duration::from_secs(24 * 3600);
+/// The shortest time that is waited for the next part of an answer. A server that is busy with it gives a sign every 15 s.
+const MIN_PART_TIMEOUT: Duration = Duration::from_secs(45);
 /// The most bytes of an answer: more than any server sends.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -112,8 +118,48 @@ impl Http {
         self.send(self.client.post(self.at(path)).form(form)).await
     }
 
+    /// Posts what is read while it is sent, and begins to read the answer, which may begin before everything is sent. The body
+    /// has the length that is given, if one is.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub(super) async fn post_stream(
+        &self,
+        path: &str,
+        parameters: &[(&str, String)],
+        (bearer, correlation_id): (Option<&Secret>, Uuid),
+        length: Option<u64>,
+        body: reqwest::Body,
+    ) -> Result<reqwest::Response, ClientError> {
+        let request = self.client.post(self.at(path)).query(parameters).body(body);
+        // It takes as long as it takes, as long as something arrives.
+        let request = request.timeout(MAX_STREAM_DURATION).header("content-type", "application/octet-stream");
+        // A body of known length has no trailers: it ends too early if it cannot be read.
+        let request = match length {
+            Some(length) => request.header("content-length", length),
+            None => request.header("trailer", "x-apex-upload"),
+        };
+        let request = request.header("accept", "application/x-ndjson");
+        let request = request.header("x-correlation-id", correlation_id.to_string());
+        let request = bearer.iter().fold(request, |request, token| request.bearer_auth(token.reveal().trim()));
+        request.send().await.map_err(|error| self.failed(error))
+    }
+
+    /// The next part of an answer; none at its end.
+    pub(super) async fn next_chunk(&self, response: &mut reqwest::Response) -> Result<Option<Bytes>, ClientError> {
+        let timeout = self.timeout.max(MIN_PART_TIMEOUT);
+        let late = |_| ClientError::TimedOut { url: self.server(), timeout };
+        let chunk = tokio::time::timeout(timeout, response.chunk()).await.map_err(late)?;
+        chunk.map_err(|error| self.failed(error))
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, ClientError> {
-        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
+        self.answer(response).await
+    }
+
+    /// Reads an answer in JSON.
+    pub(super) async fn answer(&self, mut response: reqwest::Response) -> Result<Answer, ClientError> {
         let status = response.status();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {

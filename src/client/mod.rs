@@ -5,11 +5,15 @@ mod error;
 mod graphql;
 mod http;
 mod page;
+mod sending;
 mod session;
+mod upload;
 
 pub use credentials::{CredentialsFile, LockedFile, StoredSession};
 pub use error::{ClientError, CredentialsError};
 pub use graphql::Client;
 pub use http::{Answer, Http};
 pub use page::{Page, PageInfo};
+pub use sending::Content;
 pub use session::{NewTokens, SessionStore};
+pub use upload::UploadError;

@@ -143,16 +143,43 @@ const GRAPHQL_NAMES: [(&str, &str); 6] = [
     ("unpriced_calls", "unpricedCalls"),
 ];
 
-async fn import(database: &TestDatabase, trace: &Trace) {
+/// Imports a trace, on the database or at a server.
+async fn import_at(database: &TestDatabase, server: Option<&Server>, trace: &Trace) {
     let path = data(trace.path);
     let arguments: Vec<_> =
         ["import"].into_iter().chain(trace.arguments.iter().copied()).chain([path.as_str()]).collect();
     let arguments: Vec<_> = arguments.into_iter().chain(["--format", "json"]).collect();
-    let output = database.run(&arguments).await;
-    assert_eq!(output.code, Some(if trace.refused > 0 { 3 } else { 0 }), "{path}: {}", output.stderr);
-    let files = output.json();
+    let (mut command, home) = (database.apex(&arguments), tempfile::tempdir().unwrap());
+    if let Some(server) = server {
+        command.env_remove("APEX_DATABASE_URL").env("APEX_URL", &server.address).env("HOME", home.path());
+    }
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(if trace.refused > 0 { 3 } else { 0 }), "{path}: {said}");
+    let files: Value = serde_json::from_slice(&output.stdout).unwrap();
     let refused: u64 = files.as_array().unwrap().iter().map(|file| file["refused"].as_u64().unwrap()).sum();
-    assert_eq!(refused, trace.refused, "{path}: {}", output.stderr);
+    assert_eq!(refused, trace.refused, "{path}: {said}");
+}
+
+async fn import(database: &TestDatabase, trace: &Trace) {
+    import_at(database, None, trace).await;
+}
+
+/// Posts a file of a trace to a server, and returns the last line of the answer.
+async fn post_file(server: &Server, trace: &Trace) -> Value {
+    let (format, options) = match trace.arguments {
+        [format, options @ ..] if !format.starts_with("--") => (*format, options),
+        options => ("file", options),
+    };
+    let parameters = options.chunks(2).map(|option| (option[0].trim_start_matches("--"), option[1]));
+    let url = reqwest::Url::parse_with_params(&format!("{}/v1/ingest/{format}", server.address), parameters).unwrap();
+    let content = std::fs::read(data(trace.path)).unwrap();
+    let response = Client::new().post(url).header("accept", "application/x-ndjson").body(content).send().await.unwrap();
+    let (status, answer) = (response.status(), response.text().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{}: {answer}", trace.path);
+    let ended: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
+    assert_eq!((&ended["event"], &ended["stopped"]), (&json!("ended"), &Value::Null), "{}: {ended}", trace.path);
+    ended
 }
 
 /// What is known of each call, and to whom it belongs.
@@ -208,6 +235,37 @@ async fn public_traces_have_their_known_totals_however_often_they_are_imported()
         }
         server.kill().await;
     }
+}
+
+/// By `apex import` at a server, and by posting the file itself, which changes nothing any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the public traces: make known-answers"]
+async fn public_traces_have_their_known_totals_through_a_server() {
+    let mut posted = 0;
+    for trace in traces() {
+        let database = TestDatabase::new().await;
+        let server = database.serve(&[]).await;
+        import_at(&database, Some(&server), &trace).await;
+        let (total, head) = (database.total().await, database.head().await);
+        println!("{}: {total}", trace.path);
+        for (field, value) in trace.known.as_object().unwrap() {
+            assert_eq!(&total[field], value, "{field} of {} through a server", trace.path);
+        }
+        import_at(&database, Some(&server), &trace).await;
+        if trace.path.contains('.') && !trace.path.ends_with(".gz") {
+            let ended = post_file(&server, &trace).await;
+            let counts = ["imported", "amended"].map(|count| ended["counts"][count].as_u64());
+            assert_eq!(counts, [Some(0); 2], "{}: {ended}", trace.path);
+            posted += 1;
+        }
+        assert_eq!((database.total().await, database.head().await), (total, head), "{} again", trace.path);
+        // What the database imports is the same.
+        import(&database, &trace).await;
+        assert_eq!(database.head().await, head, "{} on the database", trace.path);
+        database.verify_log().await;
+        server.kill().await;
+    }
+    assert!(posted > 3, "{posted} files were posted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

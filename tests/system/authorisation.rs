@@ -255,7 +255,9 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
         "/auth/session" | "/auth/callback" | "/auth/login/{provider}" => client.get(format!("{address}{path}")),
         _ if is_page(route) => client.get(format!("{address}{path}")),
-        _ if route.starts_with("/v1/") => client.post(format!("{address}{path}")).json(&json!({})),
+        _ if route.starts_with("/v1/") || route.starts_with("/api/public/") => {
+            client.post(format!("{address}{path}")).json(&json!({}))
+        }
         // An empty message.
         _ if route.starts_with("/opentelemetry.") => {
             client.post(format!("{address}{path}")).header("content-type", "application/grpc").body(vec![0; 5])
@@ -266,7 +268,8 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     let response = request.send().await.unwrap();
     let (status, grpc_status) = (response.status(), response.headers().get("grpc-status").cloned());
     // Exporters get their errors in another form.
-    if status == StatusCode::FORBIDDEN && route.starts_with("/v1/") || grpc_status.is_some_and(|status| status == "7") {
+    let is_of_exporters = route.starts_with("/v1/") || route.starts_with("/api/public/");
+    if status == StatusCode::FORBIDDEN && is_of_exporters || grpc_status.is_some_and(|status| status == "7") {
         return (status, "\"FORBIDDEN\"".to_owned());
     }
     (status, response.text().await.unwrap())

@@ -8,7 +8,7 @@ use testkit::{TIMEOUT, TestDatabase, sample};
 use tokio::io::AsyncWriteExt;
 
 /// The import arguments of a sample and its totals, computed independently of Apex; see samples/README.md.
-fn sample_totals(file: &str) -> (&'static [&'static str], Value) {
+pub(crate) fn sample_totals(file: &str) -> (&'static [&'static str], Value) {
     match file {
         "azure-llm.csv" => (
             &["azure-llm", "--provider", "openai", "--model", "gpt-4o"],
@@ -35,7 +35,7 @@ fn sample_totals(file: &str) -> (&'static [&'static str], Value) {
 }
 
 #[track_caller]
-fn assert_total(total: &Value, expected: &Value) {
+pub(crate) fn assert_total(total: &Value, expected: &Value) {
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&total[field], value, "{field} of {total}");
     }

@@ -34,6 +34,7 @@ mod hostile;
 mod identities;
 mod import;
 mod import_limits;
+mod ingest;
 mod isolation;
 mod jobs;
 mod log;

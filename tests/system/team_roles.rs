@@ -4,6 +4,7 @@
 use crate::agent_roles::{Fleet, assert_seen, lists, scoped_account, set, written};
 use crate::graphql::{code, is_error};
 use crate::identities::{Installation, ask, send, uuids, websocket};
+use crate::otlp::{chat, export, post_as, with};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -296,6 +297,94 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     installation.run(&["teams", "close", &team]).await;
     let is_refused = async || is_error(&ask(server, &rotated, memories).await.1, "FORBIDDEN");
     wait_until("a key of a closed team reads nothing of agents", is_refused).await;
+    drop(fleet.server.terminate().await);
+}
+
+/// A credential of a key of a team with one agent.
+async fn bearer_of_team(Fleet { installation, own, .. }: &Fleet) -> String {
+    let team = team_of(installation, &[own.agent]).await;
+    let account = installation.run(&["accounts", "create", "of the team", "--role", "agent"]).await;
+    let key = installation.run(&["keys", "create", "--account", &account, "--team", &team, "--all-scopes"]).await;
+    format!("Bearer {key}")
+}
+
+async fn post_with(
+    server: &Server,
+    bearer: &str,
+    path: &str,
+    content_type: &str,
+    body: String,
+) -> (StatusCode, String) {
+    let headers = [("authorization", bearer), ("content-type", content_type)];
+    let (status, response) = post_as(server, path, &headers, body.into_bytes()).await;
+    (status, String::from_utf8(response).unwrap())
+}
+
+/// What a key of a team states by lines is of the agents of the team that it names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_a_team_sends_lines_of_its_agents_only() {
+    let fleet = Fleet::new().await;
+    let Fleet { installation, server, own, other, .. } = &fleet;
+    let bearer = bearer_of_team(&fleet).await;
+    let line = |kind: &str, agent: Option<Uuid>, more: &Value| {
+        let mut line = with(json!({ "type": kind, "id": Uuid::now_v7().to_string() }), more);
+        line["agent"] = agent.map_or(Value::Null, |agent| json!(agent));
+        line
+    };
+    let [call, task, memory] = [json!({ "model": "m" }), json!({ "title": "t" }), json!({ "content": "tea" })];
+    let stranger = json!({ "model": "m", "agent": "stranger" });
+    let lines = [
+        line("call", Some(own.agent), &call),
+        line("call", Some(other.agent), &call),
+        line("call", None, &call),
+        with(line("call", None, &call), &stranger),
+        line("task", Some(own.agent), &task),
+        line("task", Some(other.agent), &task),
+        line("memory", Some(own.agent), &memory),
+        line("memory", Some(other.agent), &memory),
+    ];
+    let before = written(installation).await;
+    let sent: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let (status, answer) = post_with(server, &bearer, "/v1/ingest", "application/x-ndjson", sent).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let answers: Vec<Value> = answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<_> = answers.iter().map(|answer| answer["error"]["code"].as_str().unwrap_or("")).collect();
+    assert_eq!(found, ["", "FORBIDDEN", "FORBIDDEN", "FORBIDDEN", "", "FORBIDDEN", "", "FORBIDDEN"], "{answer}");
+    let message = answers[2]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("it is of no agent") && message.contains("name one of them"), "{message}");
+    assert_eq!(written(installation).await, before + 3, "{answer}");
+    drop(fleet.server.terminate().await);
+}
+
+/// Spans and batches of Langfuse belong to a trace, which is of all agents or of the one that a key is bound to; a file of
+/// another agent ends at its first record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_a_team_sends_no_spans_and_no_files_of_other_agents() {
+    let fleet = Fleet::new().await;
+    let Fleet { installation, server, .. } = &fleet;
+    let bearer = bearer_of_team(&fleet).await;
+    let span = crate::otlp::span("00000000000000a1", "", &chat("gpt-4o", 10, 1));
+    let payload = |agent: &str| {
+        json!({ "id": "chatcmpl-8f14e45f-ceea-467f-a8b9-0b2a3c4d5e6f", "call_type": "acompletion", "model": "gpt-4o",
+                "custom_llm_provider": "openai", "startTime": 1_773_136_800.0, "prompt_tokens": 10,
+                "completion_tokens": 1, "metadata": { "user_api_key_alias": agent } })
+    };
+    let observation = json!({ "id": "g", "traceId": "t", "model": "m", "startTime": "2026-03-10T10:00:01.000Z",
+                              "usage": { "input": 1, "output": 1 } });
+    let event =
+        json!({ "id": "e", "type": "generation-create", "timestamp": "2026-03-10T10:00:01.000Z", "body": observation });
+    let before = written(installation).await;
+    for (path, body) in [
+        ("/v1/traces", export("shop", std::slice::from_ref(&span))),
+        ("/api/public/otel/v1/traces", export("shop", &[span])),
+        ("/api/public/ingestion", json!({ "batch": [event] })),
+        ("/v1/ingest/litellm", payload("stranger")),
+    ] {
+        let (status, answer) = post_with(server, &bearer, path, "application/json", body.to_string()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}: {answer}");
+        assert!(answer.contains("for some agents") || answer.contains("for its agent"), "{path}: {answer}");
+    }
+    assert_eq!(written(installation).await, before, "something was written");
     drop(fleet.server.terminate().await);
 }
 

@@ -48,6 +48,10 @@ pub fn register_metrics() {
         "apex_otlp_records_total",
         "Spans and events of exporters of OpenTelemetry that are calls or were rejected, by signal and outcome."
     );
+    describe_counter!(
+        "apex_ingest_records_total",
+        "Lines, records of files and events of batches that were sent to the routes of ingest, by form and outcome."
+    );
     rate_limits::register_metrics();
     for (method, route) in FALLIBLE {
         for status in SERVER_ERRORS {

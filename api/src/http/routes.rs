@@ -1,8 +1,10 @@
 //! The routes.
 
+use super::route_table::{API_PAGE_ROUTE, LANGFUSE_OTLP_ROUTE, OPENAPI_ROUTE, ROUTES};
 use super::state::State;
 use super::{
-    feed, graphiql, graphql, observe, origin, otlp, pages, probes, rate_limit, response, security, sign_in, websocket,
+    feed, graphiql, graphql, ingest, observe, openapi, origin, otlp, pages, probes, rate_limit, response, security,
+    sign_in, websocket,
 };
 use crate::config::ApiConfig;
 use crate::deps::Deps;
@@ -20,64 +22,6 @@ pub fn router(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Rou
     routes(State::new(config, deps, shutdown))
 }
 
-/// Who may use a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouteAccess {
-    /// No credential is needed: the route shows no data.
-    Public,
-    /// A principal that is authorised.
-    Authorised,
-    /// A person who presents a password, a token or an invitation in the body, with `POST`, or whom an identity provider has
-    /// authenticated.
-    SignIn,
-    /// A person with a browser: the page has a form, and shows data to nobody who is not signed in.
-    Page,
-}
-
-/// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 40] = [
-    ("/graphql", RouteAccess::Authorised),
-    ("/graphql/ws", RouteAccess::Authorised),
-    ("/events", RouteAccess::Authorised),
-    ("/metrics", RouteAccess::Authorised),
-    ("/v1/traces", RouteAccess::Authorised),
-    ("/v1/logs", RouteAccess::Authorised),
-    ("/v1/metrics", RouteAccess::Authorised),
-    ("/opentelemetry.proto.collector.trace.v1.TraceService/Export", RouteAccess::Authorised),
-    ("/opentelemetry.proto.collector.logs.v1.LogsService/Export", RouteAccess::Authorised),
-    ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", RouteAccess::Authorised),
-    ("/auth/login", RouteAccess::SignIn),
-    ("/auth/login/{provider}", RouteAccess::SignIn),
-    (origin::CALLBACK_ROUTE, RouteAccess::SignIn),
-    ("/auth/providers", RouteAccess::Public),
-    ("/auth/refresh", RouteAccess::SignIn),
-    ("/auth/logout", RouteAccess::SignIn),
-    ("/auth/register", RouteAccess::SignIn),
-    ("/auth/password-reset", RouteAccess::SignIn),
-    ("/auth/password-reset/request", RouteAccess::SignIn),
-    ("/auth/session", RouteAccess::Authorised),
-    ("/auth/password", RouteAccess::Authorised),
-    ("/auth/totp", RouteAccess::Authorised),
-    ("/auth/totp/confirm", RouteAccess::Authorised),
-    ("/auth/totp/disable", RouteAccess::Authorised),
-    ("/auth/sign-in", RouteAccess::Page),
-    ("/auth/device", RouteAccess::Page),
-    ("/auth/device/decision", RouteAccess::SignIn),
-    ("/auth/cli", RouteAccess::Page),
-    ("/auth/cli/decision", RouteAccess::SignIn),
-    ("/auth/token", RouteAccess::SignIn),
-    ("/auth/forgot-password", RouteAccess::Page),
-    ("/auth/set-password", RouteAccess::Page),
-    ("/auth/invitation", RouteAccess::Page),
-    (pages::STYLE_ROUTE, RouteAccess::Public),
-    (sign_in::JWKS_ROUTE, RouteAccess::Public),
-    ("/healthz", RouteAccess::Public),
-    ("/readyz", RouteAccess::Public),
-    ("/", RouteAccess::Public),
-    ("/graphiql", RouteAccess::Public),
-    ("/graphiql/{asset}", RouteAccess::Public),
-];
-
 /// The handler of a route; none if the route is not served.
 fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
     match path {
@@ -85,6 +29,10 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/graphql/ws" => Some(get(websocket::handle)),
         "/events" => Some(get(feed::handle)),
         "/v1/traces" | "/v1/logs" | "/v1/metrics" => Some(post(otlp::http)),
+        "/v1/ingest" => Some(post(ingest::lines)),
+        "/v1/ingest/{format}" => Some(post(ingest::file)),
+        "/api/public/ingestion" => Some(post(ingest::langfuse)),
+        LANGFUSE_OTLP_ROUTE => Some(post(otlp::http_of_langfuse)),
         path if otlp::signal_of(path).is_some() => Some(post(otlp::grpc)),
         "/auth/login" => Some(post(sign_in::login).get(sign_in::start)),
         "/auth/login/{provider}" => Some(get(sign_in::start_named)),
@@ -101,6 +49,8 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/auth/totp/confirm" => Some(post(sign_in::confirm_totp)),
         "/auth/totp/disable" => Some(post(sign_in::disable_totp)),
         sign_in::JWKS_ROUTE => Some(get(sign_in::jwks)),
+        OPENAPI_ROUTE => Some(get(openapi::serve)),
+        API_PAGE_ROUTE => Some(get(openapi::page)),
         "/healthz" => Some(get(probes::healthz)),
         "/readyz" => Some(get(probes::readyz)),
         "/metrics" => Some(get(probes::metrics)),

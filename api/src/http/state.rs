@@ -1,12 +1,13 @@
 //! What request handlers share.
 
 use super::computing::CpuPermits;
+use super::ingest::IngestPermits;
 use crate::config::{ApiConfig, Limits};
 use crate::deps::Deps;
 use crate::document::order::Interfaces;
 use crate::graphql::{ApexSchema, schema};
 use crate::rate_limits::RateLimiter;
-use ingest::otlp::Receiver;
+use ingest::Receiver;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,10 @@ pub(crate) struct State {
     pub(crate) subscriber_permits: Arc<Semaphore>,
     /// Permits for CPU-bound work that takes long.
     pub(crate) cpu_permits: CpuPermits,
-    /// Records what exporters of OpenTelemetry send.
+    /// Records what is sent over the network, in whatever form.
     pub(crate) receiver: Receiver,
+    /// Permits for what is received at the same time.
+    pub(crate) ingest_permits: IngestPermits,
     /// The rate limits and quotas.
     pub(crate) rate_limiter: Arc<RateLimiter>,
     /// The interfaces that each object type implements.
@@ -50,6 +53,7 @@ impl State {
             subscriber_permits,
             cpu_permits,
             receiver,
+            ingest_permits: IngestPermits::new(),
             rate_limiter,
             interfaces,
         })

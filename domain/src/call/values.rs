@@ -21,6 +21,9 @@ pub enum CallKind {
 }
 
 impl CallKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Llm, Self::Tool];
+
     /// The kind as it is written in JSON, SQL and GraphQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -87,6 +90,9 @@ pub enum CostSource {
 }
 
 impl CostSource {
+    /// All sources.
+    pub const ALL: [Self; 3] = [Self::Provider, Self::Gateway, Self::Client];
+
     /// The source as it is written in JSON, SQL and GraphQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -24,6 +24,9 @@ pub enum Realm {
 }
 
 impl Realm {
+    /// All realms, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Private, Self::Village, Self::Bridge];
+
     /// The realm as it is written in JSON, SQL and GraphQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {

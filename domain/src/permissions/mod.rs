@@ -290,10 +290,14 @@ pub fn is_limited_to_agents(grants: Grants<'_>, resource: Resource<'_>) -> bool 
 pub fn check_agent(grants: Grants<'_>, resource: Resource<'_>, agents: &[Option<AgentId>]) -> Result<(), Forbidden> {
     let Some(limited_to) = agents_of(grants, Action::SendCommand, resource)? else { return Ok(()) };
     let mut named = agents.iter().flatten().peekable();
-    if named.peek().is_some() && named.all(|agent| limited_to.binary_search(agent).is_ok()) {
+    let remedy = if named.peek().is_none() {
+        "it is of no agent, and the credential or the roles are for some agents: name one of them, or use a key that is bound to one"
+    } else if named.all(|agent| limited_to.binary_search(agent).is_ok()) {
         return Ok(());
-    }
-    Err(Forbidden::new(Action::SendCommand, resource, "neither the credential nor the roles are for its agent"))
+    } else {
+        "neither the credential nor the roles are for its agent"
+    };
+    Err(Forbidden::new(Action::SendCommand, resource, remedy))
 }
 
 /// Whether a set of permissions is enough for an action on a resource.

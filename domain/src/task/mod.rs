@@ -28,6 +28,9 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
+    /// All statuses.
+    pub const ALL: [Self; 5] = [Self::Submitted, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+
     /// The status as it is written in JSON, SQL and GraphQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {

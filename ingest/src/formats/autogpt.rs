@@ -70,7 +70,7 @@ fn parse(
     defaults: &Defaults,
     equal: &mut Occurrences,
 ) -> Result<Record, RefusalReason> {
-    let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
+    let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::json)?;
     let id = line.id.ok_or(RefusalReason::Missing("id"))?;
     let counts = line.usage.ok_or(RefusalReason::Missing("usage"))?;
     let created = line.created.ok_or(RefusalReason::Missing("created"))?;

@@ -151,15 +151,15 @@ fn parse(
 ) -> Result<ParsedLine, RefusalReason> {
     if !text.starts_with('{') {
         // Another JSON value holds no call. What is not JSON may be a truncated call.
-        return serde_json::from_str::<IgnoredAny>(text).map(|_| ParsedLine::OtherFormat).map_err(RefusalReason::Json);
+        return serde_json::from_str::<IgnoredAny>(text).map(|_| ParsedLine::OtherFormat).map_err(RefusalReason::json);
     }
-    let head: Head<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
+    let head: Head<'_> = serde_json::from_str(text).map_err(RefusalReason::json)?;
     match head.kind.map(RawValue::get) {
         Some("\"assistant\"") => {}
         Some(_) => return Ok(ParsedLine::NotACall),
         None => return Ok(ParsedLine::OtherFormat),
     }
-    let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::Json)?;
+    let line: Line<'_> = serde_json::from_str(text).map_err(RefusalReason::json)?;
     let Some(message) = &line.message else { return Ok(ParsedLine::NotACall) };
     let Some(counts) = message.usage.as_ref().filter(|_| message.model.as_deref() != Some(SYNTHETIC)) else {
         return Ok(ParsedLine::NotACall);

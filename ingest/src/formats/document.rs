@@ -114,7 +114,7 @@ where
         let at = item.get().as_ptr().addr() - start;
         at..at + item.get().len()
     };
-    let items: Vec<_> = json::items(text.trim()).map_err(InputError::Json)?.into_iter().map(range).collect();
+    let items: Vec<_> = json::items(text.trim()).map_err(InputError::json)?.into_iter().map(range).collect();
     let items = items.into_iter().enumerate();
     Ok(Box::new(ItemRecords { text, items, parse, skipped: SkippedCounts::default() }))
 }

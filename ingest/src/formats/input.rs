@@ -14,7 +14,9 @@ pub struct Input {
     pub reader: Box<dyn Read + Send>,
     /// The size of the file on disk, in bytes. `None` for pipes and terminals.
     pub total_bytes: Option<u64>,
-    /// The number of those bytes read so far.
+    /// The number of bytes of the content, if that is known before it is read.
+    pub content_bytes: Option<u64>,
+    /// The number of those bytes of the file that are read so far.
     pub read_bytes: Arc<AtomicU64>,
 }
 
@@ -37,20 +39,24 @@ fn open(path: &Path) -> io::Result<Input> {
         (Box::new(file), metadata.is_file().then_some(metadata.len()))
     };
     let read_bytes = Arc::new(AtomicU64::new(0));
-    let reader = decompress(CountingReader { inner: raw, read_bytes: Arc::clone(&read_bytes) })?;
-    Ok(Input { reader, total_bytes, read_bytes })
+    let (reader, is_gzip) = decompress(CountingReader { inner: raw, read_bytes: Arc::clone(&read_bytes) })?;
+    // Files of the kernel have a content, and no size.
+    let content_bytes = total_bytes.filter(|bytes| *bytes > 0 && !is_gzip);
+    Ok(Input { reader, total_bytes, content_bytes, read_bytes })
 }
 
 /// The first bytes of every gzip member (RFC 1952, 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Decompresses an input if it starts as gzip does.
-fn decompress(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+/// Decompresses an input if it starts as gzip does, and says whether it does.
+fn decompress(mut raw: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let mut start = Vec::with_capacity(GZIP_MAGIC.len());
     raw.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
     let is_gzip = start == GZIP_MAGIC;
     let whole = BufReader::new(io::Cursor::new(start).chain(raw));
-    if is_gzip { Ok(Box::new(GzipReader(MultiGzDecoder::new(whole)))) } else { Ok(Box::new(whole)) }
+    let reader: Box<dyn Read + Send> =
+        if is_gzip { Box::new(GzipReader(MultiGzDecoder::new(whole))) } else { Box::new(whole) };
+    Ok((reader, is_gzip))
 }
 
 /// Counts the bytes read.
@@ -115,6 +121,7 @@ mod tests {
             input.reader.read_to_string(&mut read).unwrap();
             assert_eq!(read, unpacked);
             assert_eq!(input.total_bytes, Some(content.len() as u64));
+            assert_eq!(input.content_bytes, (content.len() == unpacked.len()).then_some(unpacked.len() as u64));
             assert_eq!(input.read_bytes.load(Ordering::Relaxed), content.len() as u64);
         }
     }

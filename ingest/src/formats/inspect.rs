@@ -45,7 +45,7 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
         log.read_archive(bytes)?;
     } else {
         let text = as_text(bytes)?;
-        let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::Json)?;
+        let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::json)?;
         let Some(evaluation) = document.object("eval") else {
             return Err(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "eval" });
         };
@@ -108,7 +108,7 @@ impl Log {
             ["header.json", "_journal/start.json"].into_iter().find(|header| names.iter().any(|name| name == header));
         let header = header.ok_or(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "header.json" })?;
         let header = read(header)?;
-        let header: Fields<'_> = serde_json::from_str(&header).map_err(InputError::Json)?;
+        let header: Fields<'_> = serde_json::from_str(&header).map_err(InputError::json)?;
         let evaluation = header.object("eval").as_ref().map(Evaluation::of).unwrap_or_default();
         for name in names.iter().filter(|name| name.starts_with("samples/") && name.ends_with(".json")) {
             let sample = read(name)?;
@@ -118,7 +118,7 @@ impl Log {
     }
 
     fn read_sample(&mut self, evaluation: &Evaluation, text: &str) -> Result<(), InputError> {
-        let sample: Fields<'_> = serde_json::from_str(text).map_err(InputError::Json)?;
+        let sample: Fields<'_> = serde_json::from_str(text).map_err(InputError::json)?;
         let plain =
             |name: &str| sample.raw(name).map(|raw| json::text(raw).map_or_else(|| raw.get().to_owned(), String::from));
         let (id, epoch) = (plain("id").unwrap_or_default(), plain("epoch").unwrap_or_default());

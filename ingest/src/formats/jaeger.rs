@@ -31,7 +31,7 @@ const MAX_TEXT_BYTES: usize = 1024;
 
 fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let text = read_text(lines)?;
-    let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::Json)?;
+    let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::json)?;
     let not_of_format = InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "data" };
     let traces = document.items("data").ok_or(not_of_format)?;
     let mut resources = Vec::new();

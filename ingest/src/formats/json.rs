@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`RefusalReason::Json`] if the text is not JSON, or no object.
     pub(crate) fn parse(text: &'a str) -> Result<Self, RefusalReason> {
-        serde_json::from_str(text).map_err(RefusalReason::Json)
+        serde_json::from_str(text).map_err(RefusalReason::json)
     }
 
     /// The value of a field, unless it is absent or null.

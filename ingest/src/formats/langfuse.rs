@@ -6,6 +6,8 @@
 //! its spans, and the call is that of the span. Usage is a map with names of several conventions; the total tells whether cached
 //! tokens are inside the input. The cost is the one that the client gave, or the one that Langfuse computed.
 
+mod batch;
+
 use super::counts::{Cached, Counts};
 use super::document::{Found, read_text};
 use super::json::{self, Fields};
@@ -19,8 +21,8 @@ use super::values::{
 use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::{AgentRef, Location, Record, TaskRef};
-use crate::text::clipped_error;
-use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, ReportedCost};
+use crate::text::{clipped_error, quoted};
+use domain::call::{CallFacts, CallIds, CallKind, CallSpan, CostSource, Outcome, ReportedCost};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -47,7 +49,7 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let mut observations = Observations::default();
     let mut documents = serde_json::Deserializer::from_str(&text).into_iter::<&serde_json::value::RawValue>();
     for document in documents.by_ref() {
-        let document = document.map_err(InputError::Json)?;
+        let document = document.map_err(InputError::json)?;
         match json::items(document.get()) {
             Ok(items) => items.into_iter().try_for_each(|item| observations.add_document(item.get()))?,
             Err(_) => observations.add_document(document.get())?,
@@ -59,9 +61,9 @@ fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     observations.records(&defaults)
 }
 
-/// The observations of a file.
+/// The observations of a file, or of a batch that an SDK sends.
 #[derive(Default)]
-struct Observations<'a> {
+pub(crate) struct Observations<'a> {
     all: Vec<Observation<'a>>,
     /// By trace and id, the index of an observation.
     index: HashMap<(String, String), usize>,
@@ -69,11 +71,11 @@ struct Observations<'a> {
 }
 
 /// What calls take from their trace.
-#[derive(Default, Clone)]
-struct Trace {
-    name: Option<String>,
-    session: Option<String>,
-    user: Option<String>,
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Trace {
+    pub(crate) name: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) user: Option<String>,
 }
 
 /// The part of an observation that decides which of them are calls, and its text.
@@ -85,12 +87,35 @@ struct Observation<'a> {
     /// Its name, if it is the work of an agent.
     agent: Option<String>,
     has_usage: bool,
+    /// Its place in a batch.
+    place: usize,
+    /// Whether the time of its start is that of something else.
+    is_start_assumed: bool,
+}
+
+impl<'a> Observation<'a> {
+    /// The observation of a text; none if it has no id.
+    fn of(text: &'a str, fields: &Fields<'a>, trace: Option<&str>) -> Option<Self> {
+        let first = |names: &[&str]| fields.first_text(names).map(String::from);
+        let trace = first(&["traceId", "trace_id"]).or_else(|| trace.map(str::to_owned)).unwrap_or_default();
+        let is_agent = fields.text("type").as_deref() == Some("AGENT");
+        Some(Self {
+            text,
+            trace,
+            id: first(&["id"])?,
+            parent: first(&["parentObservationId", "parent_observation_id"]),
+            agent: first(&["name"]).filter(|_| is_agent),
+            has_usage: has_usage(fields),
+            place: 0,
+            is_start_assumed: false,
+        })
+    }
 }
 
 impl<'a> Observations<'a> {
     /// Adds a trace with its observations, a page of observations, or an observation.
     fn add_document(&mut self, text: &'a str) -> Result<(), InputError> {
-        let document: Fields<'a> = serde_json::from_str(text).map_err(InputError::Json)?;
+        let document: Fields<'a> = serde_json::from_str(text).map_err(InputError::json)?;
         let within = document.object("trace");
         let trace = within.as_ref().filter(|trace| trace.raw("id").is_some()).unwrap_or(&document);
         let items = document.items("observations").or_else(|| within.as_ref()?.items("observations"));
@@ -104,28 +129,26 @@ impl<'a> Observations<'a> {
         items.into_iter().try_for_each(|item| self.add(item.get(), id.as_deref()))
     }
 
+    pub(crate) fn add_trace(&mut self, id: String, trace: Trace) {
+        self.traces.insert(id, trace);
+    }
+
     fn add(&mut self, text: &'a str, trace: Option<&str>) -> Result<(), InputError> {
         let Ok(fields) = Fields::parse(text) else { return Ok(()) };
-        let first = |names: &[&str]| fields.first_text(names).map(String::from);
-        let trace = first(&["traceId", "trace_id"]).or_else(|| trace.map(str::to_owned)).unwrap_or_default();
-        let Some(id) = first(&["id"]) else { return Ok(()) };
-        let is_agent = fields.text("type").as_deref() == Some("AGENT");
-        // An observation that the file has twice is one.
-        if let Entry::Vacant(entry) = self.index.entry((trace.clone(), id.clone())) {
-            entry.insert(self.all.len());
-            self.all.push(Observation {
-                text,
-                trace,
-                id,
-                parent: first(&["parentObservationId", "parent_observation_id"]),
-                agent: first(&["name"]).filter(|_| is_agent),
-                has_usage: has_usage(&fields),
-            });
-        }
+        let Some(observation) = Observation::of(text, &fields, trace) else { return Ok(()) };
+        self.insert(observation);
         if self.all.len() > MAX_OBSERVATIONS {
             return Err(InputError::TooManyRecords { limit: MAX_OBSERVATIONS });
         }
         Ok(())
+    }
+
+    /// An observation that is there twice is one.
+    fn insert(&mut self, observation: Observation<'a>) {
+        if let Entry::Vacant(entry) = self.index.entry((observation.trace.clone(), observation.id.clone())) {
+            entry.insert(self.all.len());
+            self.all.push(observation);
+        }
     }
 
     fn parent(&self, at: usize) -> Option<usize> {
@@ -138,12 +161,14 @@ impl<'a> Observations<'a> {
         std::iter::successors(self.parent(at), |at| self.parent(*at)).take(MAX_ANCESTORS)
     }
 
+    /// The observations around those with usage. What is above a covered one is covered.
+    fn covered(&self) -> HashSet<usize> {
+        let with_usage = (0..self.all.len()).filter(|at| self.all[*at].has_usage);
+        with_usage.flat_map(|at| self.ancestors(at)).collect()
+    }
+
     fn records(&self, defaults: &Defaults) -> Result<Records, InputError> {
-        let mut covered = HashSet::new();
-        for at in (0..self.all.len()).filter(|at| self.all[*at].has_usage) {
-            // What is above a covered one is covered.
-            covered.extend(self.ancestors(at));
-        }
+        let covered = self.covered();
         let mut found = Found::default();
         for (at, observation) in self.all.iter().enumerate() {
             let location = found.next_item();
@@ -174,14 +199,15 @@ impl<'a> Observations<'a> {
         let status = fields.first_text(&["statusMessage", "status_message"]).filter(|_| is_error);
         let span = span(observation);
         let (reported_cost, ignored) = cost(&fields);
+        let (counts, other_unit) = usage_counts(&fields)?;
         let facts = CallFacts {
             provider: provider("gen_ai.provider.name", named_provider.as_deref(), defaults)?,
             model: Some(model("model", named_model.as_deref(), defaults)?),
-            usage: usage_counts(&fields)?.usage(Cached::ByTotal)?,
+            usage: counts.usage(Cached::ByTotal)?,
             reported_cost,
             conversation: informative(trace.session.as_deref()),
             user: informative(trace.user.as_deref()),
-            latency_ms: ms_between(started, ended),
+            latency_ms: if observation.is_start_assumed { None } else { ms_between(started, ended) },
             first_token_ms: seconds_as_ms(fields.first(&["timeToFirstToken", "time_to_first_token"])),
             outcome: Some(if is_error { Outcome::Error } else { Outcome::Ok }),
             error: status.as_deref().and_then(clipped_error),
@@ -190,15 +216,9 @@ impl<'a> Observations<'a> {
             record_id: informative(Some(&observation.id)),
             ..minimal_facts(CallKind::Llm, start("startTime", started, defaults)?, Format::Langfuse)?
         };
-        let identifiers = Identifiers {
-            provider: named_provider.as_deref().unwrap_or_default(),
-            model: named_model.as_deref().unwrap_or_default(),
-            response_id: response_id.as_deref(),
-            span,
-            request: Some((&observation.trace, &observation.id)),
-            content: &[observation.text],
-        };
-        let call_ids = SPEC.call_ids(&identifiers, &mut Occurrences::new(1));
+        let ignored = ignored.or(other_unit);
+        let names = [named_provider.as_deref(), named_model.as_deref()];
+        let call_ids = call_ids(observation, names.map(Option::unwrap_or_default), response_id.as_deref());
         let named = self.ancestors(at).find_map(|at| self.all[at].agent.as_deref()).or(trace.name.as_deref());
         let agent = named.and_then(|name| AgentRef::new(Format::Langfuse, name, name));
         let agent = agent.or_else(|| default_agent(Format::Langfuse, defaults));
@@ -206,6 +226,19 @@ impl<'a> Observations<'a> {
         let task = TaskRef::new(Format::Langfuse, &[kind, id], &format!("{kind} {id}"), agent.as_ref());
         Ok(Record::new(location, call_ids, agent, task, facts).ignoring(ignored))
     }
+}
+
+/// The ids of the call that an observation is, which names a provider and a model.
+fn call_ids(observation: &Observation<'_>, [provider, model]: [&str; 2], response_id: Option<&str>) -> CallIds {
+    let identifiers = Identifiers {
+        provider,
+        model,
+        response_id,
+        span: span(observation),
+        request: Some((&observation.trace, &observation.id)),
+        content: &[observation.text],
+    };
+    SPEC.call_ids(&identifiers, &mut Occurrences::new(1))
 }
 
 /// The span whose ids the observation has, if an OpenTelemetry SDK made them.
@@ -223,9 +256,15 @@ fn has_usage(fields: &Fields<'_>) -> bool {
     usage_details(fields).is_some_and(|usage| usage.iter().any(|(_, value)| is_count(value.get())))
 }
 
-fn usage_counts(fields: &Fields<'_>) -> Result<Counts, RefusalReason> {
-    let Some(usage) = usage_details(fields) else { return Ok(Counts::default()) };
-    Ok(Counts {
+/// The counts, or why they are not read: some SDKs count characters, seconds or images.
+fn usage_counts(fields: &Fields<'_>) -> Result<(Counts, Option<String>), RefusalReason> {
+    let Some(usage) = usage_details(fields) else { return Ok((Counts::default(), None)) };
+    let unit = usage.text("unit").filter(|unit| unit != "TOKENS");
+    if let Some(unit) = unit {
+        let reason = format!("usage.unit is {:?}, and not TOKENS", quoted(&unit));
+        return Ok((Counts::default(), Some(reason)));
+    }
+    let counts = Counts {
         input: usage.first_count(&["input", "promptTokens", "prompt_tokens", "input_tokens"])?,
         output: usage.first_count(&["output", "completionTokens", "completion_tokens", "output_tokens"])?,
         cache_read: usage.first_count(&[
@@ -251,7 +290,8 @@ fn usage_counts(fields: &Fields<'_>) -> Result<Counts, RefusalReason> {
         audio_output: usage.first_count(&["output_audio_tokens", "output_audio", "completion_details.audio"])?,
         total: usage.count("total")?,
         ..Counts::default()
-    })
+    };
+    Ok((counts, None))
 }
 
 /// The cost that the client gave, else the one that Langfuse computed; none if it knew no price.

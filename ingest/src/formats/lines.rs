@@ -5,6 +5,7 @@ use crate::formats::damaged::Damaged;
 use crate::formats::peek::{BYTE_ORDER_MARK, PeekReader, Peeked};
 use crate::formats::reader::{RecordReader, Records};
 use crate::item::Item;
+use crate::json_error::JsonError;
 use crate::record::{Location, Record, SkippedCounts};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
@@ -18,7 +19,7 @@ pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 enum Filled {
     /// A whole line, without its line break.
     Line,
-    /// The first [`MAX_LINE_BYTES`] of a longer line; the rest is not read yet.
+    /// The beginning of a line that is too long; the rest is not read yet.
     Prefix,
     /// The end of the input.
     End,
@@ -29,16 +30,22 @@ pub(crate) struct Lines {
     reader: PeekReader,
     buffer: Vec<u8>,
     number: u64,
+    max_line_bytes: usize,
 }
 
 impl Lines {
     pub(crate) fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { reader: PeekReader::new(input), buffer: Vec::new(), number: 0 }
+        Self::with_limit(input, MAX_LINE_BYTES)
+    }
+
+    /// As [`Lines::new`], with another limit on the length of a line.
+    pub(crate) fn with_limit(input: Box<dyn Read + Send>, max_line_bytes: usize) -> Self {
+        Self { reader: PeekReader::new(input), buffer: Vec::new(), number: 0, max_line_bytes }
     }
 
     /// The first lines that are not blank, of which together no more is looked at than a line may have. They are read again.
     pub(crate) fn peek_lines<const N: usize>(&mut self) -> io::Result<Peeked<'_, N>> {
-        self.reader.peek_lines(MAX_LINE_BYTES + 1)
+        self.reader.peek_lines(self.max_line_bytes + 1)
     }
 
     /// Whether the input begins with a list of JSON.
@@ -55,14 +62,14 @@ impl Lines {
     /// Reads the next line into the buffer, or the longest allowed prefix of it.
     fn fill(&mut self) -> io::Result<Filled> {
         self.buffer.clear();
-        let limit = MAX_LINE_BYTES as u64 + 1;
+        let limit = self.max_line_bytes as u64 + 1;
         self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
         if self.buffer.is_empty() {
             return Ok(Filled::End);
         }
         self.number += 1;
         let ended = self.buffer.pop_if(|last| *last == b'\n').is_some();
-        let filled = if !ended && self.buffer.len() > MAX_LINE_BYTES { Filled::Prefix } else { Filled::Line };
+        let filled = if !ended && self.buffer.len() > self.max_line_bytes { Filled::Prefix } else { Filled::Line };
         if self.number == 1 && self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.buffer.drain(..BYTE_ORDER_MARK.len());
         }
@@ -88,7 +95,7 @@ impl Lines {
             match filled {
                 Err(error) => return Some(Err(RecordError::Input(error.into()))),
                 Ok(Filled::End) => return None,
-                Ok(Filled::Prefix) => return refused(RefusalReason::LineTooLong { limit_bytes: MAX_LINE_BYTES }),
+                Ok(Filled::Prefix) => return refused(RefusalReason::LineTooLong { limit_bytes: self.max_line_bytes }),
                 Ok(Filled::Line) if self.buffer.trim_ascii().is_empty() => {}
                 Ok(Filled::Line) => {
                     return match std::str::from_utf8(&self.buffer) {
@@ -196,7 +203,7 @@ impl LineItems<'_> {
     fn add_complete(
         &mut self,
         line: &str,
-        error: serde_json::Error,
+        error: JsonError,
         mut parse: impl FnMut(Location, &str) -> Result<ParsedLine, RefusalReason>,
     ) {
         let damaged = Damaged::of(line);

@@ -1,4 +1,5 @@
-//! Spend logs of LiteLLM's proxy: rows of its table `LiteLLM_SpendLogs`, as a JSON list or one per line.
+//! Spend logs of LiteLLM's proxy: rows of its table `LiteLLM_SpendLogs`, as a JSON list or one per line. The payload that its
+//! callbacks send (`StandardLoggingPayload`) is another notation of a row.
 //!
 //! LiteLLM counts cached tokens inside the prompt for all providers, and states them in `metadata.usage_object`. The id of a
 //! row is that of the response if the provider gave one, else one that LiteLLM makes unique. A row that LiteLLM served from
@@ -17,21 +18,28 @@ use crate::record::{Location, Record};
 use chrono::{DateTime, Utc};
 use domain::call::{CallFacts, CallKind, CostSource, Outcome, Tags};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 pub(crate) const SPEC: Spec = Spec {
     format: Format::LiteLlm,
-    about: "Spend logs of LiteLLM's proxy: rows as a JSON list, or one per line",
+    about: "Spend logs of LiteLLM's proxy, or payloads of its callbacks: as a JSON list, or one per line",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
     identity: &[KeyKind::Response, KeyKind::Request],
-    recognises: |sketch| sketch.has_all(&["request_id", "call_type", "spend"]),
+    recognises: |sketch| {
+        sketch.has_all(&["request_id", "call_type", "spend"]) || sketch.has_all(&["id", "call_type", "response_cost"])
+    },
     open: |lines: Lines, defaults: Defaults| {
         list_or_line_records(lines, move |location, row| parse(location, row, &defaults))
     },
 };
 
 fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLine, RefusalReason> {
-    let row = Fields::parse(text)?;
-    let Some(id) = row.text("request_id") else { return Ok(ParsedLine::OtherFormat) };
+    let line = Fields::parse(text)?;
+    // The arguments of a callback hold the payload.
+    let row = line.object("standard_logging_object").unwrap_or(line);
+    let is_payload = row.raw("call_type").is_some();
+    let id = row.text("request_id").or_else(|| row.text("id").filter(|_| is_payload));
+    let Some(id) = id else { return Ok(ParsedLine::OtherFormat) };
     if is_true(row.raw("cache_hit")) {
         return Ok(ParsedLine::NotACall);
     }
@@ -49,7 +57,7 @@ fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLi
     let usage_object = metadata.as_ref().and_then(|metadata| metadata.object("usage_object"));
     let meta = |name| metadata.as_ref().and_then(|metadata| metadata.first_text(&[name]));
     let (outcome, error) = outcome(&row, metadata.as_ref());
-    let (reported_cost, ignored) = cost_of("spend", row.raw("spend"), Some(CostSource::Gateway));
+    let (reported_cost, ignored) = cost_of("spend", row.first(&["spend", "response_cost"]), Some(CostSource::Gateway));
     let facts = CallFacts {
         provider: provider("custom_llm_provider", named_provider.as_deref(), defaults)?,
         model: Some(model("model", named_model, defaults)?),
@@ -57,10 +65,10 @@ fn parse(location: Location, text: &str, defaults: &Defaults) -> Result<ParsedLi
         reported_cost,
         latency_ms: ms_between(started, ended),
         first_token_ms: ms_between(started, first_token.filter(|first| Some(*first) < ended)),
-        conversation: informative(row.text("session_id").as_deref()),
-        user: informative(row.first_text(&["end_user", "user"]).as_deref()),
-        team: informative(meta("user_api_key_team_alias").or_else(|| row.first_text(&["team_id"])).as_deref()),
-        key: informative(meta("user_api_key_alias").or_else(|| key_hash(&row)).as_deref()),
+        conversation: informative(row.first_text(&["session_id", "trace_id"]).as_deref()),
+        user: informative(row.first_text(&["end_user", "user"]).or_else(|| meta("user_api_key_user_id")).as_deref()),
+        team: informative(team(&row, meta).as_deref()),
+        key: informative(meta("user_api_key_alias").or_else(|| key_hash(&row, meta)).as_deref()),
         tags: tags(&row),
         outcome: Some(outcome),
         error,
@@ -96,9 +104,14 @@ fn without_provider<'a>(model: &'a str, provider: Option<&str>) -> &'a str {
     rest.unwrap_or(model)
 }
 
+fn team<'a>(row: &Fields<'a>, meta: impl Fn(&'static str) -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+    meta("user_api_key_team_alias").or_else(|| row.first_text(&["team_id"])).or_else(|| meta("user_api_key_team_id"))
+}
+
 /// The hash of the key that the call was made with. Old versions wrote the key itself, which is a secret.
-fn key_hash<'a>(row: &Fields<'a>) -> Option<std::borrow::Cow<'a, str>> {
-    row.text("api_key").filter(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
+fn key_hash<'a>(row: &Fields<'a>, meta: impl Fn(&'static str) -> Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+    let key = row.text("api_key").or_else(|| meta("user_api_key_hash"));
+    key.filter(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn outcome(row: &Fields<'_>, metadata: Option<&Fields<'_>>) -> (Outcome, Option<domain::Body>) {
@@ -106,7 +119,8 @@ fn outcome(row: &Fields<'_>, metadata: Option<&Fields<'_>>) -> (Outcome, Option<
     if !failed(row) && !metadata.is_some_and(failed) {
         return (Outcome::Ok, None);
     }
-    let error = metadata.and_then(|metadata| metadata.object("error_information"));
+    let of_row = row.object("error_information");
+    let error = of_row.or_else(|| metadata.and_then(|metadata| metadata.object("error_information")));
     let message = error.and_then(|error| error.first_text(&["error_class", "error_code"]).map(String::from));
     (Outcome::Error, message.as_deref().and_then(crate::text::clipped_error))
 }
@@ -182,6 +196,38 @@ mod tests {
         assert!(ids(row(unique, "")).iter().any(|id| id == response), "another source has the same response");
         assert_eq!(ids(row("r1", "")), ids(row("r1", r#""status":"failure","#)));
         assert_ne!(ids(row("r1", "")), ids(row("r2", "")));
+    }
+
+    /// What LiteLLM's callbacks send, as its documents show it.
+    #[test]
+    fn a_payload_of_a_callback_is_the_call_of_its_row() {
+        let unique = "chatcmpl-7QyqpwdfhqwajicIEznoc6Q47XAyW";
+        let payload = format!(
+            r#"{{"id":"{unique}","trace_id":"s1","call_type":"acompletion","response_cost":0.0123,"status":"success",
+            "custom_llm_provider":"azure","total_tokens":1280,"prompt_tokens":1200,"completion_tokens":80,
+            "startTime":1746093600.1,"endTime":1746093602.35,"completionStartTime":1746093600.6,"model":"azure/gpt-4o",
+            "metadata":{{"user_api_key_hash":"{key}","user_api_key_alias":"ci","user_api_key_team_id":"t1",
+            "user_api_key_user_id":"u1","usage_object":{{"prompt_tokens":1200,"completion_tokens":80,
+            "prompt_tokens_details":{{"cached_tokens":1000}}}}}},"cache_hit":false,"request_tags":["env:prod"],
+            "messages":[],"response":{{}}}}"#,
+            key = "0".repeat(64)
+        )
+        .replace('\n', "");
+        let of_row = &records(Format::LiteLlm, row(unique, ""))[0];
+        for text in [payload.clone(), format!("[{payload}]"), format!("{{\"standard_logging_object\":{payload}}}")] {
+            let found = records(Format::LiteLlm, text);
+            assert_eq!(found[0].call_ids, of_row.call_ids);
+            let (facts, row) = (&found[0].facts, &of_row.facts);
+            assert_eq!((&facts.usage, &facts.model, facts.started_at), (&row.usage, &row.model, row.started_at));
+            assert_eq!((&facts.key, &facts.team, &facts.user), (&row.key, &row.team, &row.user));
+            assert_eq!((facts.reported_cost, facts.latency_ms), (row.reported_cost, row.latency_ms));
+        }
+        let failed = payload.replace("\"success\"", "\"failure\",\"error_information\":{\"error_class\":\"Timeout\"}");
+        let facts = &records(Format::LiteLlm, failed)[0].facts;
+        assert_eq!(
+            (facts.outcome, facts.error.as_ref().map(domain::Body::as_str)),
+            (Some(Outcome::Error), Some("Timeout"))
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod folder;
 mod input;
 pub(crate) mod inspect;
 pub(crate) mod jaeger;
-mod json;
+pub(crate) mod json;
 pub(crate) mod langfuse;
 mod lines;
 pub(crate) mod litellm;
@@ -27,7 +27,7 @@ pub(crate) mod openhands;
 pub(crate) mod otlp;
 mod peek;
 mod reader;
-mod recent;
+pub(crate) mod recent;
 mod registry;
 pub(crate) mod responses;
 mod sketch;
@@ -39,7 +39,7 @@ pub(crate) mod tau_bench;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(crate) mod values;
 
 pub use document::MAX_DOCUMENT_BYTES;
 pub use folder::{MAX_FILES, files_in};
@@ -52,7 +52,7 @@ pub use table::{Column, ColumnError, Columns};
 
 use crate::error::InputError;
 use crate::format::{Defaults, Format};
-use lines::Lines;
+pub(crate) use lines::Lines;
 use std::io::Read;
 
 /// Reads records of a format from an input.

@@ -60,12 +60,13 @@ pub async fn recognise(input: Input) -> io::Result<(Input, Vec<Format>)> {
 }
 
 fn recognise_now(input: Input) -> io::Result<(Input, Vec<Format>)> {
-    let Input { mut reader, total_bytes, read_bytes } = input;
+    let Input { mut reader, total_bytes, content_bytes, read_bytes } = input;
     let mut head = Vec::new();
     reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
     let sketch = Sketch::of(&head);
     let found = candidates(&sketch);
-    Ok((Input { reader: Box::new(Cursor::new(head).chain(reader)), total_bytes, read_bytes }, found))
+    let reader = Box::new(Cursor::new(head).chain(reader));
+    Ok((Input { reader, total_bytes, content_bytes, read_bytes }, found))
 }
 
 #[cfg(test)]

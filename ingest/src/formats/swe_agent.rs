@@ -30,7 +30,7 @@ pub(crate) const SPEC: Spec = Spec {
 
 fn open(lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let text = read_text(lines)?;
-    let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::Json)?;
+    let document: Fields<'_> = serde_json::from_str(&text).map_err(InputError::json)?;
     let Some(stats) = document.at(&["info", "model_stats"]) else {
         return Err(InputError::NotOfFormat { format: SPEC.format.as_str(), expected: "info.model_stats" });
     };

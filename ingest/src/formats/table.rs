@@ -77,7 +77,7 @@ impl Reader {
         let started = text(Column::Time).map(|text| any_time("time", &text)).transpose()?;
         // A text that is no number is read as a JSON string, which is no amount either.
         let as_json = |text: String| RawValue::from_string(text.clone()).or_else(|_| to_raw_value(&text));
-        let cost = text(Column::Cost).map(as_json).transpose().map_err(RefusalReason::Json)?;
+        let cost = text(Column::Cost).map(as_json).transpose().map_err(RefusalReason::json)?;
         let (reported_cost, ignored) = cost_of("cost", cost.as_deref(), None);
         let error = text(Column::Error);
         let agent = match text(Column::Agent) {

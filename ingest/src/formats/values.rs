@@ -168,7 +168,7 @@ fn amount(field: &'static str, raw: Option<&RawValue>) -> Result<Option<Money>, 
     let text = match raw.map(RawValue::get) {
         None | Some("null") => return Ok(None),
         Some(text) if text.starts_with('"') => {
-            let text: String = serde_json::from_str(text).map_err(RefusalReason::Json)?;
+            let text: String = serde_json::from_str(text).map_err(RefusalReason::json)?;
             return Money::parse(&text).map(Some).map_err(refused);
         }
         Some(text) => text,

@@ -8,7 +8,6 @@ mod receiver;
 pub use crate::error::DecodeError;
 pub use crate::formats::otlp_request::Encoding;
 pub use received::Received;
-pub use receiver::{ReceiveError, Receiver};
 
 use crate::error::Refusal;
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};

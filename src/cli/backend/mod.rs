@@ -7,7 +7,7 @@ mod server;
 
 pub(super) use database::now;
 pub(super) use operations::{Backend, IssuedKey, Listed};
-pub(super) use server::{tag_keys, viewer};
+pub(super) use server::{GlobalId, tag_keys, viewer};
 
 use self::database::OnDatabase;
 use self::server::OnServer;
@@ -46,11 +46,11 @@ pub(super) fn client(session: &Session) -> anyhow::Result<Option<Client>> {
 #[cfg(test)]
 mod tests {
     use super::server::DOCUMENTS;
-    use crate::cli::{replay, report};
+    use crate::cli::{import, replay, report};
 
     /// Every document of the subcommands, with its name.
     fn documents() -> Vec<(&'static str, String)> {
-        let fixed = DOCUMENTS.iter().chain(replay::DOCUMENTS).chain(report::DOCUMENTS);
+        let fixed = DOCUMENTS.iter().chain(import::DOCUMENTS).chain(replay::DOCUMENTS).chain(report::DOCUMENTS);
         let mut documents: Vec<_> = fixed.map(|(name, text)| (*name, (*text).to_owned())).collect();
         documents.push(("REPORT", report::document()));
         documents

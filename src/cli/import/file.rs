@@ -1,12 +1,14 @@
 //! The import of one file, with its progress bar, its messages and its counts.
 
-use super::importers::Importers;
+use super::importers::{Importing, Target};
 use super::inputs::{InputFile, names};
+use crate::client::{Client, Content, UploadError};
 use anyhow::Context as _;
+use domain::{ImportId, error_with_causes};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ingest::{
-    Defaults, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress, Source, UnpricedCalls,
-    open_path, recognise,
+    Defaults, FileLine, FileStopped, Format, ImportCounts, ImportResult, ImportStopped, Importer, Input, Progress,
+    Source, UnpricedCalls, open_path, recognise,
 };
 use serde::Serialize;
 use std::path::Path;
@@ -54,7 +56,7 @@ impl FileCounts {
 
 /// Imports a file, in its format if none is given.
 pub(super) async fn import_file(
-    importers: &mut Importers<'_>,
+    importing: &mut Importing<'_>,
     format: Option<Format>,
     defaults: &Defaults,
     input_file: &InputFile,
@@ -76,8 +78,8 @@ pub(super) async fn import_file(
             return (FileCounts { file, error: Some(error), ..FileCounts::default() }, Ending::Unreadable);
         }
     };
-    let (importer, is_in_folder) = (importers.of(format), input_file.is_in_folder);
-    import_input(importer, format, defaults.clone(), file, input, is_in_folder, unpriced).await
+    let (target, is_in_folder) = (importing.of(format), input_file.is_in_folder);
+    import_input(target, format, defaults.clone(), file, input, is_in_folder, unpriced).await
 }
 
 /// Opens a file, with the formats that it may have.
@@ -121,7 +123,8 @@ pub(in crate::cli) async fn import_sample(
     input: Input,
 ) -> anyhow::Result<()> {
     let mut unpriced = UnpricedCalls::default();
-    let (counts, ending) = import_input(importer, format, defaults, name, input, false, &mut unpriced).await;
+    let (counts, ending) =
+        import_input(Target::Database(importer), format, defaults, name, input, false, &mut unpriced).await;
     match ending {
         Ending::Complete => Ok(()),
         Ending::NoCalls | Ending::Skipped | Ending::Unreadable => {
@@ -131,9 +134,83 @@ pub(in crate::cli) async fn import_sample(
     }
 }
 
+/// Why a file was not read to its end.
+enum Stop {
+    /// It cannot be read any further.
+    Input(String),
+    /// A record could not be recorded.
+    Record { location: String, error: anyhow::Error },
+    /// Nothing more can be imported.
+    Failed(anyhow::Error),
+}
+
+impl From<ImportStopped> for Stop {
+    fn from(stopped: ImportStopped) -> Self {
+        match stopped {
+            ImportStopped::Input(error) => Self::Input(error_with_causes(&error)),
+            ImportStopped::Record { location, error } => {
+                Self::Record { location: location.to_string(), error: error.into() }
+            }
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+impl From<FileStopped> for Stop {
+    fn from(FileStopped { location, code, message, .. }: FileStopped) -> Self {
+        match location {
+            Some(location) => Self::Record { location, error: anyhow::Error::msg(message) },
+            None if code == FileStopped::UNREADABLE => Self::Input(message),
+            None => Self::Failed(anyhow::Error::msg(message)),
+        }
+    }
+}
+
+impl From<UploadError> for Stop {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Unreadable(message) => Self::Input(message),
+            UploadError::Input(error) => Self::Input(error_with_causes(&error)),
+            UploadError::Client(error) => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Imports an input at a server: the counts, and why it was not read to its end.
+async fn import_at(
+    (client, import_id): (&Client, ImportId),
+    format: Format,
+    defaults: &Defaults,
+    content: Content,
+    unpriced: &mut UnpricedCalls,
+    mut on_progress: impl FnMut(Progress<'_>),
+) -> (ImportCounts, Option<Stop>) {
+    let mut parameters: Vec<_> = defaults.columns.texts().map(|column| ("column", column)).collect();
+    let names = [("model", &defaults.model), ("provider", &defaults.provider), ("agent", &defaults.agent)];
+    parameters.extend(names.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?.to_string()))));
+    parameters.extend(defaults.started_at.map(|at| ("at", at.to_rfc3339())));
+    let mut counts = ImportCounts::default();
+    let on_line = |line: FileLine| match line {
+        FileLine::Counted { counts: counted } => {
+            counts = counted;
+            on_progress(Progress::Counted(&counts));
+        }
+        FileLine::Refused { number, reason } => on_progress(Progress::Refused { number, reason: &reason }),
+        FileLine::Ignored { number, reason } => on_progress(Progress::Ignored { number, reason: &reason }),
+        FileLine::Ended(_) => {}
+    };
+    let on_busy = || say!("The server imports as many files as it may at once; waiting.");
+    let end = match client.import(import_id, (format.as_str(), &parameters), content, on_line, on_busy).await {
+        Ok(end) => end,
+        Err(error) => return (counts, Some(error.into())),
+    };
+    unpriced.merge(end.unpriced, &end.priced, end.has_more_unpriced);
+    (end.counts, end.stopped.map(Stop::from))
+}
+
 /// Imports an opened input, shown as `file`.
 async fn import_input(
-    importer: &mut Importer,
+    target: Target<'_>,
     format: Format,
     defaults: Defaults,
     file: String,
@@ -142,9 +219,54 @@ async fn import_input(
     unpriced: &mut UnpricedCalls,
 ) -> (FileCounts, Ending) {
     let bar = progress_bar(&file, input.total_bytes);
-    let on_progress = |progress: Progress<'_>| match progress {
+    let read_bytes = input.read_bytes.clone();
+    let on_progress = |progress: Progress<'_>| show(&bar, &file, read_bytes.load(Ordering::Relaxed), &progress);
+    // An interruption drops this future, as it does with those of all subcommands.
+    let (counts, stopped) = match target {
+        Target::Database(importer) => {
+            let source = Source { format, defaults, reader: input.reader };
+            let result = ingest::import(importer, source, unpriced, on_progress, std::future::pending()).await;
+            let ImportResult { counts, stopped } = result;
+            (counts, stopped.map(Stop::from))
+        }
+        Target::Server(client, import_id) => {
+            let content = Content { reader: input.reader, bytes: input.content_bytes };
+            import_at((client, import_id), format, &defaults, content, unpriced, on_progress).await
+        }
+    };
+    bar.finish_and_clear();
+    if counts.recorded() > 0 && counts.other_format > 0 {
+        let (skipped, format) = (HumanCount(counts.other_format), format.as_str());
+        say!("skipped: {file}: {skipped} records that are not of the format {format}");
+    }
+    let (error, ending) = match stopped {
+        None => match nothing_imported(format, &counts) {
+            None => return (FileCounts { file, counts, error: None }, Ending::Complete),
+            Some((error, _)) if is_in_folder && counts.refused == 0 => {
+                say!("skipped: {file}: {error}");
+                return (FileCounts { file, counts, error: Some(error) }, Ending::Skipped);
+            }
+            Some((error, ending)) => (error, ending),
+        },
+        Some(Stop::Input(error)) => {
+            let recorded = counts.recorded();
+            (format!("stopped after {recorded} records, which are kept: {error}"), Ending::Unreadable)
+        }
+        Some(Stop::Record { location, error }) => {
+            let error = error.context(format!("{file} {location}"));
+            return (FileCounts { file, counts, error: None }, Ending::Stopped(error));
+        }
+        Some(Stop::Failed(error)) => return (FileCounts { file, counts, error: None }, Ending::Stopped(error)),
+    };
+    say!("error: {file}: {error}");
+    (FileCounts { file, counts, error: Some(error) }, ending)
+}
+
+/// Shows the progress of an import: some refusals, and the counts beside the bar.
+fn show(bar: &ProgressBar, file: &str, read_bytes: u64, progress: &Progress<'_>) {
+    match *progress {
         Progress::Counted(counts) => {
-            bar.set_position(input.read_bytes.load(Ordering::Relaxed));
+            bar.set_position(read_bytes);
             let (recorded, refused) = (HumanCount(counts.recorded()), HumanCount(counts.refused));
             bar.set_message(format!("{recorded} records, {refused} refused"));
         }
@@ -161,38 +283,7 @@ async fn import_input(
             bar.suspend(|| say!("not read: {file}: more of this kind is not shown"));
         }
         Progress::Refused { .. } | Progress::Ignored { .. } => {}
-    };
-    let source = Source { format, defaults, reader: input.reader };
-    // An interruption drops this future, as it does with those of all subcommands.
-    let result = ingest::import(importer, source, unpriced, on_progress, std::future::pending()).await;
-    bar.finish_and_clear();
-    let ImportResult { counts, stopped } = result;
-    if counts.recorded() > 0 && counts.other_format > 0 {
-        let (skipped, format) = (HumanCount(counts.other_format), format.as_str());
-        say!("skipped: {file}: {skipped} records that are not of the format {format}");
     }
-    let (error, ending) = match stopped {
-        None => match nothing_imported(format, &counts) {
-            None => return (FileCounts { file, counts, error: None }, Ending::Complete),
-            Some((error, _)) if is_in_folder && counts.refused == 0 => {
-                say!("skipped: {file}: {error}");
-                return (FileCounts { file, counts, error: Some(error) }, Ending::Skipped);
-            }
-            Some((error, ending)) => (error, ending),
-        },
-        Some(ImportStopped::Input(error)) => {
-            let recorded = counts.recorded();
-            let error = anyhow::Error::from(error).context(format!("stopped after {recorded} records, which are kept"));
-            (format!("{error:#}"), Ending::Unreadable)
-        }
-        Some(ImportStopped::Record { location, error }) => {
-            let error = anyhow::Error::from(error).context(format!("{file} {location}"));
-            return (FileCounts { file, counts, error: None }, Ending::Stopped(error));
-        }
-        Some(error) => return (FileCounts { file, counts, error: None }, Ending::Stopped(error.into())),
-    };
-    say!("error: {file}: {error}");
-    (FileCounts { file, counts, error: Some(error) }, ending)
 }
 
 /// The error of a file that was read to its end, but of which nothing was imported.

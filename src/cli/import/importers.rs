@@ -1,5 +1,6 @@
 //! The importers of the formats of the files.
 
+use crate::client::Client;
 use crate::rooms::Rooms;
 use commands::{Component, Loaded};
 use domain::price_book::PriceBook;
@@ -8,6 +9,32 @@ use ingest::{Format, Importer, OnRetry};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// What imports a file.
+pub(super) enum Target<'a> {
+    /// This process, on the database.
+    Database(&'a mut Importer),
+    /// A server, as a part of an import.
+    Server(&'a Client, ImportId),
+}
+
+/// Where files are imported.
+pub(super) enum Importing<'a> {
+    /// By this process, on the database.
+    Database(Importers<'a>),
+    /// By a server, as a part of an import.
+    Server(&'a Client, ImportId),
+}
+
+impl Importing<'_> {
+    /// What imports files of a format.
+    pub(super) fn of(&mut self, format: Format) -> Target<'_> {
+        match self {
+            Self::Database(importers) => Target::Database(importers.of(format)),
+            Self::Server(client, import_id) => Target::Server(client, *import_id),
+        }
+    }
+}
 
 /// The importers of the formats of the files, which write in the name of their format.
 pub(super) struct Importers<'a> {

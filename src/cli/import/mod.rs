@@ -3,20 +3,25 @@
 mod file;
 mod importers;
 mod inputs;
+mod server;
 mod undo;
 mod unpriced;
 
 pub(super) use file::import_sample;
+#[cfg(test)]
+pub(super) use server::DOCUMENTS;
 
+use super::backend;
 use super::output::{self, ListFormat};
-use super::session::{Session, wait_for_read_models, with_rooms};
+use super::session::{Session, interruptible, wait_for_read_models, with_rooms};
+use crate::client::Client;
 use crate::rooms::Rooms;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use commands::Component;
-use domain::{Name, derived_id};
+use domain::{ImportId, Name, derived_id};
 use file::{Ending, FileCounts, import_file};
-use importers::Importers;
+use importers::{Importers, Importing};
 use ingest::{ColumnError, Columns, Defaults, Format, UnpricedCalls, prices};
 use inputs::{InputFile, Inputs};
 use std::path::PathBuf;
@@ -118,30 +123,47 @@ const NO_CALLS: u8 = 4;
 impl Import {
     pub(super) async fn run(mut self, session: &Session) -> anyhow::Result<ExitCode> {
         let command = self.command.take();
+        if let Some(client) = backend::client(session)? {
+            return interruptible(self.run_at(&client, command)).await;
+        }
         with_rooms(session, async |rooms| {
             if let Some(Command::Undo(undo)) = command {
-                return undo.run(rooms).await;
+                return undo.run_here(rooms).await;
             }
             if !self.no_wait {
                 rooms.start_projections();
             }
             rooms.start_maintenance();
-            self.import(rooms).await
+            let rooms: &Rooms = rooms;
+            let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
+            let wait = async || if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
+            self.import(|import_id| Importing::Database(Importers::new(rooms, prices, import_id)), wait).await
         })
         .await
     }
 
-    async fn import(&self, rooms: &Rooms) -> anyhow::Result<ExitCode> {
+    async fn run_at(&self, client: &Client, command: Option<Command>) -> anyhow::Result<ExitCode> {
+        if let Some(Command::Undo(undo)) = command {
+            return undo.run_at(client).await;
+        }
+        let wait = async || if self.no_wait { Ok(()) } else { server::wait_for_read_models(client).await };
+        self.import(|import_id| Importing::Server(client, import_id), wait).await
+    }
+
+    async fn import<'a>(
+        &self,
+        importing: impl FnOnce(ImportId) -> Importing<'a>,
+        wait: impl AsyncFnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
         let Inputs { format, files } = Inputs::of(&self.inputs)?;
         let defaults = self.defaults()?;
-        let prices = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
         let import_id = self.import_id.unwrap_or_else(|| self.derived_id(format, &files));
         say!("import {import_id}; to take it back: apex import undo {import_id} --reason REASON");
-        let mut importers = Importers::new(rooms, prices, import_id.into());
+        let mut importing = importing(import_id.into());
         let (mut counts, mut endings) = (Vec::new(), Vec::new());
         let mut unpriced = UnpricedCalls::default();
         for file in &files {
-            let (counted, ending) = import_file(&mut importers, format, &defaults, file, &mut unpriced).await;
+            let (counted, ending) = import_file(&mut importing, format, &defaults, file, &mut unpriced).await;
             counts.push(counted);
             let is_stopped = matches!(ending, Ending::Stopped(_));
             endings.push(ending);
@@ -149,7 +171,7 @@ impl Import {
                 break;
             }
         }
-        let caught_up = if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
+        let caught_up = wait().await;
         self.print(import_id, &counts)?;
         unpriced::print(&unpriced);
         let not_started = files.len() - counts.len();
@@ -172,6 +194,7 @@ impl Import {
         Ok(Defaults {
             model: self.model.clone(),
             provider: self.provider.clone(),
+            api: None,
             agent: self.agent.clone(),
             started_at: self.at,
             columns: Columns::parse(&self.columns)?,

@@ -2,6 +2,8 @@
 
 use super::super::output::{self, ListFormat};
 use super::super::session::wait_for_read_models;
+use super::server;
+use crate::client::Client;
 use crate::rooms::Rooms;
 use anyhow::{Context as _, bail};
 use chrono::Utc;
@@ -71,11 +73,11 @@ struct Undone {
 
 /// A call, or spans of a trace, that refused to be taken back.
 #[derive(Debug, Serialize)]
-struct Failed {
+pub(super) struct Failed {
     /// The call; absent if it is spans of a trace.
     #[serde(skip_serializing_if = "Option::is_none")]
-    call: Option<Uuid>,
-    reason: String,
+    pub(super) call: Option<Uuid>,
+    pub(super) reason: String,
 }
 
 impl From<NotTakenBack> for Failed {
@@ -84,27 +86,42 @@ impl From<NotTakenBack> for Failed {
     }
 }
 
+/// What a step did, and how far it searched the log.
+pub(super) struct Step {
+    pub(super) reversed: u64,
+    pub(super) kept: Vec<Uuid>,
+    pub(super) agents: Vec<Uuid>,
+    pub(super) tasks: Vec<Uuid>,
+    pub(super) failed: Vec<Failed>,
+    pub(super) is_written: bool,
+    pub(super) searched_to: Position,
+    pub(super) is_complete: bool,
+}
+
+impl From<TakenBack> for Step {
+    fn from(taken: TakenBack) -> Self {
+        let TakenBack { reversed, kept, agents, tasks, searched_to, position, is_complete, failed } = taken;
+        Self {
+            reversed: reversed.len() as u64,
+            kept: kept.into_iter().map(|CallId(id)| id).collect(),
+            agents: agents.into_iter().map(Uuid::from).collect(),
+            tasks: tasks.into_iter().map(Uuid::from).collect(),
+            failed: failed.into_iter().map(Failed::from).collect(),
+            is_written: position > Position::ZERO,
+            searched_to,
+            is_complete,
+        }
+    }
+}
+
 impl Undo {
-    pub(super) async fn run(self, rooms: &mut Rooms) -> anyhow::Result<ExitCode> {
+    /// Takes it back on the database.
+    pub(super) async fn run_here(self, rooms: &mut Rooms) -> anyhow::Result<ExitCode> {
         if !self.no_wait {
             rooms.start_projections();
         }
         rooms.start_maintenance();
-        let undone = self.undo(rooms).await?;
-        if undone.is_empty() {
-            bail!("the log has no import {}", self.import_id);
-        }
-        let caught_up = if self.no_wait { Ok(()) } else { wait_for_read_models(rooms).await.map(|_| ()) };
-        self.print(&undone)?;
-        for Failed { call, reason } in undone.failed.iter().take(MAX_LISTED) {
-            let what = call.map_or_else(|| "spans of a trace".to_owned(), |id| format!("the call {id}"));
-            say!("refused: {what}: {reason}");
-        }
-        caught_up?;
-        Ok(if undone.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
-    }
-
-    async fn undo(&self, rooms: &Rooms) -> anyhow::Result<Undone> {
+        let rooms: &Rooms = rooms;
         let take_back = TakeBack {
             principal: rooms.principal.clone(),
             import_id: ImportId(self.import_id),
@@ -112,20 +129,52 @@ impl Undo {
             at: Utc::now(),
             correlation_id: Uuid::now_v7(),
         };
+        let step = async |after| {
+            let taken = rooms.commands.take_back(&take_back, after).await?;
+            anyhow::Ok((Step::from(taken), rooms.log.head().await?))
+        };
+        let undone = self.undo(step).await?;
+        self.end(&undone, async || wait_for_read_models(rooms).await.map(|_| ())).await
+    }
+
+    /// Lets a server take it back.
+    pub(super) async fn run_at(self, client: &Client) -> anyhow::Result<ExitCode> {
+        let undone =
+            self.undo(async |after| server::take_back(client, self.import_id, &self.reason, after).await).await?;
+        self.end(&undone, async || server::wait_for_read_models(client).await).await
+    }
+
+    async fn undo(&self, step: impl AsyncFn(Position) -> anyhow::Result<(Step, Position)>) -> anyhow::Result<Undone> {
         let mut undone = Undone { import_id: self.import_id, ..Undone::default() };
         let (mut after, mut said_at) = (Position::ZERO, Instant::now());
         loop {
-            let taken = rooms.commands.take_back(&take_back, after).await.with_context(|| {
+            let (taken, head) = step(after).await.with_context(|| {
                 let (reversed, kept) = (HumanCount(undone.reversed), HumanCount(undone.kept.len() as u64));
                 format!("stopped after {reversed} calls were reversed and {kept} kept; run the command again to go on")
             })?;
-            (after, said_at) = (taken.searched_to, undone.say_progress(&taken, said_at, rooms.log.head().await?));
             let is_complete = taken.is_complete;
+            after = taken.searched_to;
             undone.add(taken);
             if is_complete {
-                return Ok(undone);
+                break;
             }
+            said_at = undone.say_progress(after, said_at, head);
         }
+        if undone.is_empty() {
+            bail!("the log has no import {}", self.import_id);
+        }
+        Ok(undone)
+    }
+
+    async fn end(&self, undone: &Undone, wait: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+        let caught_up = if self.no_wait { Ok(()) } else { wait().await };
+        self.print(undone)?;
+        for Failed { call, reason } in undone.failed.iter().take(MAX_LISTED) {
+            let what = call.map_or_else(|| "spans of a trace".to_owned(), |id| format!("the call {id}"));
+            say!("refused: {what}: {reason}");
+        }
+        caught_up?;
+        Ok(if undone.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
     }
 
     fn print(&self, undone: &Undone) -> anyhow::Result<()> {
@@ -152,29 +201,27 @@ impl Undone {
         !is_written && *reversed == 0 && kept.is_empty() && agents.is_empty() && tasks.is_empty() && failed.is_empty()
     }
 
-    fn add(&mut self, taken: TakenBack) {
-        let TakenBack { reversed, kept, agents, tasks, failed, position, .. } = taken;
-        self.reversed += reversed.len() as u64;
-        self.kept.extend(kept.into_iter().map(|CallId(id)| id));
-        self.agents.extend(agents.into_iter().map(Uuid::from));
-        self.tasks.extend(tasks.into_iter().map(Uuid::from));
-        self.failed.extend(failed.into_iter().map(Failed::from));
-        self.is_written |= position > Position::ZERO;
+    fn add(&mut self, step: Step) {
+        let Step { reversed, kept, agents, tasks, failed, is_written, searched_to: _, is_complete: _ } = step;
+        self.reversed += reversed;
+        self.kept.extend(kept);
+        self.agents.extend(agents);
+        self.tasks.extend(tasks);
+        self.failed.extend(failed);
+        self.is_written |= is_written;
     }
 
     /// Says how far the log was searched, at most once per [`MESSAGE_INTERVAL`], and returns when that was.
-    fn say_progress(&self, taken: &TakenBack, said_at: Instant, head: Position) -> Instant {
+    fn say_progress(&self, searched_to: Position, said_at: Instant, head: Position) -> Instant {
         if said_at.elapsed() < MESSAGE_INTERVAL {
             return said_at;
         }
-        let reversed = self.reversed + taken.reversed.len() as u64;
-        let kept = (self.kept.len() + taken.kept.len()) as u64;
         say!(
             "searched {} of {} events; {} calls reversed, {} kept",
-            HumanCount(taken.searched_to.get()),
+            HumanCount(searched_to.get()),
             HumanCount(head.get()),
-            HumanCount(reversed),
-            HumanCount(kept)
+            HumanCount(self.reversed),
+            HumanCount(self.kept.len() as u64)
         );
         Instant::now()
     }

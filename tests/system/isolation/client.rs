@@ -27,14 +27,22 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Whether the request was accepted.
+    /// Whether the request was accepted, with all of its lines.
     pub(super) fn is_accepted(&self) -> bool {
-        self.status.is_success() && self.grpc_status.as_deref().is_none_or(|status| status == "0")
+        let is_refused = self.lines().any(|line| !line["error"].is_null() || !line["stopped"].is_null());
+        self.status.is_success() && self.grpc_status.as_deref().is_none_or(|status| status == "0") && !is_refused
     }
 
-    /// Whether the principal may not do what it asked for.
+    /// Whether the principal may not do what it asked for, or what one of its lines did.
     pub(super) fn is_forbidden(&self) -> bool {
-        self.status == StatusCode::FORBIDDEN || self.grpc_status.as_deref() == Some("7")
+        let is_refused = self.lines().any(|line| line["error"]["code"] == "FORBIDDEN");
+        self.status == StatusCode::FORBIDDEN || self.grpc_status.as_deref() == Some("7") || is_refused
+    }
+
+    /// The lines of an answer to lines.
+    fn lines(&self) -> impl Iterator<Item = Value> {
+        let body = self.text.split_once('\n').map_or("", |(_, body)| body);
+        body.lines().filter(|line| line.starts_with('{')).filter_map(|line| serde_json::from_str(line).ok())
     }
 }
 

@@ -159,6 +159,50 @@ pub(super) fn grpc_metrics(world: &World) -> Body {
     grpc(world, &field(2, &field(1, b"http.client.duration")))
 }
 
+/// Lines that state a task, a call and a memory. They name objects of the tenant, and have ids of their own, so that what
+/// commands are given to later is not created by them.
+pub(super) fn lines(world: &World) -> Body {
+    let text = |what: &str| json!(format!("{}-{what}", world.mark));
+    let uuid = |kind| world.ids.get(kind).map(|id: &super::world::Id| &id.uuid);
+    let (id, agent) = (Uuid::new_v4().to_string(), uuid("Agent"));
+    let lines = [
+        json!({ "type": "task", "id": id, "title": text("service"), "agent": agent, "dag": uuid("Dag"), "status": "running" }),
+        json!({ "type": "call", "id": id, "agent": agent, "task": uuid("Task"), "dag": uuid("Dag"), "model": "gpt-4o",
+                "user": text("exportuser"), "team": text("service"), "key": text("service"), "usage": { "input": 10 },
+                "conversation": text("conversation"), "tags": naming(world) }),
+        json!({ "type": "call", "id": Uuid::new_v4().to_string(), "agent": text("service"), "tool": "search" }),
+        json!({ "type": "memory", "id": id, "agent": agent, "content": text("service"), "tags": [text("service")] }),
+    ];
+    let bytes = lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+    Body { content_type: "application/x-ndjson", bytes }
+}
+
+/// A payload of the callbacks of LiteLLM.
+pub(super) fn litellm(world: &World) -> Body {
+    let text = |what: &str| json!(format!("{}-{what}", world.mark));
+    let metadata = json!({ "user_api_key_alias": text("service"), "user_api_key_team_alias": text("service"),
+                           "user_api_key_user_id": text("exportuser"), "requester_metadata": naming(world) });
+    json_body(&json!({
+        "id": format!("chatcmpl-{}", Uuid::new_v4()), "trace_id": text("conversation"), "call_type": "acompletion",
+        "status": "success", "custom_llm_provider": "openai", "model": "gpt-4o", "startTime": 1_773_136_800.0,
+        "endTime": 1_773_136_801.0, "prompt_tokens": 10, "completion_tokens": 1, "response_cost": 0.1,
+        "end_user": text("exportuser"), "request_tags": [text("service")], "metadata": metadata,
+    }))
+}
+
+/// A batch of an SDK of Langfuse, of one generation.
+pub(super) fn langfuse(world: &World) -> Body {
+    let text = |what: &str| json!(format!("{}-{what}", world.mark));
+    let (trace, id) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let event = |kind: &str, body: Value| json!({ "id": Uuid::new_v4().to_string(), "type": kind, "timestamp": "2026-03-10T10:00:02.000Z", "body": body });
+    let created = json!({ "id": trace, "name": text("service"), "sessionId": text("conversation"),
+                          "userId": text("exportuser"), "metadata": naming(world) });
+    let generation = json!({ "id": id, "traceId": trace, "model": "gpt-4o", "startTime": "2026-03-10T10:00:01.000Z",
+                             "metadata": naming(world), "usage": { "input": 10, "output": 1, "unit": "TOKENS" } });
+    json_body(&json!({ "batch": [event("trace-create", created), event("generation-create", generation)],
+                       "metadata": naming(world) }))
+}
+
 /// What a client says that sends every ingest route something about a tenant: it may be told that later.
 pub(super) fn told(about: &World) -> String {
     let bodies = routes::ingest().map(|(_, _, make)| String::from_utf8_lossy(&make(about).bytes).into_owned());
@@ -173,6 +217,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let database = &matrix.installation.database;
     let own_before = rows_of(database, &own.tenant).await;
     for (route, taken, make) in routes::ingest() {
+        let path = route.replace("{format}", "litellm");
         let before = rows_of(database, &foreign.tenant).await;
         for actor in actors.iter().map(Some).chain([None]) {
             let credential = actor.map(|actor| actor.credential.as_str());
@@ -180,7 +225,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
                 let body = make(world);
                 let headers =
                     ["x-apex-tenant", "x-tenant", "x-tenant-id", "x-scope-orgid"].map(|name| (name, &*world.tenant));
-                let answer = matrix.client.send_body(credential, route, &body, &headers).await;
+                let answer = matrix.client.send_body(credential, &path, &body, &headers).await;
                 let sent = String::from_utf8_lossy(&body.bytes).into_owned();
                 let name = format!("{} {route} about {}", actor.map_or("nobody", |actor| &actor.name), world.tenant);
                 let found = foreign.canaries.found_in(&answer.text, &sent);

@@ -15,11 +15,11 @@ use crate::graphql::tag_key;
 use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use domain::call::{CallCommand, CallError, CallFacts, CallIds, CallKey, CallKind as DomainKind, ReportedCost};
+use domain::call::{CallCommand, CallError, CallFacts, CallKind as DomainKind, ReportedCost};
 use domain::price_book::PriceBook;
 use domain::tag_keys::TagKeys;
-use domain::{AgentId, CallId, DagId, Money, Name, TaskId, UsageError};
-use ingest::CallReport;
+use domain::{AgentId, CallId, DagId, Money, TaskId, UsageError};
+use ingest::{CallReport, GivenCall as Given, client_call_ids as call_ids};
 
 command_error! {
     /// Reason for which the report, correction or voiding of a call was rejected.
@@ -297,12 +297,6 @@ async fn tag_keys(ctx: &Context<'_>, facts: &CallFacts) -> Result<TagKeys> {
     }
 }
 
-/// How a client names a call.
-enum Given {
-    Id(CallId),
-    Key(Name),
-}
-
 /// The name that a client gives a call: an error of the response for an id that is not one, a rejection for a key that is not
 /// valid.
 fn given(id: Option<ID>, call_key: Option<String>) -> Result<Result<Option<Given>, Invalid>> {
@@ -313,22 +307,6 @@ fn given(id: Option<ID>, call_key: Option<String>) -> Result<Result<Option<Given
         (Some(id), None) => Ok(Ok(Some(Given::Id(CallId(Kind::Call.parse(&id)?))))),
         (None, None) => Ok(Ok(None)),
     }
-}
-
-/// All ids of a call: the one that the client gives it, and those that follow from what is known of it.
-fn call_ids(given: Option<&Given>, facts: &CallFacts) -> Option<CallIds> {
-    let text = |name: &Option<Name>| name.as_ref().map_or_else(String::new, ToString::to_string);
-    let (provider, model) = (text(&facts.provider), text(&facts.model));
-    // A tool may be called by the response of a model, whose id is that of another call.
-    let is_llm = facts.kind == DomainKind::Llm;
-    let of_response = |id: &Name| is_llm.then(|| CallKey::of_response(&provider, &model, id.as_str())).flatten();
-    let given = given.map(|given| match given {
-        Given::Id(id) => *id,
-        Given::Key(key) => of_response(key).unwrap_or_else(|| CallKey::of_client(&provider, key.as_str())).call_id(),
-    });
-    let response = facts.response_id.as_ref().and_then(of_response);
-    let span = facts.span.as_ref().map(|span| CallKey::of_span(facts.kind, span));
-    CallIds::of(given.into_iter().chain([response, span].into_iter().flatten().map(|key| key.call_id())))
 }
 
 /// The facts in an input: an error of the response for ids that are not valid, a rejection for other fields.
@@ -378,7 +356,8 @@ fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<Cal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::call::CallSpan;
+    use domain::Name;
+    use domain::call::{CallIds, CallKey, CallSpan};
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()

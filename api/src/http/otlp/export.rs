@@ -10,7 +10,8 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use domain::ImportId;
 use domain::rate_limits::LimitedResource;
-use ingest::otlp::{Encoding, Export, ReceiveError, Received, Signal};
+use ingest::ReceiveError;
+use ingest::otlp::{Encoding, Export, Received, Signal};
 use metrics::counter;
 
 /// Takes a request from what the caller may send.

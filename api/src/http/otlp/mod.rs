@@ -12,7 +12,9 @@ mod message;
 pub(super) use grpc::export as grpc;
 
 use super::auth;
+use super::ingest::present_secret_key;
 use super::response;
+use super::route_table::LANGFUSE_OTLP_ROUTE;
 use super::state::State as Shared;
 use crate::authenticator::Endpoint;
 use axum::extract::{Request, State};
@@ -23,8 +25,9 @@ use failure::{Code, Failure};
 use ingest::otlp::{Encoding, Signal};
 use std::sync::Arc;
 
-/// The signal that a path is for, and whether the path is that of gRPC.
-const PATHS: [(&str, Signal); 6] = [
+/// The signal that a path is for, over HTTP or gRPC.
+const PATHS: [(&str, Signal); 7] = [
+    (LANGFUSE_OTLP_ROUTE, Signal::Traces),
     ("/v1/traces", Signal::Traces),
     ("/v1/logs", Signal::Logs),
     ("/v1/metrics", Signal::Metrics),
@@ -70,6 +73,12 @@ pub(super) async fn http(State(state): State<Arc<Shared>>, request: Request) -> 
     };
     state.rate_limiter.add_headers(&requester.principal, response.headers_mut());
     response
+}
+
+/// Responds to an export of an SDK of Langfuse, which presents its secret key in a way of its own.
+pub(super) async fn http_of_langfuse(state: State<Arc<Shared>>, mut request: Request) -> Response {
+    present_secret_key(request.headers_mut());
+    http(state, request).await
 }
 
 /// The encoding of a request; none if it is another one.

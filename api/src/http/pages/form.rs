@@ -2,10 +2,11 @@
 
 use super::html::{Failure, Page};
 use crate::authenticator::{Endpoint, Unauthenticated};
+use crate::http::body::{self, BodyError};
 use crate::http::sign_in::{answer as answers, cookies};
 use crate::http::state::State as Shared;
 use crate::http::{auth, negotiate};
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Form, FromRequest as _, Request};
 use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -61,9 +62,12 @@ pub(super) async fn fields<T: DeserializeOwned>(request: Request) -> Result<T, (
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     let (parts, body) = request.into_parts();
-    let bytes = tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, MAX_FORM_BYTES)).await;
-    let bytes = bytes.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time"))?;
-    let bytes = bytes.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, "the form is incomplete or too large"))?;
+    let bytes = body::read(body, MAX_FORM_BYTES, FORM_TIMEOUT).await.map_err(|error| match error {
+        BodyError::TimedOut => (StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time"),
+        BodyError::TooLong | BodyError::Incomplete => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "the form is incomplete or too large")
+        }
+    })?;
     let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
     let message = "a field of the form is missing, unknown, or occurs twice";
     form.map(|Form(fields)| fields).map_err(|_| (StatusCode::BAD_REQUEST, message))

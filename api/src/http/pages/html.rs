@@ -97,14 +97,19 @@ impl Page {
         self
     }
 
-    /// The code of an error.
+    pub(in crate::http) fn heading(mut self, text: &str) -> Self {
+        self.add(format_args!("<h2>{}</h2>\n", escape(text)));
+        self
+    }
+
+    /// The code of an error, or another short text of a program.
     pub(in crate::http) fn code(mut self, code: &str) -> Self {
         self.add(format_args!("<p><code>{}</code></p>\n", escape(code)));
         self
     }
 
     /// Names with values.
-    pub(super) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
+    pub(in crate::http) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
         self.body.push_str("<dl>\n");
         for (name, value) in facts {
             self.add(format_args!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)));

@@ -1,8 +1,8 @@
 //! The bodies of requests, which are small, and what else the handlers read of a request.
 
+use crate::http::body::{self, BodyError};
 use crate::http::negotiate;
 use crate::http::response;
-use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -42,15 +42,14 @@ pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Rej
         let message = "the body must be JSON in UTF-8, with the header `Content-Type: application/json`";
         return Err(Rejected::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
     }
-    let reading = tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), MAX_BODY_BYTES)).await;
-    let Ok(bytes) = reading else {
-        let message = "the body did not arrive in time";
-        return Err(Rejected::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", message));
-    };
-    let Ok(bytes) = bytes else {
-        let message = format!("the body is incomplete, or has more than {MAX_BODY_BYTES} bytes, which is the limit");
-        return Err(Rejected::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", &message));
-    };
+    let bytes = body::read(request.into_body(), MAX_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| match error {
+        BodyError::TimedOut => Rejected::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time"),
+        BodyError::TooLong | BodyError::Incomplete => {
+            let message =
+                format!("the body is incomplete, or has more than {MAX_BODY_BYTES} bytes, which is the limit");
+            Rejected::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", &message)
+        }
+    })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let cause = match error.classify() {

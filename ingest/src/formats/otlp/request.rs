@@ -11,6 +11,7 @@ use super::records::items_of;
 use super::sink::Stop;
 use crate::error::DecodeError;
 use crate::format::Defaults;
+use crate::json_error::JsonError;
 use serde::de::DeserializeSeed;
 
 /// The maximum memory for the spans of a request, in bytes: 64 MiB, enough for 250,000 spans, or for 50,000 with the
@@ -71,7 +72,7 @@ fn read<C: JsonItems + ProtobufItems>(
             let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
             read.and_then(|()| deserializer.end()).map_err(|error| match collector.stop().take() {
                 Some(stop) => stopped(stop, expected),
-                None => DecodeError::Malformed { encoding: "JSON", error: error.to_string() },
+                None => DecodeError::Malformed { encoding: "JSON", error: JsonError::from(error).to_string() },
             })
         }
     }

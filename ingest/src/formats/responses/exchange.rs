@@ -9,6 +9,7 @@ use crate::formats::spec::{Identifiers, Spec};
 use crate::formats::values::{default_agent, informative, minimal_facts, model, provider, start};
 use crate::record::{Location, Record};
 use chrono::{DateTime, Utc};
+use domain::Name;
 use domain::call::{CallFacts, CallKind, Outcome};
 
 /// The number of different answers without a unique id that are counted in each of two generations.
@@ -48,11 +49,12 @@ impl Reader {
         exchange: Exchange<'_>,
     ) -> Result<Record, RefusalReason> {
         let defaults = &self.defaults;
+        let named_provider = exchange.provider.or(defaults.api.as_ref().map(Name::as_str));
         let named_model = exchange.model.as_deref().or(answer.model.as_deref());
         let response_id = answer.id.as_deref().filter(|id| !id.is_empty()).or(exchange.request_id.as_deref());
         let stated = answer.created.or(exchange.received_at);
         let facts = CallFacts {
-            provider: provider("provider", exchange.provider, defaults)?,
+            provider: provider("provider", named_provider, defaults)?,
             model: Some(model("model", named_model, defaults)?),
             usage: answer.counts.usage(answer.cached.unwrap_or(Cached::Inside))?,
             service_tier: informative(answer.service_tier.as_deref()),
@@ -63,7 +65,7 @@ impl Reader {
             ..minimal_facts(CallKind::Llm, start("created", stated, defaults)?, Format::Responses)?
         };
         let identifiers = Identifiers {
-            provider: exchange.provider.unwrap_or_default(),
+            provider: named_provider.unwrap_or_default(),
             model: answer.model.as_deref().or(exchange.model.as_deref()).unwrap_or_default(),
             response_id,
             content: &exchange.content,

@@ -23,6 +23,11 @@ const HOSTS: [(&str, &str, &str); 19] = [
     ("", "api.moonshot.ai", "moonshot"),
 ];
 
+/// The providers whose responses are read.
+pub fn providers() -> impl Iterator<Item = &'static str> {
+    HOSTS.iter().map(|(_, _, provider)| *provider)
+}
+
 /// The ends of the paths of requests that call a model.
 const CALL_PATHS: [&str; 14] = [
     "/chat/completions",

@@ -23,6 +23,7 @@ use crate::error::{InputError, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::record::Location;
 use exchange::{Exchange, Reader};
+pub use hosts::providers;
 use stream::EventStream;
 
 pub(crate) const SPEC: Spec = Spec {

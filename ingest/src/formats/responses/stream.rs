@@ -37,7 +37,7 @@ impl EventStream {
     /// A response in chunks, as a list of JSON.
     pub(super) fn of_list(text: &str) -> Result<Self, RefusalReason> {
         let mut stream = Self::default();
-        for chunk in json::items(text).map_err(RefusalReason::Json)? {
+        for chunk in json::items(text).map_err(RefusalReason::json)? {
             stream.add(chunk.get())?;
         }
         Ok(stream)
@@ -106,7 +106,7 @@ impl EventStream {
     /// Adds usage that replaces what earlier events stated.
     fn add_message_usage(&mut self, holder: &Fields<'_>) -> Result<(), RefusalReason> {
         let Some(usage) = holder.raw("usage") else { return Ok(()) };
-        let usage: Map<String, Value> = serde_json::from_str(usage.get()).map_err(RefusalReason::Json)?;
+        let usage: Map<String, Value> = serde_json::from_str(usage.get()).map_err(RefusalReason::json)?;
         self.message_usage.extend(usage.into_iter().filter(|(_, value)| !value.is_null()));
         let merged = Value::Object(self.message_usage.clone()).to_string();
         self.answer.counts = Counts::anthropic(&Fields::parse(&merged)?)?;

@@ -154,6 +154,11 @@ impl Columns {
         self.0.iter().map(|(column, name)| (column, name.as_str()))
     }
 
+    /// The columns that are named, in the form that [`Columns::parse`] reads.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(column, name)| format!("{column}={name}"))
+    }
+
     /// The columns of tags.
     pub(super) fn tags(&self) -> impl Iterator<Item = &Column> {
         self.0.keys().filter(|column| matches!(column, Column::Tag(_)))

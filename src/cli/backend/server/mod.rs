@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(in crate::cli) use documents::ALL as DOCUMENTS;
+pub(in crate::cli) use values::GlobalId;
 
 /// The number of objects on a page.
 const PAGE: usize = 200;

@@ -39,7 +39,7 @@ pub(super) fn seconds(time: TimeDelta) -> i32 {
 
 /// The UUID in a global id: base64url of a type, a colon and the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GlobalId(pub(super) Uuid);
+pub(in crate::cli) struct GlobalId(pub(in crate::cli) Uuid);
 
 impl<'d> Deserialize<'d> for GlobalId {
     fn deserialize<D: Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {

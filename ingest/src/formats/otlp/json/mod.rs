@@ -44,7 +44,7 @@ pub(crate) fn detect_layout(lines: &mut Lines) -> Result<Layout, InputError> {
     }
     match serde_json::from_slice::<IgnoredAny>(first) {
         Err(error) if error.is_eof() && !ends_inside_string(first) => Ok(Layout::Document),
-        Err(error) if !error.is_eof() => Err(InputError::Json(error)),
+        Err(error) if !error.is_eof() => Err(InputError::json(error)),
         _ => Ok(Layout::Lines),
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn read_line(lines: &mut Lines, collector: &mut SpanCollector) -> Res
     if let Err(error) = read.and_then(|()| deserializer.end()) {
         collector.rollback_to(savepoint);
         let reason = match collector.stop().take() {
-            None => RefusalReason::Json(error),
+            None => RefusalReason::json(error),
             Some(Stop::NotTraces { found }) if location > Location::Line(1) => RefusalReason::NotTraces { found },
             Some(Stop::Misspelled { found, expected }) if location > Location::Line(1) => {
                 RefusalReason::Misspelled { found, expected }
@@ -95,6 +95,6 @@ pub(crate) fn document_error(error: serde_json::Error, collector: &mut SpanColle
     match collector.stop().take() {
         Some(stop) => stop.into(),
         None if error.is_io() => InputError::from(io::Error::from(error)),
-        None => InputError::Json(error),
+        None => InputError::json(error),
     }
 }

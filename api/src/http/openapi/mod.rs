@@ -1,0 +1,149 @@
+//! The OpenAPI document of the routes, and a page to read it. Both are made from one table of operations.
+
+mod operations;
+mod page;
+mod schemas;
+
+pub(super) use page::page;
+
+use super::route_table::{ROUTES, RouteAccess};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use operations::{OPERATIONS, Operation};
+use serde_json::{Map, Value, json};
+
+/// Serves the document.
+pub(super) async fn serve() -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, document()).into_response()
+}
+
+/// The OpenAPI 3.1 document of the routes, in JSON.
+#[must_use]
+pub fn document() -> String {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = of(operation);
+    }
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Apex",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The routes of a server. Objects are read and changed over GraphQL at /graphql; these routes ingest \
+                            what happened, sign people in, and show whether the server is well.",
+            "license": { "name": "Apache-2.0" }
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas::components(),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "An API key, the token of the server, or the access token of a session."
+                },
+                "basic": {
+                    "type": "http", "scheme": "basic",
+                    "description": "For SDKs of Langfuse: any public key as the name, an API key as the password."
+                }
+            }
+        }
+    });
+    format!("{document:#}\n")
+}
+
+fn access_of(path: &str) -> Option<RouteAccess> {
+    ROUTES.iter().find(|(route, _)| *route == path).map(|(_, access)| *access)
+}
+
+fn of(operation: &Operation) -> Value {
+    let Operation { path, summary, sent, answer, .. } = operation;
+    let (status, response) = answer.response();
+    let failed = |description: &str| {
+        json!({ "description": description,
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } })
+    };
+    let mut responses = Map::new();
+    responses.insert(status.to_string(), response);
+    let is_authorised = access_of(path) == Some(RouteAccess::Authorised);
+    if is_authorised {
+        responses.insert("401".to_owned(), failed("There is no valid credential."));
+        responses.insert("403".to_owned(), failed("The credential does not allow it."));
+        responses.insert("429".to_owned(), failed("A limit is reached: send it again after `Retry-After`."));
+        responses.insert("503".to_owned(), failed("The log is busy or unreachable: send it again."));
+    }
+    if sent.body().is_some() {
+        responses.insert("400".to_owned(), failed("The body is not valid."));
+        responses.insert("413".to_owned(), failed("The body is too large."));
+    }
+    let mut described = json!({ "summary": summary, "responses": responses });
+    if let Some(body) = sent.body() {
+        described["requestBody"] = body;
+    }
+    let parameters = parameters(path);
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
+    }
+    if is_authorised {
+        let scheme = if path.starts_with("/api/public/") { "basic" } else { "bearer" };
+        described["security"] = json!([{ scheme: [] }]);
+    }
+    described
+}
+
+fn parameters(path: &str) -> Vec<Value> {
+    let in_path = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
+    let text = || json!({ "type": "string" });
+    match path {
+        "/v1/ingest/{format}" => {
+            let options = [
+                ("model", "The model of calls that name none."),
+                ("provider", "The provider of calls that name none."),
+                ("agent", "The agent of calls that name none."),
+                ("at", "When calls were made that state no time, as RFC 3339."),
+                ("column", "FIELD=COLUMN, for `csv` and `jsonl`; it may occur several times."),
+            ];
+            let option = |(name, description): &(&str, &str)| json!({ "name": name, "in": "query", "description": description, "schema": text() });
+            let format = in_path("format", json!({ "enum": schemas::formats() }));
+            std::iter::once(format).chain(options.iter().map(option)).collect()
+        }
+        "/auth/login/{provider}" => vec![in_path("provider", text())],
+        "/graphiql/{asset}" => vec![in_path("asset", text())],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The routes that the document lacks, and the paths of it that no route has.
+    fn differences(routes: &[&str]) -> Vec<String> {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let described: BTreeSet<_> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        // The protocol of gRPC is not one that OpenAPI describes.
+        let routes: BTreeSet<_> = routes.iter().copied().filter(|path| !path.starts_with("/opentelemetry.")).collect();
+        described.symmetric_difference(&routes).map(|path| (*path).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let routes: Vec<_> = ROUTES.iter().map(|(path, _)| *path).collect();
+        assert_eq!(differences(&routes), Vec::<String>::new());
+        // Control: a route that the document lacks is found.
+        assert_eq!(differences(&[&routes[..], &["/v1/new"]].concat()), ["/v1/new"]);
+    }
+
+    #[test]
+    fn every_reference_resolves() {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let text = document.to_string();
+        let references: Vec<_> = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(references.len() > 20);
+        for reference in references {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Priced calls that a server records durably over HTTP, as lines of JSON and as spans of OpenTelemetry, compared with plain
+//! INSERTs of the same payloads into a table with the columns and indexes of the log, and a row for each stream.
+//!
+//! The server, its PostgreSQL and the client share the machine. `LINES` is the number of calls of a request (default: 2000),
+//! and `REQUESTS` that of requests at the same time (default: 4). A call of a span takes two events: one of the trace, too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that cannot continue has failed"
+)]
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+use testkit::bench::{Bench, Table, best, setting};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+/// Rows of a transaction of the baseline.
+const ROWS: usize = 1000;
+
+/// A server that is killed when it is dropped.
+struct Server {
+    _child: Child,
+    address: String,
+}
+
+impl Server {
+    async fn start(bench: &Bench) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_apex"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("APEX_DATABASE_URL", bench.url())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().expect("the server prints its address");
+            if let Some(address) = line.strip_prefix("Apex listens on ") {
+                break address.to_owned();
+            }
+            println!("{line}");
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { _child: child, address }
+    }
+}
+
+/// What sends requests.
+#[derive(Clone)]
+struct Sender {
+    client: reqwest::Client,
+    address: String,
+    calls: u64,
+    /// The number of the next call.
+    next: Arc<AtomicU64>,
+}
+
+impl Sender {
+    /// Sends calls as lines, and returns how many were recorded.
+    async fn lines(self) -> u64 {
+        let first = self.next.fetch_add(self.calls, Ordering::Relaxed);
+        let line = |n: u64| {
+            format!(
+                "{{\"type\":\"call\",\"id\":\"bench-{n}\",\"provider\":\"openai\",\"model\":\"gpt-4o\",\"agent\":\"bench\",\
+                 \"usage\":{{\"input\":{},\"output\":59,\"cache_read\":512}},\"latency_ms\":1800,\
+                 \"started_at\":\"2026-03-10T10:00:00Z\"}}\n",
+                1000 + n % 1000
+            )
+        };
+        let body: String = (first..first + self.calls).map(line).collect();
+        let request = self.client.post(format!("{}/v1/ingest", self.address));
+        let request = request.header("content-type", "application/x-ndjson").body(body);
+        let answer = request.send().await.unwrap().text().await.unwrap();
+        let created = answer.lines().filter(|line| line.contains("\"status\":\"created\"")).count() as u64;
+        assert_eq!(created, self.calls, "{}", answer.lines().last().unwrap_or_default());
+        created
+    }
+
+    /// Sends calls as spans, each of a trace of its own.
+    async fn spans(self) -> u64 {
+        let first = self.next.fetch_add(self.calls, Ordering::Relaxed);
+        let span = |n: u64| {
+            let number = |key: &str, value: u64| json!({ "key": key, "value": { "intValue": value.to_string() } });
+            let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+            json!({
+                "traceId": format!("{:032x}", u128::from(n) + 1), "spanId": format!("{:016x}", n + 1), "name": "chat", "kind": 3,
+                "startTimeUnixNano": "1773136800000000000", "endTimeUnixNano": "1773136801800000000",
+                "attributes": [
+                    text("gen_ai.operation.name", "chat"), text("gen_ai.provider.name", "openai"),
+                    text("gen_ai.response.model", "gpt-4o"), number("gen_ai.usage.input_tokens", 1512 + n % 1000),
+                    number("gen_ai.usage.output_tokens", 59), number("gen_ai.usage.cache_read.input_tokens", 512),
+                ],
+            })
+        };
+        let spans: Vec<_> = (first..first + self.calls).map(span).collect();
+        let service = json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": "bench" } }] });
+        let body = json!({ "resourceSpans": [{ "resource": service, "scopeSpans": [{ "spans": spans }] }] });
+        let response = self.client.post(format!("{}/v1/traces", self.address)).json(&body).send().await.unwrap();
+        assert_eq!(response.json::<Value>().await.unwrap(), json!({}));
+        self.calls
+    }
+}
+
+/// Payloads and metadata of calls that the server recorded, all of them charged.
+async fn recorded(bench: &Bench) -> Vec<(String, String)> {
+    let sql = "select payload::text, metadata::text from apex.events where type = 'call.recorded'
+               and payload -> 'charge' is not null order by position desc limit 1000";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&bench.raw).await.unwrap();
+    assert_eq!(rows.len(), ROWS, "the calls are not charged");
+    rows
+}
+
+const INSERT: &str = "with made as (
+    insert into raw_streams select 'default', 'call', s, 1, s, 1, p from unnest($1::bigint[], $2::uuid[]) as u (p, s))
+    insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version, payload,
+                            metadata, recorded_at, content_hash)
+    select p, 'default', 'call', s, 1, e, 'call.recorded', 1, l::json, d::json, now(), h
+    from unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bytea[]) as u (p, s, e, l, d, h)";
+
+/// Calls a second by plain INSERTs, a transaction of many rows at a time on each connection.
+async fn baseline(
+    bench: &Bench,
+    connections: usize,
+    rows: &Arc<Vec<(String, String)>>,
+    position: &Arc<AtomicI64>,
+) -> f64 {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..connections)
+        .map(|_| {
+            let (raw, seconds, rows, position) = (bench.raw.clone(), bench.seconds, rows.clone(), position.clone());
+            tokio::spawn(async move {
+                let mut connection = raw.acquire().await.unwrap();
+                let mut done = 0;
+                while started.elapsed() < seconds {
+                    let count = i64::try_from(ROWS).unwrap();
+                    let first = position.fetch_add(count, Ordering::Relaxed);
+                    let ids = || (0..ROWS).map(|_| Uuid::now_v7()).collect::<Vec<_>>();
+                    sqlx::query(AssertSqlSafe(INSERT))
+                        .bind((first..first + count).collect::<Vec<_>>())
+                        .bind(ids())
+                        .bind(ids())
+                        .bind(rows.iter().map(|(payload, _)| payload.as_str()).collect::<Vec<_>>())
+                        .bind(rows.iter().map(|(_, metadata)| metadata.as_str()).collect::<Vec<_>>())
+                        .bind(vec![vec![0_u8; 32]; ROWS])
+                        .execute(&mut *connection)
+                        .await
+                        .unwrap();
+                    done += ROWS;
+                }
+                done
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await.unwrap();
+    }
+    done as f64 / started.elapsed().as_secs_f64()
+}
+
+#[tokio::main]
+async fn main() {
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    apex::cli::install_crypto_provider();
+    let bench = Bench::new().await;
+    let server = Server::start(&bench).await;
+    let (calls, requests) = (setting("LINES", 2000), usize::try_from(setting("REQUESTS", 4)).unwrap());
+    let sender =
+        Sender { client: reqwest::Client::new(), address: server.address.clone(), calls, next: Arc::default() };
+    // The agent is registered, and the caches are filled.
+    sender.clone().lines().await;
+    let rows = Arc::new(recorded(&bench).await);
+    let position = Arc::new(AtomicI64::new(1));
+    let raw =
+        async || best(&[2, 4, 8], async |connections| baseline(&bench, connections, &rows, &position).await).await;
+    let mut table = Table::new();
+    let lines = async || {
+        let sender = sender.clone();
+        bench.rate(requests, move |_| sender.clone().lines()).await
+    };
+    let case = format!("priced calls as lines, {requests} requests of {calls}; INSERTs of the same payloads");
+    table.case(&bench, &case, "calls/s", lines, &raw).await;
+    let spans = async || {
+        let sender = sender.clone();
+        bench.rate(requests, move |_| sender.clone().spans()).await
+    };
+    let case = format!("priced calls as spans in JSON, {requests} requests of {calls}; INSERTs of the same payloads");
+    table.case(&bench, &case, "calls/s", spans, &raw).await;
+    table.write("ingest");
+    drop(server);
+    bench.drop_database().await;
+}
