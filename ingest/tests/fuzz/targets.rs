@@ -163,6 +163,7 @@ fn recognised(input: &[u8]) -> Vec<Format> {
     let input = Input {
         reader: Box::new(Cursor::new(input.to_vec())),
         total_bytes: None,
+        content_bytes: None,
         read_bytes: Arc::new(AtomicU64::new(0)),
     };
     let (_, formats) = RUNTIME.block_on(recognise(input)).unwrap();

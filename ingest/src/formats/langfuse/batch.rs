@@ -6,7 +6,7 @@ use crate::format::Defaults;
 use crate::formats::json::Fields;
 use crate::item::{Item, TraceSpans, TracedSpan};
 use crate::record::{Location, Record};
-use domain::call::{CallSpan, SpanId, TraceId};
+use domain::call::{CallNames, CallSpan, SpanId, TraceId};
 use domain::derived_id;
 use domain::trace::{SpanKind, SpanReport, UsageReport};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,12 @@ impl<'a> Observations<'a> {
             let location = Location::Item(observation.place as u64 + 1);
             let (ids, has_usage) = (observation.ids(), observation.has_usage);
             if let (Some(ids), true) = (ids.filter(|ids| ids.parent_span_id.is_some()), !has_usage) {
-                traces.entry(ids.trace_id).or_default().push(TracedSpan::link(location, &ids));
+                traces.entry(ids.trace_id).or_default().push(TracedSpan::link(
+                    location,
+                    &ids,
+                    CallNames::default(),
+                    None,
+                ));
             }
             match ids {
                 Some(ids) if has_usage => match self.traced(location, at, &ids) {
@@ -86,20 +91,29 @@ impl<'a> Observations<'a> {
         let record = record.and_then(|record| record.facts.check().map(|()| record).map_err(RefusalReason::Call));
         let kind = SpanKind::Summary;
         let span = |usage: UsageReport, agent, task, missing| {
-            let report = SpanReport { span_id: ids.span_id, parent_span_id: ids.parent_span_id, usage: Some(usage) };
-            TracedSpan { location, report, agent, task, missing }
+            // What an observation names is that of its whole trace: none names what is inside of it.
+            let (span_id, parent_span_id, names) = (ids.span_id, ids.parent_span_id, CallNames::default());
+            let report = SpanReport { span_id, parent_span_id, names, usage: Some(usage) };
+            TracedSpan { location, report, agent, task, missing, started_at: None }
         };
         match record {
             Ok(Record { agent, task, call_ids, facts, .. }) => {
                 let (models, response_id) = (facts.model.iter().cloned().collect(), facts.response_id.clone());
-                let usage = UsageReport { kind, usage: facts.usage, models, response_id, call_ids, facts: Some(facts) };
+                let fallback = CallNames {
+                    agent_id: facts.agent_id,
+                    conversation: facts.conversation.clone(),
+                    user: facts.user.clone(),
+                };
+                let (usage, facts) = (facts.usage, Some(facts));
+                let usage = UsageReport { kind, usage, models, response_id, call_ids, facts, fallback };
                 Ok(span(usage, agent, task, None))
             }
             Err(reason) => {
                 let (counts, _) = usage_counts(&Fields::parse(observation.text)?)?;
                 let (usage, call_ids) = (counts.usage(Cached::ByTotal)?, call_ids(observation, ["", ""], None));
                 let (models, response_id) = (BTreeSet::new(), None);
-                let usage = UsageReport { kind, usage, models, response_id, call_ids, facts: None };
+                let fallback = CallNames::default();
+                let usage = UsageReport { kind, usage, models, response_id, call_ids, facts: None, fallback };
                 Ok(span(usage, None, None, Some(reason)))
             }
         }
