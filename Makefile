@@ -50,6 +50,7 @@ test: graphiql ## run every test, on a private PostgreSQL and Kafka
 	@scripts/python-environment.sh python examples/requirements.txt
 	@scripts/python-environment.sh otlp-python tests/otlp/requirements.txt
 	@scripts/python-environment.sh smtp-python tests/smtp/requirements.txt
+	@scripts/python-environment.sh openapi-python tests/openapi/requirements.txt
 	@scripts/python-for-prices.sh
 	@scripts/node-packages.sh oidc tests/oidc
 	@scripts/node-packages.sh otlp-node tests/otlp

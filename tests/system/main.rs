@@ -47,6 +47,7 @@ mod migrations;
 mod model;
 mod normalization;
 mod oidc;
+mod openapi;
 mod operators;
 mod otlp;
 mod partitions;

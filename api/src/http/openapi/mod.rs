@@ -10,6 +10,7 @@ use super::route_table::{ROUTES, RouteAccess};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use operations::{OPERATIONS, Operation};
+use schemas::Answer;
 use serde_json::{Map, Value, json};
 
 /// Serves the document.
@@ -60,10 +61,7 @@ fn access_of(path: &str) -> Option<RouteAccess> {
 fn of(operation: &Operation) -> Value {
     let Operation { path, summary, sent, answer, .. } = operation;
     let (status, response) = answer.response();
-    let failed = |description: &str| {
-        json!({ "description": description,
-                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } })
-    };
+    let failed = |description: &str| json!({ "description": description, "content": answer.failure() });
     let mut responses = Map::new();
     responses.insert(status.to_string(), response);
     let is_authorised = access_of(path) == Some(RouteAccess::Authorised);
@@ -76,6 +74,11 @@ fn of(operation: &Operation) -> Value {
     if sent.body().is_some() {
         responses.insert("400".to_owned(), failed("The body is not valid."));
         responses.insert("413".to_owned(), failed("The body is too large."));
+    }
+    // Whatever else is wrong with a request, such as its media type, is answered alike.
+    responses.insert("4XX".to_owned(), failed("The request cannot be answered."));
+    if matches!(answer, Answer::Html) {
+        responses.insert("303".to_owned(), json!({ "description": "Another page goes on." }));
     }
     let mut described = json!({ "summary": summary, "responses": responses });
     if let Some(body) = sent.body() {

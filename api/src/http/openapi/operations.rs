@@ -68,13 +68,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/graphql/ws", "Open a WebSocket for graphql-transport-ws.", Answer::Status(101)),
     get("/events", "Follow the event log as server-sent events, from a position on (`after`).", Answer::EventStream),
     get("/metrics", "Read the metrics of the server, in the text format of Prometheus.", Answer::Text),
-    get("/healthz", "Learn whether the process runs.", Answer::Text),
-    get("/readyz", "Learn whether the server is ready for requests.", Answer::Text),
+    get("/healthz", "Learn whether the process runs.", Answer::Json),
+    get("/readyz", "Learn whether the server is ready for requests.", Answer::Json),
     get("/v1/openapi.json", "Read this document.", Answer::Json),
     get("/docs/api", "Read this document as a page.", Answer::Html),
     get("/", "Open GraphiQL.", Answer::Status(303)),
     get("/graphiql", "Open GraphiQL.", Answer::Html),
-    get("/graphiql/{asset}", "Read a file of GraphiQL.", Answer::Text),
+    get("/graphiql/{asset}", "Read a file of GraphiQL.", Answer::File("*/*")),
     post(
         "/auth/login",
         "Sign in with a password.",
@@ -115,7 +115,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         object(&["password"], &["code", "recoveryCode"]),
         Answer::Json,
     ),
-    post("/auth/device", "Begin the device flow (RFC 8628).", form(&[], &["client_id", "scope"]), Answer::Json),
+    post("/auth/device", "Begin the device flow (RFC 8628).", form(&[], &["client_id", "scope"]), Answer::OAuth),
     get("/auth/device", "Open the page on which a person types the code of a program.", Answer::Html),
     post(
         "/auth/device/decision",
@@ -127,7 +127,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/auth/token",
         "Get the tokens of a program that a person let in (RFC 6749, RFC 8628).",
         form(&["grant_type"], &["device_code", "code", "code_verifier", "redirect_uri", "client_id"]),
-        Answer::Tokens,
+        Answer::OAuth,
     ),
     get("/auth/cli", "Open the page on which a person lets a program on the same machine in.", Answer::Html),
     post(
@@ -140,6 +140,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/auth/forgot-password", "Open the page to ask for a link that sets a password.", Answer::Html),
     get("/auth/set-password", "Open the page that sets a password.", Answer::Html),
     get("/auth/invitation", "Open the page on which an invitation is accepted.", Answer::Html),
-    get("/auth/page.css", "Read the style of the pages.", Answer::Text),
+    get("/auth/page.css", "Read the style of the pages.", Answer::File("text/css")),
     get("/.well-known/jwks.json", "Read the keys by which access tokens are signed.", Answer::Json),
 ];

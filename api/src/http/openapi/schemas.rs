@@ -33,7 +33,11 @@ pub(super) enum Answer {
     Otlp,
     Json,
     Tokens,
+    /// An object of OAuth, whose errors have a form of their own (RFC 6749, 5.2).
+    OAuth,
     Text,
+    /// A file of a media type.
+    File(&'static str),
     Html,
     EventStream,
     Status(u16),
@@ -92,18 +96,21 @@ impl Answer {
                 200,
                 "An answer a line, in the order of the lines. If the rest of the body is not read, the last line is an error.",
                 "application/x-ndjson",
-                json!({ "oneOf": [reference("LineAnswer"), reference("StreamError")] }),
+                json!({ "anyOf": [reference("LineAnswer"), reference("StreamError")] }),
             ),
             Self::FileLines => of(
                 200,
                 "What was refused, and at the end the counts.",
                 "application/x-ndjson",
-                json!({ "oneOf": [reference("FileLine"), reference("StreamError")] }),
+                json!({ "anyOf": [reference("FileLine"), reference("StreamError")] }),
             ),
             Self::Batch => of(207, "What was accepted and refused.", "application/json", reference("BatchAnswer")),
             Self::Otlp => {
-                of(200, "What was rejected, if anything was.", "application/json", json!({ "type": "object" }))
+                let content = otlp_content(json!({ "type": "object" }));
+                (200, json!({ "description": "What was rejected, if anything was.", "content": content }))
             }
+            Self::OAuth => of(200, "The result.", "application/json", json!({ "type": "object" })),
+            Self::File(media_type) => of(200, "The file.", media_type, json!({})),
             Self::Json => of(200, "The result.", "application/json", json!({ "type": "object" })),
             Self::Tokens => of(200, "The tokens of a session.", "application/json", json!({ "type": "object" })),
             Self::Text => of(200, "The text.", "text/plain", text()),
@@ -112,6 +119,35 @@ impl Answer {
             Self::Status(status) => (*status, json!({ "description": "There is no body." })),
         }
     }
+}
+
+impl Answer {
+    /// What an operation answers if it fails.
+    pub(super) fn failure(&self) -> Value {
+        match self {
+            // The status of gRPC, in the encoding of the request.
+            Self::Otlp => otlp_content(json!({ "type": "object", "required": ["code", "message"],
+                "properties": { "code": { "type": "integer" }, "message": text() } })),
+            Self::OAuth => json!({ "application/json": { "schema": { "type": "object", "required": ["error"],
+                "properties": { "error": text(), "error_description": text() } } } }),
+            Self::Html => json!({ "text/html": { "schema": text() }, "text/plain": { "schema": text() },
+                                  "application/json": { "schema": reference("Error") } }),
+            Self::Lines
+            | Self::FileLines
+            | Self::Batch
+            | Self::Json
+            | Self::Tokens
+            | Self::Text
+            | Self::File(_)
+            | Self::EventStream
+            | Self::Status(_) => json!({ "application/json": { "schema": reference("Error") } }),
+        }
+    }
+}
+
+/// A message of OpenTelemetry in both encodings.
+fn otlp_content(schema: Value) -> Value {
+    json!({ "application/json": { "schema": schema }, "application/x-protobuf": { "schema": {} } })
 }
 
 /// The schemas that others refer to.
