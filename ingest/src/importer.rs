@@ -47,7 +47,7 @@ impl Importer {
     #[must_use]
     pub fn new(commands: Commands, principal: Principal, prices: Arc<Loaded<PriceBook>>, import_id: ImportId) -> Self {
         let (principal, retry, run_id) = (Arc::new(principal), RetryPolicy::default(), Uuid::now_v7());
-        Self::of(Connection { commands, principal, retry, import_id, run_id }, prices, Arc::default())
+        Self::of(Connection { commands, principal, retry, import_id: Some(import_id), run_id }, prices, Arc::default())
     }
 
     /// As [`Importer::new`], with agents and tasks that are known to exist.
@@ -78,7 +78,10 @@ impl Importer {
         let has_tags = record.facts.tags.is_some();
         let Connection { import_id, run_id, .. } = self.connection;
         let report = CallReport::new(record.call_ids, record.facts, &self.prices.state);
-        let mut report = report.of_import(import_id, run_id);
+        let mut report = match import_id {
+            Some(import_id) => report.of_import(import_id, run_id),
+            None => report,
+        };
         if has_tags {
             report = report.with_tag_keys(&self.tag_keys().await.map_err(ImportError::TagKeys)?.state);
         }

@@ -15,7 +15,7 @@ use domain::memory::Memory;
 use domain::permissions::{Forbidden, SendCommand};
 use domain::price_book::PriceBook;
 use domain::task::Task;
-use domain::{Aggregate as _, ImportId, TenantId};
+use domain::{AgentId, Aggregate as _, ImportId, TenantId, derived_id};
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error as ThisError;
 use uuid::Uuid;
@@ -58,6 +58,12 @@ impl ReceiveError {
     }
 }
 
+/// The id of the import that a request is whose sender gives none: the same content sent for the same agent is the same import.
+pub(crate) fn of_content(content_id: Uuid, agent: Option<AgentId>) -> ImportId {
+    let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
+    derived_id(&["import", "request", &agent, &content_id.to_string()]).into()
+}
+
 /// Receives records over the network.
 #[derive(Clone)]
 pub struct Receiver {
@@ -96,12 +102,16 @@ impl Receiver {
         may(Call::CATEGORY).or_else(|refused| may(Task::CATEGORY).or(may(Memory::CATEGORY)).map_err(|_| refused))
     }
 
-    /// An importer that reports as a principal, at the prices of now, what can be taken back by the id of the import. It retries for
-    /// a moment only: the client of a request retries it.
+    /// An importer that reports as a principal, at the prices of now, what belongs to an import if there is one. It retries for a
+    /// moment only: the client of a request retries it.
     ///
     /// # Errors
     /// [`ReceiveError`] if the prices cannot be read.
-    pub async fn importer(&self, principal: Arc<Principal>, import_id: ImportId) -> Result<Importer, ReceiveError> {
+    pub async fn importer(
+        &self,
+        principal: Arc<Principal>,
+        import_id: Option<ImportId>,
+    ) -> Result<Importer, ReceiveError> {
         self.importer_with(principal, import_id, RetryPolicy::short()).await
     }
 
@@ -124,7 +134,7 @@ impl Receiver {
     pub(crate) async fn importer_with(
         &self,
         principal: Arc<Principal>,
-        import_id: ImportId,
+        import_id: Option<ImportId>,
         retry: RetryPolicy,
     ) -> Result<Importer, ReceiveError> {
         let prices = self.commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await;

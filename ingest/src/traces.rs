@@ -157,7 +157,7 @@ impl Sender {
 
     async fn execute(&mut self, spans: Vec<SpanReport>) -> Result<TraceOutcome, Error<TraceError>> {
         let Connection { commands, principal, retry, import_id, .. } = &self.connection;
-        let reported_by = Reporters::of(Some(*import_id));
+        let reported_by = Reporters::of(*import_id);
         let context = self.connection.context(Uuid::now_v7());
         let mut batch = SpanBatch { trace_id: self.trace_id, spans, prices: self.prices.clone(), reported_by };
         let executed = retry.run(|| commands.record_spans(&context, &batch)).await;

@@ -4,10 +4,12 @@ use crate::formats::json::Fields;
 use crate::formats::langfuse::{Observations, Trace};
 use crate::text::{clip, quoted};
 use domain::call::CallFacts;
+use domain::content_id;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// The most events of a batch. SDKs send 15 at a time, and exporters of their data a thousand.
 pub const MAX_EVENTS: usize = 20_000;
@@ -74,6 +76,8 @@ pub enum BatchError {
 /// A batch of events.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// The id of the body: the same batch that is sent again is the same import.
+    pub(super) content_id: Uuid,
     events: Vec<Event>,
     pub(super) observations: Vec<Observed>,
     pub(super) traces: BTreeMap<String, Trace>,
@@ -139,7 +143,8 @@ impl Batch {
         if items.len() > MAX_EVENTS {
             return Err(BatchError::TooManyEvents { found: items.len(), limit: MAX_EVENTS });
         }
-        let (mut batch, mut index) = (Self::default(), HashMap::new());
+        let content_id = content_id("langfuse", body);
+        let (mut batch, mut index) = (Self { content_id, ..Self::default() }, HashMap::new());
         for item in items {
             let event = Fields::parse(item.get()).ok();
             let text = |name| event.as_ref().and_then(|event| event.text(name)).map(String::from);

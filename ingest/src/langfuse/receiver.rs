@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::formats::langfuse::Trace;
 use crate::item::Item;
 use crate::outcome::ImportError;
-use crate::receiver::{ReceiveError, Receiver};
+use crate::receiver::{ReceiveError, Receiver, of_content};
 use crate::record::Location;
 use crate::reporting::{Reported, report_all};
 use crate::traces::SpanResult;
@@ -107,21 +107,23 @@ impl Receiver {
         Ok(KnownOfBatch { calls, traces: self.traces_of(principal, batch) })
     }
 
-    /// Reports a batch, as a principal. If its credential is bound to an agent, all calls are of that agent.
+    /// Reports a batch, as a principal, and returns the import that it is, which can be taken back. If its credential is bound to an agent, all calls are of that agent.
     ///
     /// # Errors
     /// [`ReceiveError`] if not all of it could be recorded.
     pub async fn report_batch(
         &self,
         principal: Arc<Principal>,
-        import_id: ImportId,
         reports: BatchReports,
-    ) -> Result<BatchAnswer, ReceiveError> {
+        import_id: Option<ImportId>,
+    ) -> Result<(BatchAnswer, ImportId), ReceiveError> {
         let BatchReports { mut batch, items } = reports;
+        let import_id = import_id.unwrap_or_else(|| of_content(batch.content_id, principal.agent()));
         if !items.is_empty() {
-            report_all(self.importer(principal, import_id).await?, items, |reported| batch.count(reported)).await?;
+            report_all(self.importer(principal, Some(import_id)).await?, items, |reported| batch.count(reported))
+                .await?;
         }
-        Ok(batch.answer())
+        Ok((batch.answer(), import_id))
     }
 
     /// The names of the traces of a batch, with those that former batches gave, which are remembered.

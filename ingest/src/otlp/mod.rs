@@ -12,7 +12,8 @@ pub use received::Received;
 use crate::error::Refusal;
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
 use crate::item::Item;
-use domain::{AgentId, ImportId, content_id, derived_id};
+use crate::receiver::of_content;
+use domain::{AgentId, ImportId, content_id};
 use uuid::Uuid;
 
 /// The most bytes of a body after decompression: 16 MiB. SDKs export 512 spans at once, and collectors 8,192.
@@ -93,10 +94,7 @@ impl Export {
     pub(crate) fn import_id(&self, agent: Option<AgentId>) -> ImportId {
         match self.import {
             ImportOf::Sender(import_id) => import_id,
-            ImportOf::Content(content_id) => {
-                let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
-                derived_id(&["import", "request", &agent, &content_id.to_string()]).into()
-            }
+            ImportOf::Content(content_id) => of_content(content_id, agent),
         }
     }
 

@@ -37,7 +37,7 @@ impl Receiver {
         if decoded.items.is_empty() {
             return Ok(received);
         }
-        let importer = self.importer_with(principal, import_id, RetryPolicy::none()).await?;
+        let importer = self.importer_with(principal, Some(import_id), RetryPolicy::none()).await?;
         report_all(importer, decoded.items, |reported| count(&mut received, reported)).await?;
         Ok(received)
     }

@@ -4,6 +4,7 @@ mod file;
 mod importers;
 mod inputs;
 mod server;
+mod step;
 mod undo;
 mod unpriced;
 

@@ -1,6 +1,6 @@
 //! What is done at a server after an import: waiting for its read models, and taking an import back.
 
-use super::undo::{Failed, Step};
+use super::step::{Failed, Step};
 use crate::cli::backend::GlobalId;
 use crate::cli::session::READ_MODELS_TIMEOUT;
 use crate::client::{Client, ClientError};

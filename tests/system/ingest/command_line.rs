@@ -106,6 +106,33 @@ async fn an_import_at_a_server_prints_the_same_and_records_the_same() {
     server.kill().await;
 }
 
+/// The ids of an import are those of its files and options, wherever it is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_is_taken_back_at_a_server_as_on_the_database() {
+    let local = TestDatabase::new().await;
+    let remote = Installation::new().await;
+    let server = remote.serve(&[]).await;
+    let mut ids = Vec::new();
+    for file in ["autogpt.jsonl", "otlp.json"] {
+        let (path, arguments) = (sample(file), sample_totals(file).0);
+        let words = [arguments, &[path.as_str(), "--format", "json"]].concat();
+        let there = at(&server, &words).await.assert_success().json();
+        assert_eq!(there, local.run(&[&["import"], &words[..]].concat()).await.assert_success().json());
+        ids.push(there[0]["import_id"].as_str().unwrap().to_owned());
+    }
+    let unknown = "018bd12c-58b0-7683-8a5b-8752d0e86651";
+    for id in [&ids[0], &ids[0], &ids[1], unknown] {
+        let words = ["undo", id, "--reason", "the file of another month", "--format", "json"];
+        let there = at(&server, &words).await;
+        let here = local.run(&[&["import"], &words[..]].concat()).await;
+        assert_eq!((&there.stdout, there.code), (&here.stdout, here.code), "{id}: {} {}", there.stderr, here.stderr);
+        assert_eq!(there.code == Some(0), id != unknown);
+        assert_eq!(remote.database.total().await, local.total().await, "{id}");
+    }
+    assert_eq!(remote.database.total().await["calls"], 0);
+    server.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_is_killed_or_whose_server_is_is_completed_by_the_next() {
     const CALLS: i64 = 3000;

@@ -259,3 +259,33 @@ async fn total_calls(installation: &Installation) -> i64 {
     let sql = "select count(*) from apex.events where type = 'call.recorded'";
     sqlx::query_scalar(sql).fetch_one(&installation.database.pool).await.unwrap()
 }
+
+/// Requests with an id are imports: what two of them reported stays until both are taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_with_an_id_are_taken_back_by_it() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let (one, two) = (uuid::Uuid::now_v7().to_string(), uuid::Uuid::now_v7().to_string());
+    let send = async |id: Option<&str>, lines: &[Value]| {
+        let headers: Vec<_> = [NDJSON].into_iter().chain(id.map(|id| ("x-correlation-id", id))).collect();
+        let (status, response) = post_as(&server, "/v1/ingest", &headers, body(lines)).await;
+        assert_eq!(status, StatusCode::OK);
+        statuses(&answers(&response)).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(send(Some(&one), &[call("a", 10, 1), call("b", 20, 2)]).await, ["created", "created"]);
+    assert_eq!(send(Some(&two), &[call("b", 20, 2), call("c", 30, 3)]).await, ["unchanged", "created"]);
+    assert_eq!(send(None, &[call("d", 40, 4), call("c", 30, 3)]).await, ["created", "unchanged"]);
+    let take_back = async |id: &str| {
+        let words = ["import", "undo", id, "--reason", "a test", "--format", "json"];
+        let undone = database.run(&words).await.assert_success().json();
+        (undone["reversed"].as_u64().unwrap(), undone["kept"].as_array().unwrap().len())
+    };
+    assert_eq!(take_back(&one).await, (1, 1), "a is gone, and b was reported by the other one, too");
+    assert_eq!(total(&database, &server).await.1, 90);
+    assert_eq!(take_back(&two).await, (1, 1), "b is gone, and c was reported without an id, too");
+    assert_eq!(total(&database, &server).await.1, 70);
+    // An id that is none is refused before anything is read.
+    let headers = [NDJSON, ("x-correlation-id", "7")];
+    let (status, response) = post_as(&server, "/v1/ingest", &headers, body(&[call("e", 1, 1)])).await;
+    assert_eq!((status, code(&response).as_str()), (StatusCode::BAD_REQUEST, "BAD_HEADER"));
+}

@@ -2,6 +2,7 @@
 
 use super::admission::{admit, compression};
 use super::failure::Failure;
+use super::name_import;
 use crate::http::access;
 use crate::http::body::{self, BodyError, ContentError};
 use crate::http::rate_limit;
@@ -26,7 +27,7 @@ const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 pub(super) async fn receive(
     state: &Arc<State>,
     requester: &Requester,
-    import_id: ImportId,
+    import_id: Option<ImportId>,
     request: Request,
 ) -> Result<Response, Failure> {
     admit(state, requester, Receiver::authorise)?;
@@ -42,11 +43,11 @@ pub(super) async fn receive(
     let receiving = async {
         let known = state.receiver.look_up_batch(&requester.principal, &batch).await?;
         let reports = state.cpu_permits.run(true, || batch.into_reports(known)).await;
-        state.receiver.report_batch(requester.principal.clone(), import_id, reports).await
+        state.receiver.report_batch(requester.principal.clone(), reports, import_id).await
     };
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
     let received = received.map_err(|_| Failure::unavailable("the request took too long; retry"))?;
-    let answer = received.map_err(|error| {
+    let (answer, import_id) = received.map_err(|error| {
         if let ReceiveError::Forbidden(forbidden) = &error {
             access::forbidden(state, requester, forbidden);
         }
@@ -56,7 +57,9 @@ pub(super) async fn receive(
     for (outcome, count) in [("accepted", events - refused), ("refused", refused)] {
         counter!("apex_ingest_records_total", "form" => "langfuse-ingestion", "outcome" => outcome).increment(count);
     }
-    Ok((StatusCode::MULTI_STATUS, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+    let mut response = (StatusCode::MULTI_STATUS, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response();
+    name_import(&mut response, import_id);
+    Ok(response)
 }
 
 fn of_body(error: BodyError) -> Failure {

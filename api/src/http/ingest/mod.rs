@@ -26,7 +26,6 @@ use axum::response::{IntoResponse, Response};
 use domain::ImportId;
 use drained::Drained;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// What a request sends.
 enum Sent {
@@ -56,6 +55,13 @@ pub(super) async fn langfuse(State(state): State<Arc<Shared>>, mut request: Requ
     answer(&state, request, Sent::Batch).await
 }
 
+/// Says in a response which import the request was.
+fn name_import(response: &mut Response, import_id: ImportId) {
+    if let Ok(id) = HeaderValue::try_from(import_id.to_string()) {
+        response.headers_mut().insert(auth::CORRELATION, id);
+    }
+}
+
 async fn answer(state: &Arc<Shared>, request: Request, sent: Sent) -> Response {
     let request = Drained::request(request);
     let authenticated = auth::of_headers(state, request.headers(), request.extensions(), Endpoint::Api).await;
@@ -63,16 +69,15 @@ async fn answer(state: &Arc<Shared>, request: Request, sent: Sent) -> Response {
         Ok(requester) => requester,
         Err(rejection) => return rejection.into_response(),
     };
-    // A request whose sender gives no id is an import of its own.
-    let import_id = ImportId(requester.correlation_id.unwrap_or_else(Uuid::now_v7));
+    let import_id = requester.correlation_id.map(ImportId);
     let received = match sent {
         Sent::Lines => lines::receive(state, &requester, import_id, request).await,
         Sent::File { format, pairs } => file::receive(state, &requester, import_id, (&format, pairs), request).await,
         Sent::Batch => langfuse::receive(state, &requester, import_id, request).await,
     };
     let mut response = received.unwrap_or_else(IntoResponse::into_response);
-    if let Ok(id) = HeaderValue::try_from(import_id.to_string()) {
-        response.headers_mut().insert(auth::CORRELATION, id);
+    if let Some(import_id) = import_id {
+        name_import(&mut response, import_id);
     }
     state.rate_limiter.add_headers(&requester.principal, response.headers_mut());
     response

@@ -57,7 +57,7 @@ struct Reading {
 pub(super) async fn begin(
     state: &Arc<State>,
     requester: &Requester,
-    import_id: ImportId,
+    import_id: Option<ImportId>,
     request: Request,
     (compression, max_decompressed): (Compression, u64),
 ) -> Result<(Importer, Upload), Failure> {
