@@ -15,6 +15,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use streams::{Log, LogConfig};
 use testkit::{Server, TIMEOUT, TestDatabase, name, operator, principal, tenant};
@@ -28,6 +29,8 @@ use uuid::Uuid;
 pub(crate) struct Installation {
     pub(crate) database: TestDatabase,
     folder: tempfile::TempDir,
+    /// The addresses of the servers that were started.
+    servers: Mutex<Vec<String>>,
 }
 
 impl Installation {
@@ -36,7 +39,7 @@ impl Installation {
     }
 
     pub(crate) fn of(database: TestDatabase) -> Self {
-        Self { database, folder: tempfile::tempdir().unwrap() }
+        Self { database, folder: tempfile::tempdir().unwrap(), servers: Mutex::default() }
     }
 
     pub(crate) fn key_file(&self) -> PathBuf {
@@ -53,16 +56,36 @@ impl Installation {
     pub(crate) async fn serve(&self, arguments: &[&str]) -> Server {
         let key_file = self.key_file();
         let arguments = [&["--key-file", key_file.to_str().unwrap(), "--token", "tea"], arguments].concat();
-        self.database.serve(&arguments).await
+        let server = self.database.serve(&arguments).await;
+        self.servers.lock().unwrap().push(server.address.clone());
+        server
     }
 
-    /// A key of a new account with a role, in a tenant.
+    /// A key of a new account with a role, in a tenant, which the servers know.
     pub(crate) async fn key(&self, tenant: &str, role: &str, more: &[&str]) -> String {
         self.run(&["tenants", "create", tenant]).await;
         let account = self.run(&["accounts", "create", "importer", "--role", role, "--tenant", tenant]).await;
         let create = ["keys", "create", "--account", &account, "--tenant", tenant];
         let all: &[&str] = if more.contains(&"--scope") { &[] } else { &["--all-scopes"] };
-        self.run(&[&create, all, more].concat()).await
+        let key = self.run(&[&create, all, more].concat()).await;
+        self.until_known(&key).await;
+        key
+    }
+
+    /// Waits until the servers that run know a key, which another process created: within a second, if it is one.
+    pub(crate) async fn until_known(&self, key: &str) {
+        let servers = self.servers.lock().unwrap().clone();
+        let (client, deadline) = (reqwest::Client::new(), Instant::now() + Duration::from_secs(10));
+        for address in servers {
+            let ask = || client.post(format!("{address}/graphql")).bearer_auth(key);
+            let is_unknown = async || {
+                let asked = ask().json(&json!({ "query": "{ __typename }" })).send().await;
+                asked.is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
+            };
+            while is_unknown().await && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
     }
 }
 

@@ -41,11 +41,6 @@ async fn sees(server: &Server, key: &str, agents: &[Uuid]) -> bool {
     answer["errors"].is_null() && uuids(&answer, "agents") == set(agents)
 }
 
-/// Waits until a server knows a key that another process created.
-async fn until_known(server: &Server, key: &str) {
-    wait_until("the key is known", async || ask(server, key, AGENTS).await.0 != StatusCode::UNAUTHORIZED).await;
-}
-
 async fn until_all_see(servers: &[Server], key: &str, agents: &[Uuid]) -> Duration {
     let start = Instant::now();
     for server in servers {
@@ -245,7 +240,7 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     let account = installation.run(&["accounts", "create", "of the team", "--role", "operator"]).await;
     let create = ["keys", "create", "--account", &account, "--team", &team];
     let key = installation.run(&[&create[..], &["--all-scopes"]].concat()).await;
-    until_known(server, &key).await;
+    installation.until_known(&key).await;
     let answer = lists(server, &key, position).await;
     assert_eq!(uuids(&answer, "agents"), set(&[own.agent]), "{answer}");
     assert_eq!((uuids(&answer, "tasks"), uuids(&answer, "calls")), (set(&[own.task]), set(&calls[..1])));
@@ -269,7 +264,7 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     reported(&key).await;
     // One that reports calls and does nothing else.
     let ingest = installation.run(&[&create[..], &["--scope", "command:calls"]].concat()).await;
-    until_known(server, &ingest).await;
+    installation.until_known(&ingest).await;
     reported(&ingest).await;
     for refused in [report(second.agent), AGENTS.to_owned(), "{ calls { nodes { id } } }".to_owned()] {
         assert_eq!(code(&ask(server, &ingest, &refused).await.1), "FORBIDDEN", "{refused}");
@@ -289,7 +284,7 @@ async fn a_key_of_a_team_acts_for_its_agents_only() {
     // A key that replaces it is bound to the team, too.
     let id = Uuid::try_parse(key.split('_').nth(1).unwrap()).unwrap().to_string();
     let rotated = installation.run(&["keys", "rotate", &id, "--never-expires"]).await;
-    until_known(server, &rotated).await;
+    installation.until_known(&rotated).await;
     assert!(sees(server, &rotated, &[second.agent]).await);
     // What all agents share is read with the agents of the team: not without any.
     let memories = "{ memories { nodes { uuid } } }";
@@ -396,8 +391,6 @@ async fn what_cannot_be_done_with_agents_of_teams_is_refused() {
     let team = team_of(installation, &[]).await;
     let foreign = installation.key("acme", "admin", &[]).await;
     let operator = installation.key(tenant().as_str(), "operator", &[]).await;
-    until_known(server, &foreign).await;
-    until_known(server, &operator).await;
     let add =
         format!("mutation {{ addTeamAgent(input: {{ id: \"{team}\", agentId: \"{}\" }}) {{ outcome }} }}", own.agent);
     let before = written(installation).await;

@@ -35,7 +35,7 @@ async fn id_tokens_that_are_not_exactly_right_are_refused() {
     let (installation, folder) = (Installation::new().await, tempfile::tempdir().unwrap());
     let evil = Provider::hostile(json!({})).await.with(SETTINGS);
     let server = serve(&installation, &folder, &[&evil], &[]).await;
-    let now = Utc::now().timestamp();
+    let (started, now) = (Instant::now(), Utc::now().timestamp());
     let issuer = evil.issuer();
     let claims = |claims: Value| json!({ "claims": claims });
     let signed = |signature: &str| json!({ "signature": signature });
@@ -84,6 +84,7 @@ async fn id_tokens_that_are_not_exactly_right_are_refused() {
     let stored: i64 = sqlx::query_scalar(stored).fetch_one(&mut installation.database.owner().await).await.unwrap();
     assert_eq!(stored, 0);
     // Controls: what is right is accepted, also by other keys, and with a small difference of the clocks.
+    let now = Utc::now().timestamp();
     for (name, told) in [
         ("plain", claims(json!({}))),
         ("azp", claims(json!({ "azp": "apex", "nbf": now, "exp": now + 5, "iat": now + 20 }))),
@@ -100,10 +101,12 @@ async fn id_tokens_that_are_not_exactly_right_are_refused() {
         assert_eq!(answered(&server, signed("unknown-kid"), "").await.code(), "TOKEN_NOT_VALID");
     }
     let asked: Value = reqwest::get(format!("{issuer}/requests-for-keys")).await.unwrap().json().await.unwrap();
-    assert!(asked["requestsForKeys"].as_u64().unwrap() <= 5, "{asked}");
+    // On a machine that is busy, the server may ask once more every 20 s.
+    let at_most = 5 + started.elapsed().as_secs() / 20;
+    assert!(asked["requestsForKeys"].as_u64().unwrap() <= at_most, "{asked}");
     // The refusals are in the access log of the tenant.
     wait_until("the refusals are recorded", async || {
-        let query = "select sum((payload->>'count')::int)::text from apex.events
+        let query = "select coalesce(sum((payload->>'count')::int), 0)::text from apex.events
                      where type = 'access.refused' and payload->>'subject' = 'oidc:evil'";
         installation.texts(query).await[0].parse::<u32>().is_ok_and(|count| count >= 20)
     })
