@@ -210,20 +210,13 @@ async fn indexes(database: &TestDatabase, schema: &str) -> Vec<String> {
     sqlx::query_scalar(sql).bind(schema).fetch_all(&database.pool).await.unwrap()
 }
 
-/// While a read model is built, its tables have the unique indexes only.
+/// Also after a build that went on.
 #[tokio::test]
 async fn a_build_ends_with_the_indexes_of_the_live_tables() {
     let database = TestDatabase::new().await;
     let rooms = database.rooms().await;
     let live = indexes(&database, "apex").await;
-    for projection in projections::all() {
-        let make = sqlx::query("select apex.make_projection($1, 'apex_next')").bind(projection.name());
-        make.execute(&database.pool).await.unwrap();
-    }
-    let unique: Vec<_> = live.iter().filter(|index| index.starts_with("CREATE UNIQUE")).cloned().collect();
-    assert!(!unique.is_empty() && unique.len() < live.len(), "{live:?}");
-    assert_eq!(indexes(&database, "apex_next").await, unique);
-    // Twice: a build that goes on finds the indexes of the first one.
+    assert!(!live.is_empty());
     for _ in 0..2 {
         agent(&rooms).await;
         build(&testkit::access(), &rooms.pool, &rooms.log, &projections::all(), 1000, |_| {}).await.unwrap();

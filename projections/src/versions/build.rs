@@ -84,16 +84,7 @@ pub async fn resume_build(
     while let Some(built) = builders.join_next().await {
         built.map_err(|_| RebuildError::Panicked)??;
     }
-    for projection in projections {
-        make_indexes(pool, projection.name()).await?;
-    }
     Ok(pages.through())
-}
-
-/// Makes the indexes that only queries need, from all rows at once. Those of an earlier build are there already.
-async fn make_indexes(pool: &PgPool, projection: &str) -> Result<(), RebuildError> {
-    sqlx::query("select apex.index_projection($1)").bind(projection).execute(pool).await?;
-    Ok(())
 }
 
 /// Creates the tables and checkpoints of a version, unless they exist and belong to this version of the code.
