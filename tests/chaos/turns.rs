@@ -305,7 +305,8 @@ fn planted_workers_without_a_checkpoint_lock_apply_a_batch_twice() {
         let _successor = case.start_worker("none", "projection_folded", "unlocked");
         // It has read the same checkpoint, and waits for locks on the same rows.
         let waits = "select exists (
-                select from pg_locks where not granted and locktype in ('transactionid', 'tuple'))";
+                select from pg_locks join pg_stat_activity using (pid)
+                 where not granted and locktype in ('transactionid', 'tuple') and datname = current_database())";
         case.wait_until("the successor writes the same rows", waits).await;
         send_signal(zombie.id().unwrap(), Signal::CONT);
         case.wait_until_caught_up().await;

@@ -30,10 +30,11 @@ async fn recorded(server: &Server, auditor: &str, expected: usize) -> Vec<(Strin
     }
 }
 
-/// Waits until a statement waits for a table.
+/// Waits until a statement waits for a table. The tables of all databases of the tests have the same oids.
 async fn wait_for_blocked(owner: &mut PgConnection, table: &'static str) {
     let deadline = Instant::now() + TIMEOUT;
-    let blocked = "select exists (select from pg_locks where not granted and relation = $1::regclass)";
+    let blocked = "select exists (select from pg_locks where not granted and relation = $1::regclass
+                   and database = (select oid from pg_database where datname = current_database()))";
     while !sqlx::query_scalar::<_, bool>(blocked).bind(table).fetch_one(&mut *owner).await.unwrap() {
         assert!(Instant::now() < deadline, "nothing waits for {table}");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -42,9 +42,10 @@ async fn release(holder: &mut sqlx::PgConnection) {
     sqlx::query("select pg_advisory_unlock(4711)").execute(holder).await.unwrap();
 }
 
-/// Waits until a statement waits for the lock.
+/// Waits until a statement waits for the lock. The view shows the locks of all databases.
 async fn is_held(installation: &Installation) {
-    let waiting = "select count(*)::text from pg_locks where locktype = 'advisory' and objid = 4711 and not granted";
+    let waiting = "select count(*)::text from pg_locks where locktype = 'advisory' and objid = 4711 and not granted
+                   and database = (select oid from pg_database where datname = current_database())";
     wait_until("a statement waits", async || installation.texts(waiting).await == ["1"]).await;
 }
 

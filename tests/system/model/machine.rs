@@ -117,7 +117,7 @@ impl Bench {
     /// Terminates the connections of a process and waits until they are closed.
     fn terminate_connections(&mut self, name: &str) {
         let query = "select count(*) filter (where pg_terminate_backend(pid, 10000)) from pg_stat_activity
-                     where application_name = $1";
+                     where datname = current_database() and application_name = $1";
         let query = sqlx::query_scalar::<_, i64>(query).bind(name).fetch_one(&mut self.owner);
         self.runtime.block_on(query).unwrap();
     }
