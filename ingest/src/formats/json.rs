@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The maximum number of fields of an object that is read.
@@ -17,7 +17,7 @@ const MAX_FIELDS: usize = 10_000;
 const MAX_ITEMS: usize = 2_000_000;
 
 /// The fields of an object. Of a name that occurs twice, the last field is read.
-pub(crate) struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> Fields<'a> {
     /// # Errors
@@ -121,7 +121,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
-                let mut fields = HashMap::new();
+                let mut fields = BTreeMap::new();
                 while let Some((name, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
                     fields.insert(name, value);
                     if fields.len() > MAX_FIELDS {

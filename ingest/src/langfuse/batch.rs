@@ -126,7 +126,8 @@ pub struct Accepted {
 pub struct Refused {
     id: String,
     status: u16,
-    message: String,
+    /// Why.
+    pub message: String,
     error: String,
 }
 

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 /// The maximum number of calls of one batch that are looked up at the same time.
 const MAX_LOOKUPS: usize = 16;
 
-/// What is known of the observations of a batch.
-#[derive(Debug)]
+/// What is known of the observations of a batch: nothing, by default.
+#[derive(Debug, Default)]
 pub struct KnownOfBatch {
     /// Of each observation, the facts of the call that a former batch began.
     calls: Vec<Option<CallFacts>>,
@@ -32,6 +32,14 @@ pub struct KnownOfBatch {
 pub struct BatchReports {
     batch: Batch,
     items: Vec<Item>,
+}
+
+impl BatchReports {
+    /// The answer to a batch of which everything is recorded that can be read, and what is to be recorded.
+    #[must_use]
+    pub fn into_parts(self) -> (BatchAnswer, Vec<Item>) {
+        (self.batch.answer(), self.items)
+    }
 }
 
 impl Batch {
@@ -107,7 +115,8 @@ impl Receiver {
         Ok(KnownOfBatch { calls, traces: self.traces_of(principal, batch) })
     }
 
-    /// Reports a batch, as a principal, and returns the import that it is, which can be taken back. If its credential is bound to an agent, all calls are of that agent.
+    /// Reports a batch, as a principal, and returns the import that it is, which can be taken back. If its credential is bound to
+    /// an agent, all calls are of that agent.
     ///
     /// # Errors
     /// [`ReceiveError`] if not all of it could be recorded.

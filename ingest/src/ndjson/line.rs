@@ -31,14 +31,21 @@ pub fn fields_of(name: &str) -> &'static [&'static str] {
 
 /// What a line states.
 #[derive(Debug)]
-pub(super) enum Line {
+pub enum Line {
+    /// A call.
     Call(Box<Record>),
+    /// A task, and what became of it.
     Task(Box<TaskLine>),
+    /// A memory.
     Memory(Box<MemoryLine>),
 }
 
 impl Line {
-    pub(super) fn parse(location: Location, text: &str, now: DateTime<Utc>) -> Result<Self, LineError> {
+    /// Parses a line. `now` is the time of what states none.
+    ///
+    /// # Errors
+    /// [`LineError`] if it states nothing that can be recorded.
+    pub fn parse(location: Location, text: &str, now: DateTime<Utc>) -> Result<Self, LineError> {
         let fields = LineFields::new(Fields::parse(text).map_err(LineError::Unreadable)?, now);
         match fields.text("type")?.as_deref() {
             None => Err(LineError::Missing("type")),

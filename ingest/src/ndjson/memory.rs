@@ -16,7 +16,7 @@ pub(super) const FIELDS: [&str; 7] = ["type", "id", "agent", "content", "tags", 
 
 /// A memory as a line states it.
 #[derive(Debug)]
-pub(super) struct MemoryLine {
+pub struct MemoryLine {
     pub(super) id: Uuid,
     agent_id: AgentId,
     agent: Option<AgentRef>,

@@ -18,6 +18,8 @@ mod waiting;
 
 pub use answer::{LineAnswer, LineRefusal, LineStatus};
 pub use error::LineError;
-pub use line::{MAX_LINE_BYTES, fields_of};
+pub use line::{Line, MAX_LINE_BYTES, fields_of};
+pub use memory::MemoryLine;
 pub use run::{LinesStopped, receive_lines};
+pub use task::TaskLine;
 pub use waiting::{AnswerSender, WaitingAnswer, answer_queue};

@@ -29,7 +29,7 @@ pub(super) const FIELDS: [&str; 12] = [
 
 /// A task as a line states it.
 #[derive(Debug)]
-pub(super) struct TaskLine {
+pub struct TaskLine {
     pub(super) id: TaskId,
     spec: TaskSpec,
     agent: Option<AgentRef>,

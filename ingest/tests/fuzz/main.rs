@@ -92,6 +92,16 @@ fn files_of_all_formats_are_read_or_refused() {
 }
 
 #[test]
+fn lines_are_read_or_refused() {
+    check("lines");
+}
+
+#[test]
+fn batches_of_langfuse_are_read_or_refused() {
+    check("langfuse_batch");
+}
+
+#[test]
 fn price_tables_are_read_or_refused() {
     check("price_table");
 }

@@ -112,6 +112,25 @@ const FILES: [(Format, &str); 23] = [
 
 const CASSETTE: &str = "interactions:\n- request:\n    body: '{}'\n    method: POST\n    uri: https://api.openai.com/v1/chat/completions\n  response:\n    body:\n      string: '{\"id\":\"chatcmpl-908MD9ivBBLb6EaIjlqwFokntayQK\",\"object\":\"chat.completion\",\"created\":1709819153,\"model\":\"gpt-4o\",\"usage\":{\"prompt_tokens\":15,\"completion_tokens\":19}}'\n    headers:\n      Date:\n      - Tue, 11 Jun 2024 00:34:37 GMT\n      Content-Type:\n      - application/json\n    status:\n      code: 200\n      message: OK\nversion: 1\n";
 
+/// Lines of Apex's own, some of them in one input.
+const LINES: [&str; 6] = [
+    r#"{"type":"call","id":"call-1","task":"build-17","agent":"builder","provider":"openai","model":"gpt-4o","usage":{"input":1200,"output":80,"cache_read":1000},"tags":{"env":"prod"},"started_at":"2026-03-10T10:00:00Z"}"#,
+    r#"{"type":"call","kind":"tool","tool":"grep","agent":"2f1c6a5e-6d1b-4c53-9a52-0a4a2f7b9b10","span":{"trace_id":"3a8f16d9764f0ca8fbb82b5ae4d117d9","span_id":"2d81177bc4f2e235"},"outcome":"failed","error":"no such file","latency_ms":7}"#,
+    r#"{"type":"call","response_id":"msg_01XFDUDYJgAACzvnptvVoYEL","provider":"anthropic","model":"claude-sonnet-4-5","usage":{"input":4,"cache_write_1hour":10,"output":50},"reported_cost":"0.0123","reported_cost_source":"gateway","usage_assumed":true}"#,
+    r#"{"type":"task","id":"build-17","title":"Fix the build","agent":"builder","status":"failed","error":"it does not link","submitted_at":"2026-03-10T10:00:00Z","started_at":"2026-03-10T10:00:01Z","ended_at":"2026-03-10T10:00:09Z"}"#,
+    r#"{"type":"memory","id":"note-1","agent":"builder","content":"The build needs Java 17","tags":["build"],"realm":"village"}"#,
+    "{\"type\":\"task\",\"id\":\"t\",\"title\":\"T\",\"agent\":\"a\"}\n\n{\"type\":\"call\",\"id\":\"c\",\"model\":\"m\",\"usage\":{\"input\":1}}\n",
+];
+
+/// Batches of Langfuse's SDKs.
+const BATCHES: [&str; 5] = [
+    r#"{"batch":[{"id":"e1","type":"trace-create","timestamp":"2026-03-10T10:00:00.000Z","body":{"id":"t-1","name":"support","sessionId":"s-1","userId":"ada"}},{"id":"e2","type":"generation-create","timestamp":"2026-03-10T10:00:01.000Z","body":{"id":"g-1","traceId":"t-1","name":"answer","model":"gpt-4o","startTime":"2026-03-10T10:00:01.000Z"}},{"id":"e3","type":"generation-update","timestamp":"2026-03-10T10:00:03.000Z","body":{"id":"g-1","traceId":"t-1","endTime":"2026-03-10T10:00:03.500Z","usage":{"input":1000,"output":100,"total":1100,"unit":"TOKENS"}}}],"metadata":{"sdk_name":"python"}}"#,
+    r#"{"batch":[{"id":"e1","type":"span-create","timestamp":"2026-03-10T10:00:00.000Z","body":{"id":"s-1","traceId":"t-1","name":"agent","startTime":"2026-03-10T10:00:00.000Z"}},{"id":"e2","type":"generation-create","timestamp":"2026-03-10T10:00:01.000Z","body":{"id":"g-1","traceId":"t-1","parentObservationId":"s-1","model":"gpt-4o","startTime":"2026-03-10T10:00:01.000Z","usageDetails":{"input":10,"output":5,"total":15},"costDetails":{"total":0.01}}}]}"#,
+    r#"{"batch":[{"id":"e1","type":"score-create","timestamp":"2026-03-10T10:00:00.000Z","body":{"id":"x","traceId":"t-1","name":"good","value":1}}]}"#,
+    r#"{"batch":[{"id":"e1","type":"observation-create","timestamp":"2026-03-10T10:00:00.000Z","body":{"id":"g-1","traceId":"3a8f16d9764f0ca8fbb82b5ae4d117d9","type":"GENERATION","model":"m","startTime":"2026-03-10T10:00:01.000Z","usage":{"promptTokens":1,"completionTokens":2,"totalTokens":3}}}]}"#,
+    r#"{"batch":[],"metadata":{}}"#,
+];
+
 /// Price tables, each with the reader of its format.
 const TABLES: [(u8, &str); 5] = [
     (
@@ -201,6 +220,8 @@ pub(crate) fn of_target(name: &str) -> Vec<Vec<u8>> {
             exports().into_iter().map(|(signal, export)| selected(signal, export.to_string().as_bytes())).collect()
         }
         "otlp_protobuf" => exports().into_iter().map(|(signal, export)| selected(signal, &encoded(&export))).collect(),
+        "lines" => LINES.iter().map(|line| line.as_bytes().to_vec()).collect(),
+        "langfuse_batch" => BATCHES.iter().map(|batch| batch.as_bytes().to_vec()).collect(),
         "price_table" => TABLES.iter().map(|(reader, table)| selected(*reader, table.as_bytes())).collect(),
         _ => files(),
     }

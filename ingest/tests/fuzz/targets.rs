@@ -9,6 +9,8 @@ use domain::call::{Call, CallCommand, NamedCalls, Reporters};
 use domain::price_book::{Price, PriceBook, PriceBookCommand};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Name};
+use ingest::langfuse::{Batch, KnownOfBatch};
+use ingest::ndjson::Line;
 use ingest::otlp::{Encoding, Export, Signal};
 use ingest::prices::{PriceTable, genai_prices, langfuse, litellm};
 use ingest::{
@@ -25,8 +27,14 @@ use std::sync::{Arc, LazyLock};
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 4] =
-    [("otlp_protobuf", otlp_protobuf), ("otlp_json", otlp_json), ("records", records), ("price_table", price_table)];
+pub(crate) const TARGETS: [Target; 6] = [
+    ("otlp_protobuf", otlp_protobuf),
+    ("otlp_json", otlp_json),
+    ("records", records),
+    ("lines", lines),
+    ("langfuse_batch", langfuse_batch),
+    ("price_table", price_table),
+];
 
 /// The signals, which the first byte of an input of OTLP selects.
 pub(crate) const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
@@ -156,6 +164,47 @@ fn check_items(format: Format, input: &[u8], read: ReadInput) {
         let counted = locations.len() as u64 + skipped.not_calls + skipped.other_format;
         assert!(counted >= lines, "of {lines} lines of {}, {counted} are counted", format.as_str());
     }
+}
+
+fn lines(input: &[u8]) {
+    let texts = input.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    for (number, text) in (1..).zip(texts) {
+        let parse = || Line::parse(Location::Line(number), text, at());
+        match (parse(), parse()) {
+            (Ok(line), Ok(again)) => {
+                assert_eq!(format!("{line:?}"), format!("{again:?}"), "the same line is not read the same twice");
+                if let Line::Call(record) = line {
+                    assert_storable(*record);
+                }
+            }
+            (Err(error), Err(again)) => {
+                assert_eq!(error.to_string(), again.to_string(), "the same line is not refused the same twice");
+                assert_is_short(&error.to_string());
+                assert!(!error.code().is_empty());
+            }
+            (one, other) => panic!("the same line is read once: {one:?}, {other:?}"),
+        }
+    }
+}
+
+fn langfuse_batch(input: &[u8]) {
+    let decode = || Batch::decode(input).map_err(|error| error.to_string());
+    let batch = match (decode(), decode()) {
+        (Ok(batch), Ok(again)) => {
+            assert_eq!(format!("{batch:?}"), format!("{again:?}"), "the same batch is not read the same twice");
+            batch
+        }
+        (Err(error), Err(again)) => {
+            assert_eq!(error, again, "the same batch is not refused the same twice");
+            return assert_is_short(&error);
+        }
+        (one, other) => panic!("the same batch is read once: {one:?}, {other:?}"),
+    };
+    let count = batch.len();
+    let (answer, items) = batch.into_reports(KnownOfBatch::default()).into_parts();
+    assert_eq!(answer.successes.len() + answer.errors.len(), count, "an event is neither accepted nor refused");
+    answer.errors.iter().for_each(|refused| assert_is_short(&refused.message));
+    items.into_iter().flat_map(Item::into_records).flatten().for_each(assert_storable);
 }
 
 fn recognised(input: &[u8]) -> Vec<Format> {
