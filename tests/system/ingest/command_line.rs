@@ -61,7 +61,8 @@ fn imports(folder: &std::path::Path) -> Vec<Vec<String>> {
         texts(&["claude-code", &broken]),
         texts(&["autogpt", &empty]),
         texts(&["azure-llm", &sample("azure-llm.csv")]),
-        texts(&[&damaged, &empty, "/no/such/file"]),
+        // The id of an import of what is no file is a new one each time.
+        texts(&[&damaged, &empty, "/no/such/file", "--import-id", "018bd12c-58b0-7683-8a5b-8752d0e86651"]),
         texts(&[folder.to_str().unwrap(), "--model", "gpt-4o"]),
     ]);
     imports

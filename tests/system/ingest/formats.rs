@@ -1,6 +1,6 @@
 //! `POST /v1/ingest/{format}`: files as `apex import` reads them, responses as providers send them, and LiteLLM's callbacks.
 
-use super::{answers, body, post_lines, statuses};
+use super::{answers, body, changes, post_lines, statuses};
 use crate::import::{assert_total, sample_totals};
 use crate::otlp::{post_as, total};
 use reqwest::StatusCode;
@@ -35,9 +35,10 @@ async fn each_sample_has_the_totals_of_its_import_and_a_repetition_changes_nothi
         let again = post_file(&server, path, content).await;
         assert_eq!(again["counts"]["imported"], 0, "{again}");
         assert_eq!(database.head().await, head, "{file} twice");
-        // A file and a request go the same way.
+        // A file and a request go the same way. Only that it is an import is new.
+        let before = changes(&database).await;
         crate::import::import(&database, file).await.assert_success();
-        assert_eq!(database.head().await, head, "{file} by the command line");
+        assert_eq!(changes(&database).await, before, "{file} by the command line");
         server.kill().await;
     }
 }

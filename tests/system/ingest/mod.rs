@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::io::Write;
-use testkit::Server;
+use testkit::{Server, TestDatabase};
 
 pub(super) const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
@@ -32,6 +32,12 @@ pub(super) fn call(id: &str, input: u64, output: u64) -> Value {
 
 pub(super) fn body(lines: &[Value]) -> Vec<u8> {
     lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes()
+}
+
+/// The number of events, without those that only note that another import reports a call, too.
+pub(super) async fn changes(database: &TestDatabase) -> i64 {
+    let count = "select count(*) from apex.events where type <> 'call.confirmed'";
+    sqlx::query_scalar(count).fetch_one(&database.pool).await.unwrap()
 }
 
 /// The lines of an answer.
