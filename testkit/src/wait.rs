@@ -11,7 +11,7 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// If it does not hold within [`TIMEOUT`]. `what` describes the condition in the message.
-pub async fn wait_until(what: &str, holds: impl AsyncFn() -> bool) {
+pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !holds().await {
         assert!(Instant::now() < deadline, "timed out after {TIMEOUT:?}, waiting until {what}");
