@@ -34,9 +34,9 @@ pub(super) fn body(lines: &[Value]) -> Vec<u8> {
     lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes()
 }
 
-/// The number of events, without those that only note that another import reports a call, too.
+/// The number of events, without those that only note that another import reports a call or a span, too.
 pub(super) async fn changes(database: &TestDatabase) -> i64 {
-    let count = "select count(*) from apex.events where type <> 'call.confirmed'";
+    let count = "select count(*) from apex.events where type not in ('call.confirmed', 'trace.spans_recorded')";
     sqlx::query_scalar(count).fetch_one(&database.pool).await.unwrap()
 }
 
