@@ -210,21 +210,30 @@ async fn the_files_of_a_folder_give_the_same_calls_and_owners_in_any_order() {
     }
 }
 
+/// On the database and at a server, each first for half of the traces, and then by posting the file itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the public traces: make known-answers"]
-async fn public_traces_have_their_known_totals_however_often_they_are_imported() {
-    for trace in traces() {
+async fn public_traces_have_their_known_totals_however_often_and_wherever_they_are_imported() {
+    let mut posted = 0;
+    for (number, trace) in traces().into_iter().enumerate() {
         let database = TestDatabase::new().await;
-        import(&database, &trace).await;
+        let server = database.serve(&[]).await;
+        let places = if number % 2 == 0 { [Some(&server), None] } else { [None, Some(&server)] };
+        import_at(&database, places[0], &trace).await;
         let (total, head) = (database.total().await, database.head().await);
         println!("{}: {total}", trace.path);
         for (field, value) in trace.known.as_object().unwrap() {
             assert_eq!(&total[field], value, "{field} of {}", trace.path);
         }
-        import(&database, &trace).await;
-        assert_eq!((database.total().await, database.head().await), (total, head), "{} imported twice", trace.path);
+        import_at(&database, places[1], &trace).await;
+        if trace.path.contains('.') && !trace.path.ends_with(".gz") {
+            let ended = post_file(&server, &trace).await;
+            let counts = ["imported", "amended"].map(|count| ended["counts"][count].as_u64());
+            assert_eq!(counts, [Some(0); 2], "{}: {ended}", trace.path);
+            posted += 1;
+        }
+        assert_eq!((database.total().await, database.head().await), (total, head), "{} again", trace.path);
         database.verify_log().await;
-        let server = database.serve(&[]).await;
         let data = server.graphql(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();
         for (field, name) in GRAPHQL_NAMES {
             if let Some(value) = trace.known.get(field) {
@@ -233,36 +242,6 @@ async fn public_traces_have_their_known_totals_however_often_they_are_imported()
                 assert_eq!(&data[name], value, "{name} of {} over GraphQL", trace.path);
             }
         }
-        server.kill().await;
-    }
-}
-
-/// By `apex import` at a server, and by posting the file itself, which changes nothing any more.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the public traces: make known-answers"]
-async fn public_traces_have_their_known_totals_through_a_server() {
-    let mut posted = 0;
-    for trace in traces() {
-        let database = TestDatabase::new().await;
-        let server = database.serve(&[]).await;
-        import_at(&database, Some(&server), &trace).await;
-        let (total, head) = (database.total().await, database.head().await);
-        println!("{}: {total}", trace.path);
-        for (field, value) in trace.known.as_object().unwrap() {
-            assert_eq!(&total[field], value, "{field} of {} through a server", trace.path);
-        }
-        import_at(&database, Some(&server), &trace).await;
-        if trace.path.contains('.') && !trace.path.ends_with(".gz") {
-            let ended = post_file(&server, &trace).await;
-            let counts = ["imported", "amended"].map(|count| ended["counts"][count].as_u64());
-            assert_eq!(counts, [Some(0); 2], "{}: {ended}", trace.path);
-            posted += 1;
-        }
-        assert_eq!((database.total().await, database.head().await), (total, head), "{} again", trace.path);
-        // What the database imports is the same.
-        import(&database, &trace).await;
-        assert_eq!(database.head().await, head, "{} on the database", trace.path);
-        database.verify_log().await;
         server.kill().await;
     }
     assert!(posted > 3, "{posted} files were posted");
