@@ -197,6 +197,9 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::NoTagKey => bad_input("NO_TAG_KEY", error.to_string()),
         ReportError::UnusedTagKey(_) => bad_input("UNUSED_TAG_KEY", error.to_string()),
         ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),
+        ReportError::TooManyEvents { .. } => bad_input("TOO_MANY_EVENTS", error.to_string()),
+        ReportError::TooManyRows { .. } => bad_input("TOO_MANY_ROWS", error.to_string()),
+        ReportError::History(error) => history(error),
         ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }

@@ -1,16 +1,16 @@
 //! The read model of calls: one row for each call, and sums of usage and cost over them.
 
-mod rollup;
+pub(crate) mod rollup;
 mod usage;
 
-use crate::page::Page;
+use crate::page::{Cursor, MAX_PAGE_ROWS, Page};
 use crate::projection::{Applied, ApplyError, Projection, Sharding};
 use crate::rows::{Key, Rows, StreamRow, agent_ids, fold_into, nullable, required};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
-use domain::call::{Call, CallEvent, ChargedCall, DataClass, Provenance, Tags};
+use domain::call::{Call, CallEvent, CallKind, ChargedCall, DataClass, Provenance, Tags};
 use domain::permissions::{Access, ReadCalls};
-use domain::{AgentId, Aggregate, Event, Money, Name, Usage};
+use domain::{AgentId, Aggregate, CallId, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -366,6 +366,34 @@ pub struct CallFilter {
     pub to: Option<DateTime<Utc>>,
     /// Only LLM calls without a price.
     pub unpriced: bool,
+}
+
+impl CallFilter {
+    /// The calls that are charged again: those of language models, of one model if it is given, that started in a time range.
+    #[must_use]
+    pub fn to_reprice(model: Option<String>, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Self {
+        Self { kind: Some(CallKind::Llm.as_str().to_owned()), model, from, to, ..Self::default() }
+    }
+}
+
+/// Up to `max` calls after a cursor, at most [`MAX_PAGE_ROWS`], and the cursor of the last one if there are more.
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn part(
+    reads: &TenantReads,
+    access: &Access<ReadCalls>,
+    filter: &CallFilter,
+    after: Option<Cursor>,
+    max: usize,
+) -> Result<(Vec<CallId>, Option<Cursor>), DatabaseError> {
+    let limit = i64::try_from(max).unwrap_or(MAX_PAGE_ROWS).clamp(1, MAX_PAGE_ROWS);
+    let mut rows = list(reads, access, filter, Page { after, limit: limit + 1 }).await?;
+    let max = usize::try_from(limit).unwrap_or(1);
+    let has_more = rows.len() > max;
+    rows.truncate(max);
+    let next = rows.last().filter(|_| has_more).map(|last| (last.started_at, last.call_id));
+    Ok((rows.into_iter().map(|row| CallId(row.call_id)).collect(), next))
 }
 
 /// Lists the calls of a tenant in order of their start; the cursor is (`started_at`, `call_id`).
