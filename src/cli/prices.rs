@@ -7,8 +7,8 @@ mod reprice;
 #[cfg(test)]
 pub(super) use reprice::DOCUMENTS;
 
-use super::point::parse_time;
 use super::backend;
+use super::point::parse_time;
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
 use anyhow::Context as _;

@@ -129,7 +129,8 @@ impl Reprice {
             return Ok(ExitCode::SUCCESS);
         }
         self.print(done)?;
-        result.map_err(|error| error.context("stopped before all calls were looked at; what was done before is kept"))?;
+        result
+            .map_err(|error| error.context("stopped before all calls were looked at; what was done before is kept"))?;
         Ok(if done.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
     }
 }
@@ -177,8 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_follow_one_another_until_no_calls_are_left() {
-        let (done, result) =
-            all_parts(100, async |after| Ok(part_of(after.unwrap_or(0), after == Some(4)))).await;
+        let (done, result) = all_parts(100, async |after| Ok(part_of(after.unwrap_or(0), after == Some(4)))).await;
         result.unwrap();
         assert_eq!((done.repriced.calls, done.repriced.changed(), done.left_from), (5, 5, None));
     }

@@ -198,7 +198,9 @@ impl RepricingQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Looks only at calls that meet these conditions. Default: all calls of language models.")]
         filter: Option<RepricingFilter>,
-        #[graphql(desc = "Looks at the calls after this cursor: `next` of the part before. Default: from the first call on.")]
+        #[graphql(
+            desc = "Looks at the calls after this cursor: `next` of the part before. Default: from the first call on."
+        )]
         after: Option<String>,
         #[graphql(
             desc = "Waits up to 10 seconds until the read model of calls has applied every event up to this position, and fails \
