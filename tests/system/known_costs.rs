@@ -31,24 +31,23 @@ impl History {
         let tags = |team: &str| json!([{ "key": "team", "value": team }]);
         let of_ada = json!({ "agentId": agent["agent"]["id"], "tags": tags("search"), "reportedCost": "3.5" });
         report(&server, "m", "a", 1, of_ada).await;
-        let last = report(&server, "m", "b", 1, json!({ "tags": tags("ads"), "outcome": "OK" })).await;
-        known.push((position(&last), "6"));
+        let second = report(&server, "m", "b", 1, json!({ "tags": tags("ads"), "outcome": "OK" })).await;
+        known.push((position(&second), "6"));
         report(&server, "unknown", "u", 2, json!({})).await;
         let last = report(&server, "m", "c", 3, json!({ "outcome": "ERROR" })).await;
         known.push((position(&last), "9"));
-        let correction =
-            json!({ "callKey": "c", "provider": "acme", "reason": "twice as many", "usage": { "input": 2_000_000 } });
+        let usage = json!({ "usage": { "input": 2_000_000 } });
+        let correction = json!({ "id": last["call"]["id"], "reason": "twice as many", "values": usage });
         let corrected = command(&server, "correctCall", correction, "position error { message }").await;
         known.push((position(&corrected), "12"));
         set(&server, price("m", "2.5", json!({}))).await;
         set(&server, price("unknown", "1", json!({}))).await;
-        let input = json!({ "reason": "the rate was wrong" });
+        let input = json!({ "reason": "the rate was wrong", "minPosition": corrected["position"] });
         let repriced = command(&server, "repriceCalls", input, "outcome position error { message }").await;
         assert_eq!(repriced["outcome"], "DONE", "{repriced}");
         known.push((position(&repriced), "11"));
-        let gone =
-            command(&server, "voidCall", json!({ "callKey": "b", "provider": "acme", "reason": "a test" }), "position")
-                .await;
+        let gone = json!({ "id": second["call"]["id"], "reason": "a test" });
+        let gone = command(&server, "voidCall", gone, "position").await;
         known.push((position(&gone), "8.5"));
         Self { installation, server, known }
     }

@@ -22,7 +22,7 @@ pub(crate) async fn report(server: &Server, model: &str, key: &str, day: u32, ex
     let mut call = json!({ "provider": "acme", "model": model, "callKey": key, "usage": { "input": 1_000_000 },
                            "startedAt": format!("2026-03-{day:02}T12:00:00Z") });
     call.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let selection = "position call { cost charge { contract matched { model by pattern } discount { name percent }
+    let selection = "position call { id cost charge { contract matched { model by pattern } discount { name percent }
         lines { rate cost } } }";
     command(server, "reportCall", call, selection).await
 }

@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_would_read_too_much_has_a_reason_of_its_own() {
+        let reason = |refused: &ReportError| {
+            let error = report(refused);
+            assert_eq!(code(&error), Value::from("BAD_USER_INPUT"));
+            error.extensions.as_ref().and_then(|extensions| extensions.get("reason").cloned()).unwrap()
+        };
+        let events = ReportError::TooManyEvents { position: 7.into(), limit: 5 };
+        assert_eq!(reason(&events), Value::from("TOO_MANY_EVENTS"));
+        assert_eq!(reason(&ReportError::TooManyRows { limit: 5 }), Value::from("TOO_MANY_ROWS"));
+    }
+
+    #[test]
     fn a_full_write_queue_says_when_to_retry() {
         let busy: commands::Error<AgentError> = AppendError::Busy { retry_after: Duration::from_millis(50) }.into();
         let error = failed(&busy);

@@ -238,12 +238,8 @@ impl ReportRequest {
 
     /// Reads the requested page of the report as it was known at a point of the log.
     async fn read_known(&self, services: &Services, known_at: AsOf) -> Result<UsageReport> {
-        let known_at = match known_at {
-            AsOf::Position(position) => models::KnownAt::Position(position.0),
-            AsOf::Time(time) => models::KnownAt::Time(time.0),
-        };
         let (log, limits) = (services.commands.log(), models::KnownLimits::OF_REQUEST);
-        let known = models::KnownReport::read(log, &services.events, &self.query, known_at, limits).await;
+        let known = models::KnownReport::read(log, &services.events, &self.query, known_at.into(), limits).await;
         let known = known.map_err(|error| errors::report(&error))?;
         let report = known.page(&services.reads, &self.query, &self.page).await;
         Ok(self.connection(report.map_err(|error| errors::report(&error))?))
