@@ -4,7 +4,7 @@
 use crate::call_id::import_command_id;
 use commands::{CallOutcome, Commands, Context, Error};
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, Reporters, Tags};
-use domain::price_book::{ChargeError, PriceBook, Unpriced};
+use domain::price_book::{PriceBook, Unpriced};
 use domain::tag_keys::TagKeys;
 use domain::{ImportId, TagKey};
 use uuid::Uuid;
@@ -61,10 +61,7 @@ impl CallReport {
 
     /// Why these facts of the call have no price; none if they have one, or name no model.
     pub(crate) fn unpriced(&self, facts: &CallFacts) -> Option<Unpriced> {
-        match self.prices.charge(&facts.pricing()?, None) {
-            Err(ChargeError::Unpriced(reason)) => Some(reason),
-            Err(ChargeError::Money(_)) | Ok(_) => None,
-        }
+        facts.unpriced(&self.prices)
     }
 }
 

@@ -163,7 +163,6 @@ impl Authorised {
             | Self::Whoami(_) => true,
             Self::Serve(_)
             | Self::Demo(_)
-            | Self::Prices(_)
             | Self::Projections(_)
             | Self::Jobs(_)
             | Self::Tenants(_)
@@ -173,6 +172,7 @@ impl Authorised {
             | Self::Log(_)
             | Self::Database(_)
             | Self::Migrate(_) => false,
+            Self::Prices(command) => command.may_be_at_server(),
         }
     }
 
@@ -378,7 +378,7 @@ mod tests {
         ("prices update --from -", Some(Action::SendCommand)),
         ("prices discount committed --percent 10 --effective-from 2026-01-01", Some(Action::SendCommand)),
         ("prices reprice", Some(Action::ReadData)),
-        ("prices reprice --apply", Some(Action::SendCommand)),
+        ("prices reprice --apply --reason x", Some(Action::SendCommand)),
         ("prices list", Some(Action::ReadData)),
         ("tags list", Some(Action::ReadData)),
         ("tags declare team", Some(Action::SendCommand)),

@@ -4,6 +4,10 @@ mod import;
 mod list;
 mod reprice;
 
+#[cfg(test)]
+pub(super) use reprice::DOCUMENTS;
+
+use super::backend;
 use super::point::parse_time;
 use super::session::{Session, with_rooms};
 use crate::rooms::Rooms;
@@ -85,7 +89,20 @@ impl Prices {
         }
     }
 
+    /// Whether a server does the subcommand where the settings name one.
+    pub(super) fn may_be_at_server(&self) -> bool {
+        match &self.command {
+            Command::Reprice(_) => true,
+            Command::Import(_) | Command::Update(_) | Command::Discount(_) | Command::List(_) => false,
+        }
+    }
+
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        if let (Command::Reprice(_), Some(client)) = (&self.command, backend::client(session)?)
+            && let Command::Reprice(reprice) = self.command
+        {
+            return reprice.run_at(&client).await;
+        }
         with_rooms(session, async |rooms| {
             let book = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
             match self.command {
@@ -93,7 +110,7 @@ impl Prices {
                 Command::Update(update) => update.run(rooms).await?,
                 Command::List(list) => list.run(&book.state)?,
                 Command::Discount(discount) => discount.run(rooms).await?,
-                Command::Reprice(reprice) => reprice.run(rooms, &book.state).await?,
+                Command::Reprice(reprice) => return reprice.run_here(rooms).await,
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -53,14 +53,6 @@ impl ReportCommand {
             return Ok(ExitCode::SUCCESS);
         }
         with_rooms(session, async |rooms| {
-            let head = rooms.log.head().await?;
-            if exports::is_export(cost.format) {
-                exports::record(rooms, "usage_report").await;
-            }
-            if let Some(known_at) = cost.known_at {
-                known::report(rooms, &cost, known_at).await?;
-                return Ok(ExitCode::SUCCESS);
-            }
             let declared_at = match key {
                 Some(key) => declared_at(rooms, key).await?,
                 None => None,
@@ -73,6 +65,14 @@ impl ReportCommand {
                 to: cost.to,
                 tag: key.map(|key| ReportTag { key: key.clone(), is_declared: declared_at.is_some() }),
             };
+            if let Some(known_at) = cost.known_at {
+                known::report(rooms, &cost, &query, known_at).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let head = rooms.log.head().await?;
+            if exports::is_export(cost.format) {
+                exports::record(rooms, "usage_report").await;
+            }
             if !cost.no_wait {
                 catch_up(rooms, &query.projections(), head, cost.wait).await?;
             }

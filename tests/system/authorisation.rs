@@ -426,7 +426,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 29] = [
+const KINDS: [(&str, &str); 30] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -438,6 +438,8 @@ const KINDS: [(&str, &str); 29] = [
     ("BudgetCrossing", "budgets"),
     ("Price", "prices"),
     ("Discount", "prices"),
+    // And prices: see `checked`.
+    ("Repricing", "calls"),
     ("DeclaredTagKey", "tag_keys"),
     ("UsageRow", "reports"),
     ("Event", "events"),
@@ -494,8 +496,12 @@ fn checked(schema: &Schema) -> Vec<Checked> {
                 kind_of(&returned).unwrap_or_else(|| panic!("{field} returns {returned}: add it to KINDS"))
             }
         };
-        let contents = (field == "aggregateState").then_some("contents");
-        let kinds = [kind].into_iter().chain(contents).collect();
+        let besides = match field {
+            "aggregateState" => Some("contents"),
+            "repricing" => Some("prices"),
+            _ => None,
+        };
+        let kinds = [kind].into_iter().chain(besides).collect();
         Checked { name: format!("{root}.{field}"), kinds, operation }
     });
     let fields = schema.operations_on_listed().into_iter().map(|(list, listed, operation)| {

@@ -9,7 +9,7 @@ use testkit::{Authority, ProgramOutput, Server, sample, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Runs a subcommand at a server, with a token.
-async fn at(server: &Server, token: &str, arguments: &[&str]) -> ProgramOutput {
+pub(crate) async fn at(server: &Server, token: &str, arguments: &[&str]) -> ProgramOutput {
     let home = tempfile::tempdir().unwrap();
     let mut command = program(home.path(), &server.address, arguments);
     command.env("APEX_TOKEN", token);
@@ -28,7 +28,7 @@ fn without_positions(report: &str, format: &str) -> String {
 }
 
 /// Asserts that a report has the same bytes at the server and on the database, except for its position.
-async fn assert_same_report(installation: &Installation, server: &Server, report: &[&str], format: &str) {
+pub(crate) async fn assert_same_report(installation: &Installation, server: &Server, report: &[&str], format: &str) {
     let arguments = [&["report", "cost", "--format", format], report].concat();
     let remote = at(server, "tea", &arguments).await.assert_success();
     let local = installation.database.run(&arguments).await.assert_success();
@@ -38,7 +38,7 @@ async fn assert_same_report(installation: &Installation, server: &Server, report
 }
 
 /// Asserts that a subcommand prints the same bytes at the server and on the database, and exits alike.
-async fn assert_same(installation: &Installation, server: &Server, arguments: &[&str]) {
+pub(crate) async fn assert_same(installation: &Installation, server: &Server, arguments: &[&str]) {
     // When a key was last used, which is recorded in the background, is part of some lists.
     wait_until(&format!("{arguments:?} prints the same"), async || {
         let remote = at(server, "tea", arguments).await;

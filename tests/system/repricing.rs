@@ -4,7 +4,7 @@ use crate::graphql::command;
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase};
 
-fn price(model: &str, input: &str, extra: Value) -> Value {
+pub(crate) fn price(model: &str, input: &str, extra: Value) -> Value {
     let mut price = json!({ "provider": "acme", "model": model, "effectiveFrom": "2025-01-01T00:00:00Z",
                             "components": [{ "meter": "INPUT", "rate": input }, { "meter": "OUTPUT", "rate": "0" }] });
     let (fields, extra) = (price.as_object_mut().unwrap(), extra.as_object().unwrap().clone());
@@ -12,17 +12,17 @@ fn price(model: &str, input: &str, extra: Value) -> Value {
     price
 }
 
-async fn set(server: &Server, price: Value) {
+pub(crate) async fn set(server: &Server, price: Value) {
     let payload = command(server, "setPrices", json!({ "prices": [price] }), "outcome error { message }").await;
     assert_eq!(payload["outcome"], "DONE", "{payload}");
 }
 
 /// Reports a call of a million tokens, and returns its charge.
-async fn report(server: &Server, model: &str, key: &str, day: u32, extra: Value) -> Value {
+pub(crate) async fn report(server: &Server, model: &str, key: &str, day: u32, extra: Value) -> Value {
     let mut call = json!({ "provider": "acme", "model": model, "callKey": key, "usage": { "input": 1_000_000 },
                            "startedAt": format!("2026-03-{day:02}T12:00:00Z") });
     call.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let selection = "position call { cost charge { contract matched { model by pattern } discount { name percent }
+    let selection = "position call { id cost charge { contract matched { model by pattern } discount { name percent }
         lines { rate cost } } }";
     command(server, "reportCall", call, selection).await
 }
@@ -135,7 +135,7 @@ async fn a_repricing_shows_its_differences_before_it_makes_them() {
         .unwrap();
     assert_eq!(events, 4);
     // Again there is nothing to do.
-    assert_eq!(reprice(&["--apply"]).await.json()["differences"], json!([]));
+    assert_eq!(reprice(&["--apply", "--reason", "again"]).await.json()["differences"], json!([]));
     // The cost as it was known then, and as it is known now.
     let known = async |extra: &[&str]| {
         let arguments = [&["report", "cost", "--by", "day", "--to", "2026-03-03", "--format", "json"], extra].concat();

@@ -42,6 +42,11 @@ impl Installation {
         self.database.serve(&[&["--key-file", &key_file, "--token", "tea"], attempts, arguments].concat()).await
     }
 
+    /// A server that takes every request without a credential.
+    pub(crate) async fn serve_open(&self) -> Server {
+        self.database.serve(&["--key-file", &self.key_file()]).await
+    }
+
     /// A user who accepted an invitation with a role. Returns the answer with its first tokens.
     pub(crate) async fn user(&self, server: &Server, email: &str, role: &str) -> Value {
         let token = self.run(&["users", "invite", email, "--role", role]).await;

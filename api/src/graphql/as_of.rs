@@ -26,6 +26,15 @@ impl From<AsOf> for commands::AsOf {
     }
 }
 
+impl From<AsOf> for projections::KnownAt {
+    fn from(as_of: AsOf) -> Self {
+        match as_of {
+            AsOf::Position(position) => Self::Position(position.0),
+            AsOf::Time(time) => Self::Time(time.0),
+        }
+    }
+}
+
 /// Reads a row as it was at a point in its history; none if it did not exist yet.
 pub(crate) async fn row<R: StreamRow>(ctx: &Context<'_>, id: Uuid, as_of: AsOf) -> Result<Option<R>> {
     let access = authorise::<R::Read>(ctx)?;

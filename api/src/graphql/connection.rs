@@ -47,8 +47,13 @@ fn check_size(first: Option<i32>, limit: usize) -> Result<usize> {
 /// The page of a list in order of time. It reads one row more than requested, which tells whether there is a next page.
 pub(crate) fn page(ctx: &Context<'_>, first: Option<i32>, after: Option<&str>) -> Result<Page> {
     let size = size(ctx, first)?;
-    let after = after.map(|cursor| decode(cursor).ok_or_else(|| bad_cursor(cursor))).transpose()?;
+    let after = after.map(cursor).transpose()?;
     Ok(Page { after, limit: i64::try_from(size + 1).unwrap_or(i64::MAX) })
+}
+
+/// Decodes the cursor of a list in order of time.
+pub(crate) fn cursor(text: &str) -> Result<Cursor> {
+    decode(text).ok_or_else(|| bad_cursor(text))
 }
 
 /// Creates the error for a cursor that is not one of the list.
@@ -90,7 +95,8 @@ where
     Ok(connection)
 }
 
-fn encode((at, id): Cursor) -> String {
+/// Encodes the cursor of a list in order of time.
+pub(crate) fn encode((at, id): Cursor) -> String {
     encode_text(&format!("{}:{id}", at.timestamp_micros()))
 }
 

@@ -197,6 +197,9 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::NoTagKey => bad_input("NO_TAG_KEY", error.to_string()),
         ReportError::UnusedTagKey(_) => bad_input("UNUSED_TAG_KEY", error.to_string()),
         ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),
+        ReportError::TooManyEvents { .. } => bad_input("TOO_MANY_EVENTS", error.to_string()),
+        ReportError::TooManyRows { .. } => bad_input("TOO_MANY_ROWS", error.to_string()),
+        ReportError::History(error) => history(error),
         ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }
@@ -285,6 +288,18 @@ mod tests {
     fn a_lost_connection_is_an_unavailable_database() {
         let AppendError::Indeterminate(lost) = AppendError::outcome_unknown() else { panic!("another variant") };
         assert_eq!(code(&database(&lost)), Value::from("UNAVAILABLE"));
+    }
+
+    #[test]
+    fn a_report_that_would_read_too_much_has_a_reason_of_its_own() {
+        let reason = |refused: &ReportError| {
+            let error = report(refused);
+            assert_eq!(code(&error), Value::from("BAD_USER_INPUT"));
+            error.extensions.as_ref().and_then(|extensions| extensions.get("reason").cloned()).unwrap()
+        };
+        let events = ReportError::TooManyEvents { position: 7.into(), limit: 5 };
+        assert_eq!(reason(&events), Value::from("TOO_MANY_EVENTS"));
+        assert_eq!(reason(&ReportError::TooManyRows { limit: 5 }), Value::from("TOO_MANY_ROWS"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The report of usage and cost.
 
+use super::as_of::AsOf;
 use super::freshness::await_projections;
 use super::ids::Kind;
 use super::report_totals::UsageTotals;
@@ -19,6 +20,9 @@ use uuid::Uuid;
 const REPORT_COST: usize = 100;
 /// The complexity beyond it of a report that no sums answer: it reads the calls, at most [`models::MAX_REPORT_CALLS`].
 const CALLS_COST: usize = 1_000;
+/// The complexity beyond it of a report as known at an earlier time, which reads the events of calls in the log, at most
+/// [`models::KnownLimits::OF_REQUEST`].
+const KNOWN_COST: usize = 2_000;
 /// The page size without `first`.
 const DEFAULT_ROWS: i32 = 100;
 
@@ -147,7 +151,7 @@ pub(crate) struct ReportSums {
     rest: UsageTotals,
     /// Position of the report: it includes every event up to this position.
     position: Position,
-    /// What the report was summed from, in words: `sums by quarter hour`, `sums by day and task` (or another dimension),
+    /// What the report was summed from, in words: `events of calls` with `knownAt`, else `sums by quarter hour`, `sums by day and task` (or another dimension),
     /// `sums by hour and tag`, or `calls`, if no sums are kept by its combination of dimensions and time range.
     summed_from: String,
 }
@@ -232,19 +236,33 @@ impl ReportRequest {
         self.read_page(services).await
     }
 
+    /// Reads the requested page of the report as it was known at a point of the log.
+    async fn read_known(&self, services: &Services, known_at: AsOf) -> Result<UsageReport> {
+        let (log, limits) = (services.commands.log(), models::KnownLimits::OF_REQUEST);
+        let known = models::KnownReport::read(log, &services.events, &self.query, known_at.into(), limits).await;
+        let known = known.map_err(|error| errors::report(&error))?;
+        let report = known.page(&services.reads, &self.query, &self.page).await;
+        Ok(self.connection(report.map_err(|error| errors::report(&error))?))
+    }
+
     async fn read_page(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
-        let by = &self.query.by;
         let report = models::usage_report(&services.reads, &self.query, &self.page).await;
         let report = report.map_err(|error| errors::report(&error))?;
+        let position = report.position;
+        Ok((self.connection(report), position))
+    }
+
+    fn connection(&self, report: models::Report) -> UsageReport {
+        let by = &self.query.by;
         let sums = ReportSums {
             total: report.total.unwrap_or_default().into(),
             rest: report.rest.unwrap_or_default().into(),
             position: report.position.into(),
-            summed_from: report.source.to_string(),
+            summed_from: report.summed_from,
         };
         let mut page = Connection::with_additional_fields(self.page.after.is_some(), report.has_next_page, sums);
         page.edges.extend(report.rows.into_iter().map(|found| Edge::new(encode(&found.cursor(by)), row(by, found))));
-        Ok((page, report.position))
+        page
     }
 }
 
@@ -280,6 +298,17 @@ fn calls_cost(
     if reads_calls { CALLS_COST } else { 0 }
 }
 
+/// The complexity of what a report is summed from.
+fn source_cost(
+    known_at: Option<AsOf>,
+    by: Option<&[Dimension]>,
+    filter: Option<&[UsageFilter]>,
+    from: Option<&Timestamp>,
+    to: Option<&Timestamp>,
+) -> usize {
+    if known_at.is_some() { KNOWN_COST } else { calls_cost(by, filter, from, to) }
+}
+
 /// The complexity of a page of a report: its aggregation, and the selected fields of each row.
 pub(crate) fn cost(dimensions: usize, first: Option<i32>, child_complexity: usize) -> usize {
     // A report without dimensions has one row.
@@ -306,8 +335,13 @@ impl ReportQuery {
     /// others are in the row without a value, so that the rows always add up to the total. A report that reads the calls has
     /// each call under the value of its tag, whenever the key was declared: one by the tag and a dimension that is not a time
     /// does.
+    ///
+    /// No sums are kept of what was known earlier: a report with `knownAt` sums up the events of calls in the log up to that
+    /// point, at most 100000. With more, it fails with the reason `TOO_MANY_EVENTS`; with more than 50000 rows, with
+    /// `TOO_MANY_ROWS`. It has a complexity of 2000 more. Its names of agents and tasks are the present ones, and each call is
+    /// under the value of its tag.
     #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)
-        + calls_cost(by.as_deref(), filter.as_deref(), from.as_ref(), to.as_ref())")]
+        + source_cost(known_at, by.as_deref(), filter.as_deref(), from.as_ref(), to.as_ref())")]
     async fn usage_report(
         &self,
         ctx: &Context<'_>,
@@ -335,6 +369,11 @@ impl ReportQuery {
         )]
         to: Option<Timestamp>,
         #[graphql(
+            desc = "Reports usage and cost as they were known at this position or time, without what was recorded later, such as \
+                    corrections and new charges. `minPosition` has no effect then. Default: as they are known now."
+        )]
+        known_at: Option<AsOf>,
+        #[graphql(
             desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
                     `LATE` if they have not. Default: does not wait."
         )]
@@ -347,6 +386,9 @@ impl ReportQuery {
         after: Option<String>,
     ) -> Result<UsageReport> {
         let mut request = ReportArguments { by, filter, tag_key, from, to, first, after }.check(ctx)?;
+        if let Some(known_at) = known_at {
+            return request.read_known(services(ctx)?, known_at).await;
+        }
         await_projections(ctx, &request.query.projections(), min_position).await?;
         Ok(request.read(services(ctx)?).await?.0)
     }

@@ -1,7 +1,7 @@
 //! The charge of a call by a later version of the price book.
 
-use super::{Call, CallError, ChargedCall, charge, joined};
-use crate::price_book::{Charge, PriceBook};
+use super::{Call, CallError, CallFacts, ChargedCall, charge, joined};
+use crate::price_book::{Charge, ChargeError, PriceBook, Unpriced};
 
 /// A call whose charge by a version of the price book differs from the one that it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,5 +32,16 @@ impl Call {
         let is_same = before.charge.as_ref().map(of_version) == after.charge.as_ref().map(of_version);
         let is_priced = after.charge.is_some();
         Ok((is_priced && !is_same).then(|| Repricing { before: before.clone(), after }))
+    }
+}
+
+impl CallFacts {
+    /// Why a call with these facts has no price by the newest version of a price book; none if it has one, or names no model.
+    #[must_use]
+    pub fn unpriced(&self, prices: &PriceBook) -> Option<Unpriced> {
+        match prices.charge(&self.pricing()?, None) {
+            Err(ChargeError::Unpriced(reason)) => Some(reason),
+            Err(ChargeError::Money(_)) | Ok(_) => None,
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! The read model of calls: one row for each call, and sums of usage and cost over them.
 
-mod rollup;
+mod list;
+pub(crate) mod rollup;
 mod usage;
 
-use crate::page::Page;
+pub use list::{CallFilter, list, part};
+
 use crate::projection::{Applied, ApplyError, Projection, Sharding};
-use crate::rows::{Key, Rows, StreamRow, agent_ids, fold_into, nullable, required};
+use crate::rows::{Key, Rows, StreamRow, fold_into, nullable, required};
 use crate::state::{StateTable, StateTopic};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallEvent, ChargedCall, DataClass, Provenance, Tags};
-use domain::permissions::{Access, ReadCalls};
+use domain::permissions::ReadCalls;
 use domain::{AgentId, Aggregate, Event, Money, Name, Usage};
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
@@ -18,7 +20,6 @@ use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use std::collections::{BTreeMap, BTreeSet};
-use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
 /// An LLM call or a tool call.
@@ -345,55 +346,4 @@ impl Projection for Calls {
             usage.save(connection).await
         })
     }
-}
-
-/// Which calls to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CallFilter {
-    /// Only calls with one of these ids; all calls if empty.
-    pub ids: Vec<Uuid>,
-    /// Only calls of this kind: `llm` or `tool`.
-    pub kind: Option<String>,
-    /// Only calls that this agent made.
-    pub agent_id: Option<Uuid>,
-    /// Only calls that were made for this task.
-    pub task_id: Option<Uuid>,
-    /// Only calls that this model answered.
-    pub model: Option<String>,
-    /// Only calls that started at or after this time.
-    pub from: Option<DateTime<Utc>>,
-    /// Only calls that started before this time.
-    pub to: Option<DateTime<Utc>>,
-    /// Only LLM calls without a price.
-    pub unpriced: bool,
-}
-
-/// Lists the calls of a tenant in order of their start; the cursor is (`started_at`, `call_id`).
-///
-/// # Errors
-/// [`DatabaseError`] if the database cannot be queried.
-pub async fn list(
-    reads: &TenantReads,
-    access: &Access<ReadCalls>,
-    filter: &CallFilter,
-    page: Page,
-) -> Result<Vec<CallRow>, DatabaseError> {
-    let (after_time, after_id) = page.after();
-    let rows = sqlx::query_as(include_str!("list.sql"))
-        .bind(access.tenant().as_str())
-        .bind(&filter.ids)
-        .bind(filter.kind.as_deref())
-        .bind(filter.agent_id)
-        .bind(filter.task_id)
-        .bind(filter.model.as_deref())
-        .bind(filter.from)
-        .bind(filter.to)
-        .bind(filter.unpriced)
-        .bind(after_time)
-        .bind(after_id)
-        .bind(page.limit())
-        .bind(agent_ids(access.agents()))
-        .fetch_all(&mut *reads.acquire(access).await?)
-        .await?;
-    Ok(rows)
 }

@@ -35,7 +35,7 @@ pub(super) struct Key<'e, const TIMES: usize, const IDS: usize, const TEXTS: usi
 }
 
 /// What one call adds to the sums of a row.
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// LLM calls, tool calls, failed calls, unpriced calls.
     calls: [i64; 4],
     latency_ms: i128,
@@ -47,7 +47,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) fn of(charged: &ChargedCall) -> Result<Self, ApplyError> {
+    pub(crate) fn of(charged: &ChargedCall) -> Result<Self, ApplyError> {
         let facts = &charged.facts;
         let picodollars = |amount: Option<Money>| {
             let amount = amount.unwrap_or(Money::ZERO);
@@ -73,7 +73,7 @@ impl Counted {
 
 /// Whether a call is added to the sums or subtracted from them.
 #[derive(Clone, Copy)]
-pub(super) enum Sign {
+pub(crate) enum Sign {
     Plus = 1,
     Minus = -1,
 }
@@ -81,20 +81,20 @@ pub(super) enum Sign {
 /// What a batch adds to a row. The sums are exact: a batch has fewer than 2^32 calls, a quantity is below 2^53 and an amount
 /// below 10^27 picodollars, so that a sum stays below 2^127.
 #[derive(Default)]
-pub(super) struct Sums {
+pub(crate) struct Sums {
     /// LLM calls, tool calls, failed calls, unpriced calls.
-    pub(super) calls: [i64; 4],
-    latency_ms: i128,
-    cost_picodollars: i128,
-    pub(super) reported_cost_picodollars: i128,
+    pub(crate) calls: [i64; 4],
+    pub(crate) latency_ms: i128,
+    pub(crate) cost_picodollars: i128,
+    pub(crate) reported_cost_picodollars: i128,
     /// The charged and the reported cost of the calls that have both.
-    compared_picodollars: [i128; 2],
+    pub(crate) compared_picodollars: [i128; 2],
     /// The sum of each meter.
-    pub(super) quantities: [i128; Meter::COUNT],
+    pub(crate) quantities: [i128; Meter::COUNT],
 }
 
 impl Sums {
-    fn add(&mut self, counted: &Counted, sign: Sign) {
+    pub(crate) fn add(&mut self, counted: &Counted, sign: Sign) {
         let sign = sign as i64;
         let times_sign = |count: i128| i128::from(sign) * count;
         self.calls.iter_mut().zip(counted.calls).for_each(|(sum, count)| *sum += sign * count);

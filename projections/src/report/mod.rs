@@ -4,11 +4,13 @@
 //! after a cursor, and the rows after a page are summed up as the rest.
 
 mod dimension;
+mod known;
 mod query;
 mod sql;
 mod usage_source;
 
 pub use dimension::{Dimension, UnknownDimension};
+pub use known::{KnownAt, KnownLimits, KnownReport};
 pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery, ReportTag};
 pub use usage_source::{MAX_REPORT_CALLS, UsageSource};
 
@@ -207,8 +209,8 @@ pub struct Report {
     pub rest: Option<Totals>,
     /// The report contains every call up to this position.
     pub position: Position,
-    /// What the report was summed from.
-    pub source: UsageSource,
+    /// What the report was summed from, in words.
+    pub summed_from: String,
 }
 
 /// Reads a page of a report. Rows, sums and position are of one snapshot.
@@ -248,7 +250,7 @@ pub async fn usage_report(reads: &TenantReads, query: &ReportQuery, page: &Repor
         (true, _) => Some(Totals::default()),
     };
     transaction.commit().await?;
-    Ok(Report { rows, has_next_page, total, rest, position, source: selection.source })
+    Ok(Report { rows, has_next_page, total, rest, position, summed_from: selection.source.to_string() })
 }
 
 /// A complete report, which is read row by row.

@@ -2,11 +2,13 @@
 
 use super::dimension::Dimension;
 use super::usage_source::{MAX_REPORT_CALLS, UsageSource, list, nearest};
+use crate::history::HistoryError;
+use crate::projection::ApplyError;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::permissions::{Access, ReadReports};
-use domain::{TagKey, TenantId};
+use domain::{DecodeError, TagKey, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
-use streams::DatabaseError;
+use streams::{DatabaseError, Position, ReadError};
 use thiserror::Error;
 
 /// The maximum number of filters of a report.
@@ -115,9 +117,51 @@ pub enum ReportError {
     /// There are too many filters.
     #[error("the report has {0} filters, at most {MAX_FILTERS} are allowed")]
     TooManyFilters(usize),
+    /// A report as known at an earlier time would read more events than one request may.
+    #[error(
+        "costs as they were known at position {position} are summed up from the events of calls up to it, at most {limit} in one \
+         request, and there are more: name an earlier position, or read the report as it is known now, or run `apex report cost \
+         --known-at {position}` on the database, which has no such limit"
+    )]
+    TooManyEvents {
+        /// The position up to which the log would be read.
+        position: Position,
+        /// The most events that may be read.
+        limit: usize,
+    },
+    /// A report as known at an earlier time would keep more rows than may be in memory.
+    #[error(
+        "a report as known at an earlier time keeps its rows in memory, at most {limit}, and there are more: group by fewer \
+         dimensions, or name a shorter time range"
+    )]
+    TooManyRows {
+        /// The most rows that may be kept.
+        limit: usize,
+    },
+    /// The events that a report as known at an earlier time is summed up from cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The database failed.
     #[error("the usage cannot be read")]
     Database(#[from] DatabaseError),
+}
+
+impl From<ReadError> for ReportError {
+    fn from(error: ReadError) -> Self {
+        Self::History(error.into())
+    }
+}
+
+impl From<DecodeError> for ReportError {
+    fn from(error: DecodeError) -> Self {
+        Self::History(error.into())
+    }
+}
+
+impl From<ApplyError> for ReportError {
+    fn from(error: ApplyError) -> Self {
+        Self::History(error.into())
+    }
 }
 
 impl From<sqlx::Error> for ReportError {

@@ -12,8 +12,14 @@ pub(super) use server::{GlobalId, tag_keys, viewer};
 use self::database::OnDatabase;
 use self::server::OnServer;
 use super::session::{Session, interruptible, with_rooms};
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// The code of a server's answer if its read models do not catch up while a request may take.
+const LATE: &str = "LATE";
+/// The pause before it is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A subcommand that is done wherever the settings say.
 pub(super) trait Work {
@@ -43,14 +49,43 @@ pub(super) fn client(session: &Session) -> anyhow::Result<Option<Client>> {
     Ok(remote.url.clone().map(|url| Client::new(url, remote)).transpose()?)
 }
 
+/// Asks a server, and again while its read models are behind the position that the question names, until a time is over.
+///
+/// # Errors
+/// The error of the question; `late` says what it means that the read models are still behind.
+pub(super) async fn while_late<T>(
+    wait: Duration,
+    late: &str,
+    ask: impl AsyncFn() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let (started, mut is_waiting) = (Instant::now(), false);
+    loop {
+        match ask().await {
+            Err(error) if is_late(&error) && started.elapsed() < wait => {
+                if !std::mem::replace(&mut is_waiting, true) {
+                    say!("The read models of the server are behind the log; waiting for them.");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) if is_late(&error) => return Err(error.context(late.to_owned())),
+            answer => return answer,
+        }
+    }
+}
+
+fn is_late(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Refused { code, .. }) if code == LATE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::server::DOCUMENTS;
-    use crate::cli::{import, replay, report};
+    use crate::cli::{import, prices, replay, report};
 
     /// Every document of the subcommands, with its name.
     fn documents() -> Vec<(&'static str, String)> {
-        let fixed = DOCUMENTS.iter().chain(import::DOCUMENTS).chain(replay::DOCUMENTS).chain(report::DOCUMENTS);
+        let fixed = DOCUMENTS.iter().chain(import::DOCUMENTS).chain(replay::DOCUMENTS);
+        let fixed = fixed.chain(report::DOCUMENTS).chain(prices::DOCUMENTS);
         let mut documents: Vec<_> = fixed.map(|(name, text)| (*name, (*text).to_owned())).collect();
         documents.push(("REPORT", report::document()));
         documents

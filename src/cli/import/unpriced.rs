@@ -26,7 +26,7 @@ pub(super) fn print(calls: &UnpricedCalls) {
     let model = first.model.as_ref().map_or("MODEL", Name::as_str);
     say!(
         "`apex prices list --model '{model}'` lists the known prices. Set missing prices with `apex prices import \
-         TABLE.json --effective-from DATE`, and import the files again."
+         TABLE.json --effective-from DATE`, and charge these calls with `apex prices reprice --apply --reason TEXT`."
     );
     if models.iter().any(|(unpriced, _)| unpriced.provider.is_none()) {
         say!(

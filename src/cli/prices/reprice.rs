@@ -1,35 +1,44 @@
 //! `apex prices reprice`
 
-use super::super::output::{self, Format};
+mod print;
+mod server;
+
+#[cfg(test)]
+pub(in crate::cli) use server::DOCUMENTS;
+
+use super::super::output::Format;
 use super::super::point::parse_time;
 use super::super::report::catch_up;
+use super::super::session::interruptible;
+use crate::client::Client;
 use crate::rooms::Rooms;
-use anyhow::bail;
 use chrono::{DateTime, Utc};
-use commands::{Component, Context, Error};
-use domain::call::{CallCommand, CallIds, Repricing};
-use domain::permissions::Action;
-use domain::price_book::PriceBook;
-use domain::{Body, CallId, Money, Sum, derived_id};
-use projections::Page;
+use commands::{RecordRepricing, Repriced};
+use domain::Body;
+use domain::permissions::{Action, ReadCalls};
 use projections::calls::{self, CallFilter};
-use serde_json::json;
-use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::Duration;
+use uuid::Uuid;
 
-/// The maximum number of calls that one command charges again.
-const MAX_CALLS: usize = 1_000_000;
-/// The number of calls in a page.
-const PAGE_CALLS: i64 = 500;
+/// The most models and days of which differences are kept in memory. A command that finds more ends before the other calls.
+const MAX_DIFFERENCES: usize = 200_000;
 /// How long the command waits for the read model of calls.
 const WAIT: Duration = Duration::from_secs(600);
+/// The exit code if a call refused to be charged again, as that of an import with refused records.
+const SOME_REFUSED: u8 = 3;
 
 /// Charge calls again by the prices that the price book has now
 ///
 /// Prints what it would change, by model and day, and changes nothing; with --apply, it records for each of these calls an
-/// event with the charge before and after. What a call was charged before stays in the log: `apex replay` and the history of
-/// the call show it, and reports have the sums with the new charges from then on. A call that has no price now keeps its
-/// charge.
+/// event with the charge before and after, and the reason. What a call was charged before stays in the log: `apex replay`, the
+/// history of the call and `apex report cost --known-at` show it, and other reports have the sums with the new charges from then
+/// on. A call that has no price now keeps its charge; such calls are counted and named.
+///
+/// What was done is kept if the command is interrupted; run it again to go on. Charging calls again by the same prices changes
+/// nothing.
+///
+/// Exits with 0, and with 3 if a call refused to be charged again: the rest was charged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Reprice {
     /// Only calls that started at or after this day or time
@@ -42,28 +51,32 @@ pub(super) struct Reprice {
     #[arg(long)]
     model: Option<String>,
     /// Change the charges
-    #[arg(long)]
+    #[arg(long, requires = "reason")]
     apply: bool,
-    /// Why the calls are charged again, which the events state
-    #[arg(long, value_parser = parse_reason, requires = "apply")]
+    /// Why the calls are charged again, which the events state: at most 1 KiB
+    #[arg(long, value_parser = commands::Reprice::reason, requires = "apply")]
     reason: Option<Body>,
     /// The format of the list of differences
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
 
-fn parse_reason(text: &str) -> Result<Body, domain::TextError> {
-    Body::new(text)
+/// What was done with some calls, wherever it is done.
+struct Part<C> {
+    repriced: Repriced,
+    /// The calls that refused, with the reasons.
+    failed: Vec<(Uuid, String)>,
+    /// If calls are left, where to go on, and the start of the last call.
+    next: Option<(C, DateTime<Utc>)>,
 }
 
-/// The differences of the calls of one model on one day.
-#[derive(Default)]
-struct Difference {
-    calls: u64,
-    /// The calls that had no price before.
-    unpriced: u64,
-    before: Sum,
-    after: Sum,
+/// What was done with all calls.
+#[derive(Debug, Default)]
+struct Done {
+    repriced: Repriced,
+    failed: Vec<(Uuid, String)>,
+    /// If calls are left, the earliest start that they can have.
+    left_from: Option<DateTime<Utc>>,
 }
 
 impl Reprice {
@@ -72,98 +85,115 @@ impl Reprice {
         if self.apply { Action::SendCommand } else { Action::ReadData }
     }
 
-    pub(super) async fn run(self, rooms: &mut Rooms, book: &PriceBook) -> anyhow::Result<()> {
+    /// Does it on the database.
+    pub(super) async fn run_here(self, rooms: &mut Rooms) -> anyhow::Result<ExitCode> {
         let head = rooms.log.head().await?;
         catch_up(rooms, &["calls"], head, WAIT).await?;
-        let filter = CallFilter {
-            kind: Some("llm".to_owned()),
-            model: self.model.clone(),
-            from: self.from,
-            to: self.to,
-            ..CallFilter::default()
+        let rooms: &Rooms = rooms;
+        let record = self.reason.clone().map(|reason| RecordRepricing {
+            reason,
+            at: Utc::now(),
+            correlation_id: Uuid::now_v7(),
+        });
+        let reprice = commands::Reprice { principal: rooms.principal.clone(), record };
+        let access = rooms.principal.authorise::<ReadCalls>()?;
+        let filter = CallFilter::to_reprice(self.model.clone(), self.from, self.to);
+        let part = async |after| {
+            let max = commands::Reprice::MAX_CALLS;
+            let (ids, next) = calls::part(&rooms.reads, &access, &filter, after, max).await?;
+            let mut repriced = rooms.commands.reprice(&reprice, &ids).await?;
+            let failed = std::mem::take(&mut repriced.failed);
+            let failed = failed.into_iter().map(|failed| (failed.call_id.0, failed.error.to_string())).collect();
+            Ok(Part { repriced, failed, next: next.map(|next| (next, next.0)) })
         };
-        let access = rooms.principal.authorise()?;
-        let (mut seen, mut after) = (0_usize, None);
-        let mut differences: BTreeMap<(String, String), Difference> = BTreeMap::new();
-        loop {
-            let rows = calls::list(&rooms.reads, &access, &filter, Page { after, limit: PAGE_CALLS }).await?;
-            let Some(last) = rows.last() else { break };
-            after = Some((last.started_at, last.call_id));
-            seen += rows.len();
-            if seen > MAX_CALLS {
-                bail!("more than {MAX_CALLS} calls: name a shorter time with --from and --to, or a model");
-            }
-            for row in &rows {
-                if let Some(repricing) = self.reprice(rooms, book, CallId(row.call_id)).await? {
-                    add(&mut differences, &repricing);
-                }
-            }
-        }
-        self.print(&differences)?;
-        let changed: u64 = differences.values().map(|difference| difference.calls).sum();
-        let (did, version) = (if self.apply { "were charged again" } else { "would be charged again" }, book.version());
-        say!("{changed} of {seen} calls {did} by version {version} of the price book.");
-        if !self.apply && changed > 0 {
-            say!("Nothing was changed. To charge these calls again, add --apply.");
-        }
-        Ok(())
+        let (done, result) = all_parts(MAX_DIFFERENCES, part).await;
+        self.end(&done, result)
     }
 
-    /// The difference for one call, which is recorded if the command says so.
-    async fn reprice(&self, rooms: &Rooms, book: &PriceBook, id: CallId) -> anyhow::Result<Option<Repricing>> {
-        let (id, call) = rooms.commands.load_call(&rooms.principal, id, None).await?;
-        let Some(repricing) = call.state.reprice(book)? else { return Ok(None) };
-        if self.apply {
-            let [version, book_version] = [call.version.get(), book.version()].map(|version| version.to_string());
-            // The same call at the same version, charged by the same book, is the same command.
-            let command_id = derived_id(&["reprice", &id.to_string(), &version, &book_version]);
-            let context = Context::new(rooms.component(Component::Apex), command_id);
-            let command = CallCommand::Reprice { reason: self.reason.clone(), at: Utc::now(), prices: book.clone() };
-            match rooms.commands.execute_call(&context, &CallIds::from(id), command).await {
-                Ok(_) => {}
-                Err(Error::Rejected(error)) => bail!("the call {id} cannot be charged again: {error}"),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Some(repricing))
+    /// Lets a server do it.
+    pub(super) async fn run_at(self, client: &Client) -> anyhow::Result<ExitCode> {
+        interruptible(async {
+            let head = server::head(client).await?;
+            let part = async |after| server::part(client, &self, &head, after).await;
+            let (done, result) = all_parts(MAX_DIFFERENCES, part).await;
+            self.end(&done, result)
+        })
+        .await
     }
 
-    fn print(&self, differences: &BTreeMap<(String, String), Difference>) -> anyhow::Result<()> {
-        let line = |((model, day), difference): (&(String, String), &Difference)| {
-            let Difference { calls, unpriced, before, after } = difference;
-            let change = after - before;
-            [model.clone(), day.clone(), calls.to_string(), unpriced.to_string()]
-                .into_iter()
-                .chain([before.to_string(), after.to_string(), change.to_string()])
-                .collect::<Vec<_>>()
-        };
-        let header = ["model", "day", "calls", "unpriced_before", "before", "after", "difference"];
-        let lines: Vec<_> = differences.iter().map(line).collect();
-        let columns: Vec<_> = header.map(str::to_owned).to_vec();
-        match self.format {
-            Format::Json => {
-                let object = |line: &Vec<String>| {
-                    let fields = header.iter().zip(line).map(|(name, value)| ((*name).to_owned(), json!(value)));
-                    fields.collect::<serde_json::Map<_, _>>()
-                };
-                let rows: Vec<_> = lines.iter().map(object).collect();
-                output::json(&json!({ "currency": "USD", "applied": self.apply, "differences": rows }))
-            }
-            Format::Csv => output::csv(&columns, &lines),
-            Format::Table => Ok(output::table(&columns, &lines, 2..7)?),
+    /// Prints what was done, also if the rest failed.
+    fn end(&self, done: &Done, result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+        if done.repriced.calls == 0 {
+            result?;
+            self.print(done)?;
+            return Ok(ExitCode::SUCCESS);
         }
+        self.print(done)?;
+        result
+            .map_err(|error| error.context("stopped before all calls were looked at; what was done before is kept"))?;
+        Ok(if done.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
     }
 }
 
-fn add(differences: &mut BTreeMap<(String, String), Difference>, repricing: &Repricing) {
-    let facts = &repricing.after.facts;
-    let model = facts.model.as_ref().map(ToString::to_string).unwrap_or_default();
-    let difference = differences.entry((model, facts.started_at.format("%Y-%m-%d").to_string())).or_default();
-    difference.calls += 1;
-    difference.unpriced += u64::from(repricing.before.charge.is_none());
-    for (sum, cost) in
-        [(&mut difference.before, repricing.before.cost()), (&mut difference.after, repricing.after.cost())]
-    {
-        *sum += cost.unwrap_or(Money::ZERO);
+/// Does one part after the other, until no calls are left, a part fails, or there are more differences than fit into memory.
+async fn all_parts<C: Clone>(
+    max_differences: usize,
+    part: impl AsyncFn(Option<C>) -> anyhow::Result<Part<C>>,
+) -> (Done, anyhow::Result<()>) {
+    let (mut done, mut after) = (Done::default(), None);
+    loop {
+        let Part { repriced, failed, next } = match part(after).await {
+            Ok(part) => part,
+            Err(error) => return (done, Err(error)),
+        };
+        done.repriced.add(repriced);
+        done.failed.extend(failed);
+        done.left_from = next.as_ref().map(|(_, started_at)| *started_at);
+        let Some((cursor, _)) = next else { return (done, Ok(())) };
+        if done.repriced.differences.len() >= max_differences {
+            return (done, Ok(()));
+        }
+        after = Some(cursor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commands::PriceDifference;
+    use domain::{Money, Name};
+
+    fn at(hour: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(hour)
+    }
+
+    /// A part with one call, of a model and a day of its own.
+    fn part_of(number: i64, is_last: bool) -> Part<i64> {
+        let mut repriced = Repriced { calls: 1, book_version: 7, ..Repriced::default() };
+        let cost = |text: &str| domain::Sum::from(Money::parse(text).unwrap());
+        let difference = PriceDifference { calls: 1, unpriced: 0, before: cost("3"), after: cost("2.5") };
+        repriced.differences.insert((Name::new(format!("m{number}")).ok(), at(0).date_naive()), difference);
+        Part { repriced, failed: Vec::new(), next: (!is_last).then(|| (number + 1, at(number))) }
+    }
+
+    #[tokio::test]
+    async fn parts_follow_one_another_until_no_calls_are_left() {
+        let (done, result) = all_parts(100, async |after| Ok(part_of(after.unwrap_or(0), after == Some(4)))).await;
+        result.unwrap();
+        assert_eq!((done.repriced.calls, done.repriced.changed(), done.left_from), (5, 5, None));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_known_if_there_are_too_many_differences_or_a_part_fails() {
+        let (done, result) = all_parts(3, async |after| Ok(part_of(after.unwrap_or(0), false))).await;
+        result.unwrap();
+        assert_eq!((done.repriced.calls, done.left_from), (3, Some(at(2))));
+        let fails = async |after: Option<i64>| match after {
+            Some(2) => anyhow::bail!("no connection"),
+            after => Ok(part_of(after.unwrap_or(0), false)),
+        };
+        let (done, result) = all_parts(100, fails).await;
+        assert_eq!(result.unwrap_err().to_string(), "no connection");
+        assert_eq!((done.repriced.calls, done.left_from), (2, Some(at(1))));
     }
 }

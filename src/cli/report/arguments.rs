@@ -57,10 +57,11 @@ pub(super) struct Cost {
     #[arg(long, value_enum, default_value_t = Policy::Charged, value_name = "POLICY")]
     pub(super) cost: Policy,
 
-    /// The costs as they were known at this position of the log, or before this time, from the events of the log up to it
+    /// The costs as they were known at this position of the log, or at this time, from the events of the log up to it
     ///
-    /// Amendments, corrections and repricings that were recorded later are not included. Can be combined with --by, --from, --to
-    /// and --format. Only on the database: a server is not asked.
+    /// Amendments, corrections and repricings that were recorded later are not included. The names of agents and tasks are the
+    /// present ones, and each call is under the value of its tag, whenever its key was declared. The report does not wait for the
+    /// read models. A server reads at most 100,000 events for it; a report of more is made on the database.
     #[arg(long, value_name = "POSITION|TIME")]
     pub(super) known_at: Option<Point>,
 

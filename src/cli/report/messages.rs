@@ -23,6 +23,11 @@ pub(super) fn describe(report: &impl Source, head: Position, declared_at: Option
     }
 }
 
+/// Says of which point of the log a report as known at an earlier time is.
+pub(super) fn describe_known(position: Position) {
+    say!("Costs as they were known at position {position} of the log.");
+}
+
 /// Says that a report lacks events that could not be applied.
 pub(super) fn warn(parked: i64) {
     if parked > 0 {

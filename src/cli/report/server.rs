@@ -2,10 +2,11 @@
 
 use super::arguments::Cost;
 use super::dimension::{Named, NamedFilter};
-use super::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
+use super::messages::{CALLS, MAX_WAIT, describe, describe_known, incomplete, warn};
 use super::print::print;
 use super::source::Source;
-use crate::cli::backend;
+use crate::cli::backend::{self, while_late};
+use crate::cli::point::Point;
 use crate::client::{Client, ClientError, PageInfo};
 use chrono::{DateTime, Utc};
 use domain::{Meter, Sum, TagKey};
@@ -15,15 +16,10 @@ use projections::{ReportRow, Totals};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 use streams::Position;
 
 /// The number of rows of a page.
 const PAGE: usize = 200;
-/// The code of the server's answer if its read models do not catch up while a request may take.
-const LATE: &str = "LATE";
-/// The pause before it is asked again.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The documents that a report takes.
 const HEAD: &str = "query { head }";
@@ -52,9 +48,9 @@ pub(in crate::cli) fn document() -> String {
     let meters: Vec<_> = Meter::ALL.iter().map(|meter| field(meter.column())).collect();
     format!(
         "query($by: [Dimension!], $filter: [UsageFilter!], $tagKey: String, $from: DateTime, $to: DateTime,
-            $minPosition: Position, $first: Int!, $after: String, $isFirst: Boolean!) {{
-            usageReport(by: $by, filter: $filter, tagKey: $tagKey, from: $from, to: $to, minPosition: $minPosition,
-                first: $first, after: $after) {{
+            $knownAt: AsOf, $minPosition: Position, $first: Int!, $after: String, $isFirst: Boolean!) {{
+            usageReport(by: $by, filter: $filter, tagKey: $tagKey, from: $from, to: $to, knownAt: $knownAt,
+                minPosition: $minPosition, first: $first, after: $after) {{
                 nodes {{ keys {{ value name }} totals {{ ...sums }} }}
                 total @include(if: $isFirst) {{ ...sums }}
                 position summedFrom pageInfo {{ hasNextPage endCursor }}
@@ -231,8 +227,8 @@ impl Source for ServerReport<'_> {
 
 /// Prints a report that a server makes. The server waits for its read models, and is asked again until the time is over.
 pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -> anyhow::Result<()> {
-    if cost.known_at.is_some() {
-        anyhow::bail!("--known-at reads the log itself: run the command on the database, without APEX_URL");
+    if let Some(known_at) = cost.known_at {
+        return known_report(client, cost, key, known_at).await;
     }
     let head: String = client.get(HEAD, json!({}), "/head").await?;
     let head = client.position(&head, "head")?;
@@ -240,24 +236,12 @@ pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -
         Some(key) => declared_at(client, key).await?,
         None => None,
     };
-    let variables = variables(cost, key, head);
-    let started = Instant::now();
-    let (wait, mut is_waiting) = (cost.wait.min(MAX_WAIT), false);
-    let mut report = loop {
-        match ServerReport::open(client, document(), variables.clone()).await {
-            Ok(report) => break report,
-            Err(error) if is_late(&error) && started.elapsed() < wait => {
-                if !std::mem::replace(&mut is_waiting, true) {
-                    say!(
-                        "The read models of the server are behind the log; waiting for them (use --no-wait to skip this)."
-                    );
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) if is_late(&error) => return Err(error.context(incomplete(cost.wait, ""))),
-            Err(error) => return Err(error),
-        }
-    };
+    let mut variables = variables(cost, key);
+    if !cost.no_wait {
+        variables["minPosition"] = head.to_string().into();
+    }
+    let open = async || ServerReport::open(client, document(), variables.clone()).await;
+    let mut report = while_late(cost.wait.min(MAX_WAIT), &incomplete(cost.wait, ""), open).await?;
     print(&mut report, head, &cost.by, (cost.format, cost.cost.into())).await?;
     describe(&report, head, declared_at);
     if let Some(position) = report.moved_to {
@@ -270,11 +254,24 @@ pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -
     warn_of_parked(client).await
 }
 
-fn is_late(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ClientError::Refused { code, .. }) if code == LATE)
+/// Prints the costs as they were known at a point of the log.
+async fn known_report(client: &Client, cost: &Cost, key: Option<&TagKey>, known_at: Point) -> anyhow::Result<()> {
+    let known_at = match known_at {
+        Point::Position(position) => json!({ "position": position.to_string() }),
+        Point::Time(time) => json!({ "time": time }),
+    };
+    let mut variables = variables(cost, key);
+    variables["knownAt"] = known_at;
+    let mut report = ServerReport::open(client, document(), variables).await?;
+    // What a time means is decided once.
+    report.variables["knownAt"] = json!({ "position": report.position.to_string() });
+    let position = report.position;
+    print(&mut report, position, &cost.by, (cost.format, cost.cost.into())).await?;
+    describe_known(position);
+    Ok(())
 }
 
-fn variables(cost: &Cost, key: Option<&TagKey>, head: Position) -> Value {
+fn variables(cost: &Cost, key: Option<&TagKey>) -> Value {
     let name = |named: &Named| named.dimension.as_str().to_uppercase();
     let filter = |filter: &NamedFilter| {
         let dimension = filter.dimension().as_str().to_uppercase();
@@ -287,7 +284,6 @@ fn variables(cost: &Cost, key: Option<&TagKey>, head: Position) -> Value {
         "tagKey": key.map(TagKey::as_str),
         "from": cost.from,
         "to": cost.to,
-        "minPosition": (!cost.no_wait).then(|| head.to_string()),
         "first": PAGE,
     })
 }

@@ -2,8 +2,10 @@
 
 mod mutation;
 mod query;
+mod repricing;
 mod types;
 
 pub(crate) use mutation::{PriceCommandError, PriceMutation};
 pub(crate) use query::PriceQuery;
+pub(crate) use repricing::{RepricingMutation, RepricingQuery};
 pub(crate) use types::{Charge, Price};

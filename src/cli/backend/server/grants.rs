@@ -1,6 +1,8 @@
 //! Service accounts, API keys and roles at a server.
 
-use super::values::{BuiltIn, GlobalId, KeyScopes, Named, NamedHolder, NamedRole, assigned, permissions, seconds};
+use super::values::{
+    BuiltIn, GlobalId, GrantedOn, KeyScopes, Named, NamedHolder, NamedRole, assigned, permissions, seconds,
+};
 use super::{OnServer, documents, role_names};
 use crate::cli::backend::operations::{AccountOperations, IssuedKey, KeyOperations, Listed, RoleOperations};
 use crate::config::Secret;
@@ -8,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::api_key::KeyTerms;
 use domain::custom_role::RoleDefinition;
 use domain::permissions::{Permission, PermissionSet, Role, Scopes};
-use domain::role_assignment::{AssignedRole, Assignment, Holder, RoleExtent};
+use domain::role_assignment::{AssignedRole, Assignment, Holder};
 use domain::{AgentId, ApiKeyId, Body, Name, RoleId, ServiceAccountId, TeamId};
 use identity::{AccountSummary, AssignmentSummary, KeySummary, Origin, RoleSummary};
 use serde::Deserialize;
@@ -162,8 +164,8 @@ impl From<Custom> for RoleSummary {
 struct Granted {
     holder: NamedHolder,
     role: NamedRole,
-    agent_id: Option<GlobalId>,
-    team_id: Option<GlobalId>,
+    #[serde(flatten)]
+    on: GrantedOn,
     granted_at: DateTime<Utc>,
     granted_by: String,
 }
@@ -175,16 +177,10 @@ impl From<Granted> for AssignmentSummary {
             holder_name: found.holder.name,
             role: found.role.role,
             role_name: Some(found.role.name),
-            extent: extent(found.agent_id, found.team_id),
+            extent: found.on.0,
             granted: Origin { at: found.granted_at, by: found.granted_by },
         }
     }
-}
-
-/// What a role is granted on. A server names an agent or a team, or neither.
-pub(super) fn extent(agent: Option<GlobalId>, team: Option<GlobalId>) -> RoleExtent {
-    let team = team.map_or(RoleExtent::Tenant, |id| RoleExtent::Team(TeamId(id.0)));
-    agent.map_or(team, |id| RoleExtent::Agent(AgentId(id.0)))
 }
 
 fn names(permissions: PermissionSet) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Teams and the access review at a server.
 
-use super::grants::{Key, extent, holder, text};
-use super::values::{GlobalId, Named, NamedHolder, NamedRole, permissions};
+use super::grants::{Key, holder, text};
+use super::values::{GlobalId, GrantedOn, Named, NamedHolder, NamedRole, permissions};
 use super::{OnServer, documents};
 use crate::cli::backend::operations::{Listed, ReviewOperations, TeamOperations};
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use domain::team::Member;
 use domain::{AgentId, Body, Name, TeamId};
 use identity::{Basis, GrantBasis, MemberSummary, Origin, ReviewRow, TeamAgentSummary, TeamBasis, TeamSummary};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -77,21 +78,31 @@ impl Listing {
     }
 }
 
+impl OnServer {
+    /// The list at a path of the data of a team; none if there is no such team.
+    async fn of_team<W: DeserializeOwned, T: From<W>>(
+        &self,
+        document: &str,
+        id: TeamId,
+        path: &str,
+    ) -> anyhow::Result<Option<Vec<T>>> {
+        let global = global_id(id);
+        let found: Value = self.client.execute(document, json!({ "id": global, "first": 1 })).await?;
+        if found.pointer("/node").is_none_or(Value::is_null) {
+            return Ok(None);
+        }
+        Ok(Some(self.list::<W, T>(document, json!({ "id": global }), path).await?.items))
+    }
+}
+
 impl TeamOperations for OnServer {
     async fn teams(&self) -> anyhow::Result<Listed<TeamSummary>> {
         self.list::<Team, _>(documents::TEAMS, json!({}), "/teams").await
     }
 
     async fn members(&self, id: TeamId) -> anyhow::Result<Option<Vec<MemberSummary>>> {
-        let global = global_id(id);
-        let variables = json!({ "id": global, "first": 1 });
-        let found: Value = self.client.execute(documents::MEMBERS, variables).await?;
-        if found.pointer("/node").is_none_or(Value::is_null) {
-            return Ok(None);
-        }
-        let listed: Listed<Listing> =
-            self.list::<Listing, _>(documents::MEMBERS, json!({ "id": global }), "/node/members").await?;
-        Ok(Some(listed.items.into_iter().filter_map(Listing::summary).collect()))
+        let listed = self.of_team::<Listing, Listing>(documents::MEMBERS, id, "/node/members").await?;
+        Ok(listed.map(|listed| listed.into_iter().filter_map(Listing::summary).collect()))
     }
 
     async fn create_team(&self, name: Name) -> anyhow::Result<TeamId> {
@@ -115,13 +126,7 @@ impl TeamOperations for OnServer {
     }
 
     async fn agents_of_team(&self, id: TeamId) -> anyhow::Result<Option<Vec<TeamAgentSummary>>> {
-        let global = global_id(id);
-        let found: Value = self.client.execute(documents::TEAM_AGENTS, json!({ "id": global, "first": 1 })).await?;
-        if found.pointer("/node").is_none_or(Value::is_null) {
-            return Ok(None);
-        }
-        let variables = json!({ "id": global });
-        Ok(Some(self.list::<ListedAgent, _>(documents::TEAM_AGENTS, variables, "/node/agents").await?.items))
+        self.of_team::<ListedAgent, _>(documents::TEAM_AGENTS, id, "/node/agents").await
     }
 
     async fn add_agent(&self, id: TeamId, added: AgentId) -> anyhow::Result<()> {
@@ -145,8 +150,8 @@ impl TeamOperations for OnServer {
 struct Row {
     holder: NamedHolder,
     permissions: Vec<Named>,
-    agent_id: Option<GlobalId>,
-    team_id: Option<GlobalId>,
+    #[serde(flatten)]
+    on: GrantedOn,
     grant: Option<Grant>,
     key: Option<KeyBasis>,
 }
@@ -195,8 +200,7 @@ impl Row {
             (None, None) | (Some(_), Some(_)) => return None,
         };
         let (holder, permissions) = (member_of(self.holder.holder())?, permissions(self.permissions));
-        let extent = extent(self.agent_id, self.team_id);
-        Some(ReviewRow { holder, name: self.holder.name, permissions, extent, basis })
+        Some(ReviewRow { holder, name: self.holder.name, permissions, extent: self.on.0, basis })
     }
 }
 

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use commands::OutcomeKind;
 use domain::permissions::{Permission, PermissionSet, Role, Scopes};
-use domain::role_assignment::{AssignedRole, Holder};
-use domain::{RoleId, ServiceAccountId, TeamId, UserId};
+use domain::role_assignment::{AssignedRole, Holder, RoleExtent};
+use domain::{AgentId, RoleId, ServiceAccountId, TeamId, UserId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
@@ -94,6 +94,27 @@ impl<'d> Deserialize<'d> for NamedRole {
     }
 }
 
+/// What a role is granted on. A server names an agent or a team, or neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "AgentOrTeam")]
+pub(super) struct GrantedOn(pub(super) RoleExtent);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentOrTeam {
+    agent_id: Option<GlobalId>,
+    team_id: Option<GlobalId>,
+}
+
+impl TryFrom<AgentOrTeam> for GrantedOn {
+    type Error = &'static str;
+
+    fn try_from(on: AgentOrTeam) -> Result<Self, Self::Error> {
+        let (agent, team) = (on.agent_id.map(|id| AgentId(id.0)), on.team_id.map(|id| TeamId(id.0)));
+        RoleExtent::of(agent, team).map(Self).ok_or("both an agent and a team")
+    }
+}
+
 /// The kind of a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -164,6 +185,14 @@ mod tests {
         assert_eq!(custom.role, AssignedRole::Custom(RoleId(id)));
         let admin: NamedRole = from_value(json!({ "builtIn": "ADMIN", "customId": null, "name": "admin" })).unwrap();
         assert_eq!(admin.role, AssignedRole::BuiltIn(Role::Admin));
+        let team = URL_SAFE_NO_PAD.encode(format!("Team:{id}"));
+        let on = |agent: Option<&str>, team: Option<&str>| {
+            from_value::<GrantedOn>(json!({ "agentId": agent, "teamId": team })).ok().map(|on| on.0)
+        };
+        assert_eq!(on(None, None), Some(RoleExtent::Tenant));
+        assert_eq!(on(Some(&global), None), Some(RoleExtent::Agent(AgentId(id))));
+        assert_eq!(on(None, Some(&team)), Some(RoleExtent::Team(TeamId(id))));
+        assert_eq!(on(Some(&global), Some(&team)), None, "an answer with both is refused");
         for wrong in [json!({ "name": "x" }), json!({ "builtIn": "EMPEROR", "name": "x" })] {
             assert!(from_value::<NamedRole>(wrong).is_err());
         }

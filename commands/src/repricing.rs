@@ -1,0 +1,300 @@
+//! Charging calls again by the prices that the price book has now: what it would change, and the events that change it.
+//!
+//! A call is decided about on its own stream, and is left alone if its charge stays the same. So a repricing that is done again
+//! changes nothing, and one that was interrupted goes on. Deliberately absent: which calls those are. A read model finds them.
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::executor::Commands;
+use crate::outcome::OutcomeKind;
+use crate::principal::Principal;
+use crate::taking_back::TakeBack;
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::call::{Call, CallCommand, CallError, CallIds, Repricing};
+use domain::permissions::{Forbidden, ReadData, SendCommand};
+use domain::price_book::PriceBook;
+use domain::{Aggregate, Body, CallId, Money, Name, Sum, TextError, derived_id};
+use futures::{StreamExt as _, stream};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use streams::Position;
+use uuid::Uuid;
+
+/// The most calls that are charged again at once.
+const MAX_IN_FLIGHT: usize = 16;
+/// How often a call is looked at again that changes meanwhile.
+const MAX_ATTEMPTS: usize = 3;
+
+/// How calls are to be charged again.
+#[derive(Debug, Clone)]
+pub struct Reprice {
+    /// Who asks for it.
+    pub principal: Arc<Principal>,
+    /// How it is recorded; a dry run if it is not.
+    pub record: Option<RecordRepricing>,
+}
+
+/// What the events of a repricing have in common.
+#[derive(Debug, Clone)]
+pub struct RecordRepricing {
+    /// Why the calls are charged again: at most [`TakeBack::MAX_REASON_BYTES`].
+    pub reason: Body,
+    /// When they are.
+    pub at: DateTime<Utc>,
+    /// The correlation id of the events.
+    pub correlation_id: Uuid,
+}
+
+/// What charging some calls again changes, or would change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repriced {
+    /// The number of calls that were looked at.
+    pub calls: u64,
+    /// The differences, by the model that the calls name and the day (UTC) on which they started.
+    pub differences: BTreeMap<(Option<Name>, NaiveDate), PriceDifference>,
+    /// The calls for which the price book has no price now. Those with a charge keep it.
+    pub unpriced: BTreeMap<UnpricedBy, UnpricedCount>,
+    /// What refused to be charged again. The rest was charged all the same.
+    pub failed: Vec<NotRepriced>,
+    /// The position of the last event that was appended, if any was.
+    pub position: Position,
+    /// The version of the price book.
+    pub book_version: u64,
+}
+
+/// The difference that charging some calls again makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PriceDifference {
+    /// The number of calls with another charge.
+    pub calls: u64,
+    /// Those of them that had no price before.
+    pub unpriced: u64,
+    /// The sum of their charges before.
+    pub before: Sum,
+    /// The sum of their charges after.
+    pub after: Sum,
+}
+
+impl PriceDifference {
+    /// How much more the charges are after than before.
+    #[must_use]
+    pub fn difference(&self) -> Sum {
+        &self.after - &self.before
+    }
+}
+
+/// What calls without a price have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnpricedBy {
+    /// The model that they name.
+    pub model: Option<Name>,
+    /// The provider that they name.
+    pub provider: Option<Name>,
+    /// Why they have no price.
+    pub reason: String,
+}
+
+/// The number of calls without a price.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnpricedCount {
+    /// All of them.
+    pub calls: u64,
+    /// Those that keep a charge that they have.
+    pub charged: u64,
+}
+
+/// A call that refused to be charged again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRepriced {
+    /// The call.
+    pub call_id: CallId,
+    /// Why it refused.
+    pub error: CallError,
+}
+
+/// What was found of one call.
+enum Found {
+    /// It has another charge.
+    Differs(Box<Repricing>, Position),
+    /// It has the same charge.
+    Same,
+    /// It has no price.
+    Unpriced(UnpricedBy, bool),
+    /// It is not counted any more, or is another agent's.
+    Gone,
+    Refused(NotRepriced),
+}
+
+impl Reprice {
+    /// The most calls of a request.
+    pub const MAX_CALLS: usize = 500;
+
+    /// A reason.
+    ///
+    /// # Errors
+    /// [`TextError`] if the text is none, or longer than [`TakeBack::MAX_REASON_BYTES`].
+    pub fn reason(text: &str) -> Result<Body, TextError> {
+        TakeBack::reason(text)
+    }
+
+    /// Checks that the principal may record a repricing: which prices apply is decided by who sets them, and the calls are
+    /// changed. Each call authorises the change of it, too.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if it may not.
+    pub fn check_recording(&self) -> Result<(), Forbidden> {
+        self.principal.authorise_on::<SendCommand>(PriceBook::CATEGORY, PriceBook::id())?;
+        self.principal.authorise_on::<SendCommand>(Call::CATEGORY, Uuid::nil())?;
+        Ok(())
+    }
+}
+
+impl Repriced {
+    /// Adds what charging other calls changes.
+    pub fn add(&mut self, other: Self) {
+        let Self { calls, differences, unpriced, failed, position, book_version } = other;
+        self.calls += calls;
+        for (key, of) in differences {
+            let sums = self.differences.entry(key).or_default();
+            sums.calls += of.calls;
+            sums.unpriced += of.unpriced;
+            sums.before += &of.before;
+            sums.after += &of.after;
+        }
+        for (key, of) in unpriced {
+            let count = self.unpriced.entry(key).or_default();
+            count.calls += of.calls;
+            count.charged += of.charged;
+        }
+        self.failed.extend(failed);
+        self.position = self.position.max(position);
+        self.book_version = self.book_version.max(book_version);
+    }
+
+    /// The number of calls with another charge.
+    #[must_use]
+    pub fn changed(&self) -> u64 {
+        self.differences.values().map(|difference| difference.calls).sum()
+    }
+
+    fn add_found(&mut self, found: Found) {
+        match found {
+            Found::Differs(repricing, position) => {
+                let facts = &repricing.after.facts;
+                let key = (facts.model.clone(), facts.started_at.date_naive());
+                let sums = self.differences.entry(key).or_default();
+                sums.calls += 1;
+                sums.unpriced += u64::from(repricing.before.charge.is_none());
+                sums.before += repricing.before.cost().unwrap_or(Money::ZERO);
+                sums.after += repricing.after.cost().unwrap_or(Money::ZERO);
+                self.position = self.position.max(position);
+            }
+            Found::Unpriced(by, is_charged) => {
+                let count = self.unpriced.entry(by).or_default();
+                count.calls += 1;
+                count.charged += u64::from(is_charged);
+            }
+            Found::Refused(refused) => self.failed.push(refused),
+            Found::Same | Found::Gone => {}
+        }
+    }
+}
+
+impl Commands {
+    /// Charges calls again by the newest version of the price book, or finds what that would change. Calls that are not counted
+    /// any more, and those of agents that the principal is not allowed to change, are left out.
+    ///
+    /// To record it takes the permissions to set prices and to change calls.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`]. What was recorded before an error stays so; a repetition goes on.
+    pub async fn reprice(&self, reprice: &Reprice, calls: &[CallId]) -> Result<Repriced, Error<CallError>> {
+        let principal = &*reprice.principal;
+        match reprice.record {
+            Some(_) => reprice.check_recording()?,
+            None => _ = principal.authorise_on::<ReadData>(PriceBook::CATEGORY, PriceBook::id())?,
+        }
+        let book = self.newest_book(principal).await?;
+        let mut repriced = Repriced { calls: calls.len() as u64, book_version: book.version(), ..Repriced::default() };
+        let found = stream::iter(calls.to_vec()).map(|id| self.reprice_call(reprice, &book, id));
+        let found: Vec<_> = found.buffered(MAX_IN_FLIGHT).collect().await;
+        for found in found {
+            repriced.add_found(found?);
+        }
+        Ok(repriced)
+    }
+
+    async fn newest_book(&self, principal: &Principal) -> Result<Arc<PriceBook>, Error<CallError>> {
+        let book = self.load::<PriceBook>(&principal.charging(), PriceBook::id()).await;
+        // A load is never rejected.
+        Ok(book.map_err(|error| error.map_rejected(|_| CallError::NotReported))?.state.clone())
+    }
+
+    /// Looks at one call, and at it again if it or the price book changed meanwhile.
+    async fn reprice_call(
+        &self,
+        reprice: &Reprice,
+        book: &Arc<PriceBook>,
+        id: CallId,
+    ) -> Result<Found, Error<CallError>> {
+        let (mut book, mut attempt) = (book.clone(), 1);
+        loop {
+            match self.try_reprice_call(reprice, &book, id).await {
+                Err(Error::WrongVersion { .. }) if attempt < MAX_ATTEMPTS => {}
+                Err(Error::Rejected(CallError::PriceBookOutdated { .. })) if attempt < MAX_ATTEMPTS => {
+                    book = self.newest_book(&reprice.principal).await?;
+                }
+                Err(Error::WrongVersion { .. }) => return Err(Error::Contended),
+                Err(Error::Rejected(CallError::NotReported | CallError::Void | CallError::Voided(_))) => {
+                    return Ok(Found::Gone);
+                }
+                Err(Error::Rejected(error)) => return Ok(Found::Refused(NotRepriced { call_id: id, error })),
+                // It is another agent's.
+                Err(Error::Forbidden(_)) => return Ok(Found::Gone),
+                found => return found,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn try_reprice_call(
+        &self,
+        reprice: &Reprice,
+        book: &Arc<PriceBook>,
+        listed: CallId,
+    ) -> Result<Found, Error<CallError>> {
+        let (id, call) = self.load_call(&reprice.principal, listed, None).await?;
+        // It was voided into a call that is listed itself.
+        if id != listed {
+            return Ok(Found::Gone);
+        }
+        let Some(repricing) = call.state.reprice(book).map_err(Error::Rejected)? else {
+            let charged = call.state.charged.as_ref();
+            let unpriced = charged.and_then(|charged| charged.facts.unpriced(book));
+            let facts = charged.map(|charged| &charged.facts);
+            return Ok(match unpriced.zip(facts) {
+                Some((reason, facts)) => {
+                    let (model, provider) = (facts.model.clone(), facts.provider.clone());
+                    let is_charged = charged.is_some_and(|charged| charged.charge.is_some());
+                    Found::Unpriced(UnpricedBy { model, provider, reason: reason.to_string() }, is_charged)
+                }
+                None => Found::Same,
+            });
+        };
+        let Some(record) = &reprice.record else { return Ok(Found::Differs(Box::new(repricing), Position::ZERO)) };
+        let [version, book_version] = [call.version.get(), book.version()].map(|version| version.to_string());
+        // The same call at the same version, charged by the same book, is the same command.
+        let command_id = derived_id(&["reprice", &id.to_string(), &version, &book_version]);
+        let mut context = Context::new(reprice.principal.clone(), command_id);
+        context.correlation_id = record.correlation_id;
+        // So that the difference is the one that is recorded.
+        context.expected_version = Some(call.version);
+        let (reason, at, prices) = (Some(record.reason.clone()), record.at, PriceBook::clone(book));
+        let command = CallCommand::Reprice { reason, at, prices };
+        let outcome = self.execute_call(&context, &CallIds::from(id), command).await?;
+        Ok(match outcome.kind {
+            OutcomeKind::Done | OutcomeKind::Duplicate => Found::Differs(Box::new(repricing), outcome.position),
+            OutcomeKind::AlreadyDone => Found::Same,
+        })
+    }
+}

@@ -1,0 +1,335 @@
+//! The report as it was known at an earlier time: summed up from the events of calls in the log up to it.
+//!
+//! No sums are kept of earlier times. Each event of a call has the call before and after, so that what was known at a position
+//! is the sum over the events up to it, without amendments, corrections and repricings that were recorded later.
+
+use super::dimension::{Dimension, Values, finest_time};
+use super::query::Selection;
+use super::{Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals};
+use crate::calls::rollup::{Counted, Sign, Sums};
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, Utc};
+use domain::call::{Call, CallEvent, ChargedCall, Tags};
+use domain::{Aggregate, Event, Meter, Name, Sum, TagKey};
+use sqlx::AssertSqlSafe;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use streams::{Log, Position, RecordedEvent, TenantFilter, TenantLog, TenantReads};
+use uuid::Uuid;
+
+/// The number of events read at a time.
+const PAGE_EVENTS: usize = 1_000;
+/// What such a report is summed from, in words.
+const SUMMED_FROM: &str = "events of calls";
+
+/// A point of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownAt {
+    /// Includes every event up to and including this position.
+    Position(Position),
+    /// Includes every event that was recorded at or before this time.
+    Time(DateTime<Utc>),
+}
+
+/// How much a report as known at an earlier time reads and keeps in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownLimits {
+    /// The most events of calls that it reads; any number if none.
+    pub max_events: Option<usize>,
+    /// The most rows that it keeps in memory.
+    pub max_rows: usize,
+}
+
+impl KnownLimits {
+    /// Of a request to a server, which makes many reports at a time.
+    pub const OF_REQUEST: Self = Self { max_events: Some(100_000), max_rows: 50_000 };
+    /// Of a program that makes one report.
+    pub const OF_PROGRAM: Self = Self { max_events: None, max_rows: 1_000_000 };
+}
+
+/// A report as it was known at an earlier time.
+#[derive(Debug)]
+pub struct KnownReport {
+    /// The sums over all rows.
+    pub total: Totals,
+    /// The report contains every event up to this position, and no later one.
+    pub position: Position,
+    by: Vec<Dimension>,
+    /// In the order of [`Report::rows`], without names.
+    rows: Vec<ReportRow>,
+}
+
+impl KnownReport {
+    /// Sums up the events of calls up to a point of the log.
+    ///
+    /// # Errors
+    /// [`ReportError`] if the query is invalid, there are more events or rows than the limits allow, or the log cannot be read.
+    pub async fn read(
+        log: &Log,
+        events: &TenantLog,
+        query: &ReportQuery,
+        known_at: KnownAt,
+        limits: KnownLimits,
+    ) -> Result<Self, ReportError> {
+        let selection = query.select()?;
+        let end = end(log, known_at).await?;
+        let filter = TenantFilter::new(&query.access, Some(Call::CATEGORY.to_owned()), Vec::new(), None);
+        let mut pages = events.pages(Position::ZERO, filter, PAGE_EVENTS);
+        let (mut known, mut seen) = (KnownSums::new(&selection), 0);
+        'pages: while let Some(page) = pages.next_page().await? {
+            for event in &page {
+                if event.position > end {
+                    break 'pages;
+                }
+                seen += 1;
+                if limits.max_events.is_some_and(|limit| seen > limit) {
+                    return Err(ReportError::TooManyEvents { position: end, limit: limits.max_events.unwrap_or(seen) });
+                }
+                known.add_recorded(event)?;
+            }
+            if known.rows.len() > limits.max_rows {
+                return Err(ReportError::TooManyRows { limit: limits.max_rows });
+            }
+        }
+        let (total, rows) = known.finish();
+        Ok(Self { total, position: end, by: selection.by, rows })
+    }
+
+    /// What the report is summed from, in words.
+    #[must_use]
+    pub fn summed_from(&self) -> String {
+        SUMMED_FROM.to_owned()
+    }
+
+    /// A page of the report. The names of agents and tasks are the present ones.
+    ///
+    /// # Errors
+    /// [`ReportError`] if the cursor is invalid, or the database fails.
+    pub async fn page(
+        self,
+        reads: &TenantReads,
+        query: &ReportQuery,
+        page: &ReportPage,
+    ) -> Result<Report, ReportError> {
+        let Self { total, position, by, rows } = self;
+        let start = match &page.after {
+            Some(after) => {
+                after.check(&by)?;
+                rows.partition_point(|row| compare(&by, &row.cursor(&by), after) != Ordering::Greater)
+            }
+            None => 0,
+        };
+        let end = start.saturating_add(page.size).min(rows.len());
+        let rest = sum(&rows[end..]);
+        let has_next_page = end < rows.len();
+        let mut rows: Vec<_> = rows.into_iter().skip(start).take(end - start).collect();
+        add_names(reads, query, &by, &mut rows).await?;
+        // Without dimensions there are no rows, so that the rest is the total.
+        let rest = if by.is_empty() { total.clone() } else { rest };
+        Ok(Report {
+            rows,
+            has_next_page,
+            total: page.wants_total.then_some(total),
+            rest: page.wants_rest.then_some(rest),
+            position,
+            summed_from: SUMMED_FROM.to_owned(),
+        })
+    }
+
+    /// All rows, in the order of [`Report::rows`]. The names of agents and tasks are the present ones.
+    ///
+    /// # Errors
+    /// [`ReportError`] if the database fails.
+    pub async fn into_rows(self, reads: &TenantReads, query: &ReportQuery) -> Result<Vec<ReportRow>, ReportError> {
+        let Self { by, mut rows, .. } = self;
+        add_names(reads, query, &by, &mut rows).await?;
+        Ok(rows)
+    }
+}
+
+/// The last position that is included. It is never beyond the end of the log, so that it means the same later.
+async fn end(log: &Log, known_at: KnownAt) -> Result<Position, ReportError> {
+    let head = log.head().await?;
+    let position = match known_at {
+        KnownAt::Position(position) => position,
+        KnownAt::Time(time) => {
+            // Events are recorded in microseconds.
+            let next = DateTime::from_timestamp_micros(time.timestamp_micros().saturating_add(1));
+            let first_after = match next {
+                Some(next) => log.position_at(next).await?.get(),
+                None => u64::MAX,
+            };
+            Position::from(first_after.saturating_sub(1))
+        }
+    };
+    Ok(position.min(head))
+}
+
+/// The sums by the keys of rows, while events are added.
+struct KnownSums<'s> {
+    selection: &'s Selection,
+    tag_key: Option<&'s TagKey>,
+    rows: HashMap<Vec<Option<String>>, Sums>,
+    total: Sums,
+}
+
+impl<'s> KnownSums<'s> {
+    fn new(selection: &'s Selection) -> Self {
+        let tag_key = selection.tag.as_ref().map(|tag| &tag.key);
+        Self { selection, tag_key, rows: HashMap::new(), total: Sums::default() }
+    }
+
+    fn add_recorded(&mut self, recorded: &RecordedEvent) -> Result<(), ReportError> {
+        let Event::Call(event) = recorded.decode()? else { return Ok(()) };
+        self.add(&event)
+    }
+
+    fn add(&mut self, event: &CallEvent) -> Result<(), ReportError> {
+        let (befores, after) = event.befores_and_after();
+        for before in befores {
+            self.count(before, Sign::Minus)?;
+        }
+        after.map_or(Ok(()), |after| self.count(after, Sign::Plus))
+    }
+
+    fn count(&mut self, call: &ChargedCall, sign: Sign) -> Result<(), ReportError> {
+        if !self.is_selected(call) {
+            return Ok(());
+        }
+        let counted = Counted::of(call)?;
+        self.total.add(&counted, sign);
+        if !self.selection.by.is_empty() {
+            let keys = self.selection.by.iter().map(|by| key(call, *by, self.tag_key)).collect();
+            self.rows.entry(keys).or_default().add(&counted, sign);
+        }
+        Ok(())
+    }
+
+    fn is_selected(&self, call: &ChargedCall) -> bool {
+        let (Selection { from, to, allowed, .. }, at) = (self.selection, call.facts.started_at);
+        let is_in_range = from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
+        is_in_range
+            && allowed.iter().all(|(dimension, allowed)| match key(call, *dimension, self.tag_key) {
+                Some(key) => allowed.values.contains(&key),
+                None => allowed.none,
+            })
+    }
+
+    /// The total, and the rows that are not empty, in order.
+    fn finish(self) -> (Totals, Vec<ReportRow>) {
+        let by = &self.selection.by;
+        let row = |(keys, sums): (Vec<Option<String>>, Sums)| {
+            let totals = Totals::from(&sums);
+            let names = vec![None; keys.len()];
+            (totals.calls != 0 || totals.tool_calls != 0).then_some(ReportRow { keys, names, totals })
+        };
+        let mut rows: Vec<_> = self.rows.into_iter().filter_map(row).collect();
+        rows.sort_by(|a, b| compare(by, &a.cursor(by), &b.cursor(by)));
+        (Totals::from(&self.total), rows)
+    }
+}
+
+/// The value of a dimension, in the form of the keys of rows.
+fn key(call: &ChargedCall, by: Dimension, tag_key: Option<&TagKey>) -> Option<String> {
+    let facts = &call.facts;
+    let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
+    match by {
+        Dimension::Agent => facts.agent_id.map(|id| id.to_string()),
+        Dimension::Task => facts.task_id.map(|id| id.to_string()),
+        Dimension::Dag => facts.dag_id.map(|id| id.to_string()),
+        Dimension::User => text(&facts.user),
+        Dimension::Team => text(&facts.team),
+        Dimension::Key => text(&facts.key),
+        Dimension::Provider => text(&facts.provider),
+        Dimension::Model => text(&facts.model),
+        Dimension::Tool => text(&facts.tool),
+        Dimension::Conversation => text(&facts.conversation),
+        Dimension::Outcome => facts.outcome.map(|outcome| outcome.as_str().to_owned()),
+        Dimension::Source => Some(facts.source.to_string()),
+        Dimension::Tag => {
+            let mut tags = facts.tags.iter().flat_map(Tags::iter);
+            tags.find(|(key, _)| Some(*key) == tag_key).map(|(_, value)| value.to_string())
+        }
+        Dimension::QuarterHour | Dimension::Hour | Dimension::Day | Dimension::Month => by.key_at(facts.started_at),
+    }
+}
+
+/// The order of rows, as the statements of other reports have it.
+fn compare(by: &[Dimension], a: &ReportCursor, b: &ReportCursor) -> Ordering {
+    let time = finest_time(by).map_or(Ordering::Equal, |(n, _)| a.keys.get(n).cmp(&b.keys.get(n)));
+    // Nulls last; text by bytes, which for ids is the order of the ids.
+    let ties = by.iter().zip(a.keys.iter().zip(&b.keys)).filter(|(by, _)| !by.is_time());
+    let ties = || {
+        let mut ties = ties.map(|(_, (a, b))| a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(b)));
+        ties.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    time.then_with(|| b.cost.cmp(&a.cost)).then_with(|| b.calls.cmp(&a.calls)).then_with(ties)
+}
+
+/// Looks up the names of the agents and tasks of rows.
+async fn add_names(
+    reads: &TenantReads,
+    query: &ReportQuery,
+    by: &[Dimension],
+    rows: &mut [ReportRow],
+) -> Result<(), ReportError> {
+    for (n, by) in by.iter().enumerate() {
+        let Values::Objects(objects) = by.definition().values else { continue };
+        let id = |row: &ReportRow| Uuid::try_parse(row.keys.get(n)?.as_deref()?).ok();
+        let ids: Vec<_> = rows.iter().filter_map(id).collect();
+        let (table, column, name) = (objects.table, objects.id, objects.name);
+        let text = format!("select {column}, {name} from apex.{table} where tenant_id = $1 and {column} = any ($2)");
+        let found: Vec<(Uuid, Option<String>)> = sqlx::query_as(AssertSqlSafe(text))
+            .bind(query.access.tenant().as_str())
+            .bind(ids)
+            .fetch_all(&mut *reads.acquire(&query.access).await?)
+            .await?;
+        let names: HashMap<_, _> = found.into_iter().collect();
+        for row in rows.iter_mut() {
+            let found = id(row).and_then(|id| names.get(&id)).cloned().flatten();
+            if let Some(name) = row.names.get_mut(n) {
+                *name = found;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The sums over some rows.
+fn sum(rows: &[ReportRow]) -> Totals {
+    rows.iter().fold(Totals::default(), |mut sums, row| {
+        let of = &row.totals;
+        sums.calls += of.calls;
+        sums.tool_calls += of.tool_calls;
+        sums.failed_calls += of.failed_calls;
+        sums.unpriced_calls += of.unpriced_calls;
+        sums.quantities.iter_mut().zip(of.quantities).for_each(|(sum, quantity)| *sum += quantity);
+        sums.latency_ms += of.latency_ms;
+        sums.cost += &of.cost;
+        sums.reported_cost += &of.reported_cost;
+        sums.compared_cost += &of.compared_cost;
+        sums.compared_reported_cost += &of.compared_reported_cost;
+        sums
+    })
+}
+
+impl From<&Sums> for Totals {
+    fn from(sums: &Sums) -> Self {
+        let dollars = |picodollars: i128| Sum::from(BigDecimal::new(picodollars.into(), 12));
+        let [calls, tool_calls, failed_calls, unpriced_calls] = sums.calls;
+        let mut quantities = [0; Meter::COUNT];
+        quantities.copy_from_slice(&sums.quantities);
+        Self {
+            calls,
+            tool_calls,
+            failed_calls,
+            unpriced_calls,
+            quantities,
+            latency_ms: sums.latency_ms,
+            cost: dollars(sums.cost_picodollars),
+            reported_cost: dollars(sums.reported_cost_picodollars),
+            compared_cost: dollars(sums.compared_picodollars[0]),
+            compared_reported_cost: dollars(sums.compared_picodollars[1]),
+        }
+    }
+}
