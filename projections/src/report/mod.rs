@@ -8,6 +8,8 @@ mod query;
 mod sql;
 mod usage_source;
 
+pub(crate) use sql::sums_of_trace;
+
 pub use dimension::{Dimension, UnknownDimension};
 pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery, ReportTag};
 pub use usage_source::{MAX_REPORT_CALLS, UsageSource};

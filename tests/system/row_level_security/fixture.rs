@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub(super) const TENANTS: [&str; 2] = ["acme", "umbrella"];
 
 /// The tables of which requests may read the rows of their tenant: the read models, and these.
-pub(super) const READ_BY_REQUESTS: [&str; 15] = [
+pub(super) const READ_BY_REQUESTS: [&str; 17] = [
     "agents",
     "budget_crossings",
     "budget_months",
@@ -24,8 +24,10 @@ pub(super) const READ_BY_REQUESTS: [&str; 15] = [
     "memories",
     "parked_events",
     "parking_decisions",
+    "spans",
     "streams",
     "tasks",
+    "traces",
     "usage_daily",
     "usage_hourly_by_tag",
     "usage_quarter_hourly",
@@ -98,6 +100,10 @@ async fn insert_others(owner: &mut PgConnection, of: &str) {
          on conflict do nothing;
          insert into apex.api_key_secrets (key_id, tenant_id, key_encryption_key, hash)
          values (gen_random_uuid(), '{of}', 1, decode(repeat('00', 32), 'hex'));
+         insert into apex.traces (tenant_id, trace_id, span_count, seen_on)
+         values ('{of}', 'a0000000-0000-0000-0000-000000000001', 1, current_date);
+         insert into apex.spans (tenant_id, trace_id, sent_by, span_id, status, completeness, content_id)
+         values ('{of}', 'a0000000-0000-0000-0000-000000000001', gen_random_uuid(), 7, 0, 0, gen_random_uuid());
          insert into apex.jobs (job_id, kind, queue, tenant_id, payload, scheduled_at, available_at, state, finished_at)
          values (gen_random_uuid(), 'test', 'test', '{of}', 'null', now(), now(), 'done', now())"
     );

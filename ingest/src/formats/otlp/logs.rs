@@ -18,6 +18,7 @@ use crate::item::Item;
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::quoted;
 use chrono::DateTime;
+use domain::telemetry::SpanStatus;
 use domain::Meter;
 use domain::call::{CallFacts, CallKey, CallKind, Outcome};
 use serde::de::{Error, IgnoredAny, MapAccess};
@@ -201,6 +202,8 @@ impl LogCollector {
             end: None,
             attributes,
             scope,
+            kind: None,
+            status: SpanStatus::Unset,
             status_error: None,
         })))
     }
