@@ -13,9 +13,9 @@ use anyhow::Context as _;
 use commands::{Component, Principal};
 use identity::Identities;
 use policies::JobHandler;
-use projections::spans::SpanStore;
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
+use projections::spans::SpanStore;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -128,7 +128,8 @@ impl Trace {
         let keys: Vec<_> = page.iter().map(|span| span.key).collect();
         let rows = spans::rows(&services(ctx)?.reads, &authorise::<ReadCalls>(ctx)?, trace_id, &keys).await;
         let mut rows = rows.map_err(|error| errors::database(&error))?;
-        let found = page.into_iter().filter_map(|placed| Some(Found { trace_id, row: rows.remove(&placed.key)?, placed }));
+        let found =
+            page.into_iter().filter_map(|placed| Some(Found { trace_id, row: rows.remove(&placed.key)?, placed }));
         connection::connect_by(found.collect(), size, start > 0, |found| cursor(found.placed.key))
     }
 }
@@ -264,7 +265,8 @@ impl TraceQuery {
     async fn trace(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Id of the trace, as exporters and W3C Trace Context have it: 32 hexadecimal digits.")] id: String,
+        #[graphql(desc = "Id of the trace, as exporters and W3C Trace Context have it: 32 hexadecimal digits.")]
+        id: String,
         #[graphql(
             desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
                     `LATE` if they have not. Default: does not wait."
@@ -272,9 +274,9 @@ impl TraceQuery {
         min_position: Option<Position>,
     ) -> Result<Option<Trace>> {
         let access = authorise::<ReadCalls>(ctx)?;
-        let id: TraceId = id.parse().map_err(|error: domain::call::TraceIdError| {
-            errors::bad_input("NOT_A_TRACE_ID", error.to_string())
-        })?;
+        let id: TraceId = id
+            .parse()
+            .map_err(|error: domain::call::TraceIdError| errors::bad_input("NOT_A_TRACE_ID", error.to_string()))?;
         await_projections(ctx, Call::PROJECTIONS, min_position).await?;
         let stored = spans::trace(&services(ctx)?.reads, &access, id).await;
         Ok(stored.map_err(|error| errors::database(&error))?.map(|stored| Trace { stored }))

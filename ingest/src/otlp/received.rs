@@ -1,8 +1,8 @@
 //! The result of a request: what was rejected, and what its sender should know.
 
 use crate::error::{Refusal, RefusalReason};
-use crate::record::Location;
 use crate::formats::MAX_EXPORTED_SPANS;
+use crate::record::Location;
 use commands::Position;
 use domain::ImportId;
 use domain::telemetry::MAX_KEPT_SPANS;

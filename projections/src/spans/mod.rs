@@ -77,7 +77,8 @@ impl SpanStore {
         sent_by: Uuid,
         spans: &[(&ExportedSpan, Rank)],
     ) -> Result<i32, DatabaseError> {
-        let text = "select apex.keep_spans($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        let text =
+            "select apex.keep_spans($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
         let left_out = sqlx::query_scalar(text)
             .bind(tenant.as_str())
             .bind(sent_by)
@@ -241,7 +242,8 @@ pub async fn rows(
     trace_id: TraceId,
     keys: &[SpanKey],
 ) -> Result<BTreeMap<SpanKey, SpanRow>, DatabaseError> {
-    let select = "select sent_by, span_id, parent_span_id, name, kind, start_ns, end_ns, status, status_message, service, scope
+    let select =
+        "select sent_by, span_id, parent_span_id, name, kind, start_ns, end_ns, status, status_message, service, scope
                   from apex.spans
                   where tenant_id = $1 and trace_id = $2
                       and (sent_by, span_id) in (select * from unnest($3::uuid[], $4::bigint[]))";

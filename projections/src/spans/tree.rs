@@ -80,7 +80,8 @@ struct Tree {
 impl Tree {
     fn of(mut links: Vec<SpanLink>) -> Self {
         links.sort_by_key(|link| (link.start_ns.is_none(), link.start_ns, link.span_id.cast_unsigned(), link.sent_by));
-        let index: HashMap<_, _> = links.iter().enumerate().map(|(at, link)| ((link.sent_by, link.span_id), at)).collect();
+        let index: HashMap<_, _> =
+            links.iter().enumerate().map(|(at, link)| ((link.sent_by, link.span_id), at)).collect();
         // Of spans with the same id, the one that the first exporter sent in the order of their ids; nil is the lowest one.
         let mut by_id: HashMap<i64, usize> = HashMap::new();
         for (at, link) in links.iter().enumerate() {

@@ -18,9 +18,9 @@ use crate::item::Item;
 use crate::record::{AgentRef, Location, Record, TaskRef};
 use crate::text::quoted;
 use chrono::DateTime;
-use domain::telemetry::SpanStatus;
 use domain::Meter;
 use domain::call::{CallFacts, CallKey, CallKind, Outcome};
+use domain::telemetry::SpanStatus;
 use serde::de::{Error, IgnoredAny, MapAccess};
 
 /// The most attributes of a record that are kept.
