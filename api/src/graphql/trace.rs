@@ -164,7 +164,6 @@ pub(crate) struct TraceSpan {
     /// How the span ended.
     status: SpanStatus,
     /// Message of the status, clipped to 1024 bytes.
-    #[graphql(complexity = "connection::LARGE_TEXT_COST")]
     status_message: Option<String>,
     /// Global id of the agent that the span belongs to: the one that the key of its exporter is bound to, else the one that it
     /// or the nearest span around it names, else that of the service.

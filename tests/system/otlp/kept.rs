@@ -3,7 +3,7 @@
 use super::drawn::trace;
 use super::{TRACE, chat, export, post, post_as, span, total, with};
 use crate::agent_roles::scoped_account;
-use crate::identities::{Installation, ask};
+use crate::identities::{Installation, Possessions, ask};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -104,7 +104,8 @@ async fn spans_beyond_the_limit_of_a_trace_are_counted_and_their_calls_recorded(
     // Spans that are kept may still grow.
     let grown = super::with(span(&id(5), "", &json!({})), &json!({ "endTimeUnixNano": "1773136809000000000" }));
     assert_eq!(post(&server, &export("shop", &[grown])).await, json!({}));
-    assert_eq!(trace(&database, &server, TRACE, 500).await["durationUs"], 9_000_000);
+    let query = "query ($id: String!) { trace(id: $id) { durationUs } }";
+    assert_eq!(server.graphql(query, json!({ "id": TRACE })).await["trace"]["durationUs"], 9_000_000);
     let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("apex_otlp_spans_total{outcome=\"left_out\"} 51"), "{metrics}");
     server.kill().await;
@@ -180,7 +181,8 @@ async fn a_trace_is_seen_in_its_tenant_and_by_who_may_read_the_calls_of_its_agen
     let admin = installation.key(tenant().as_str(), "admin", &[]).await;
     let stranger = installation.key("umbrella", "admin", &[]).await;
     let server = installation.serve(&[]).await;
-    let [own, other] = ["0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01", "0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a02"];
+    let (own, other) = (Possessions::create(&server, &admin).await.0, Possessions::create(&server, &admin).await.0);
+    let (own, other) = (&*own.agent.to_string(), &*other.agent.to_string());
     let bound = installation.key(tenant().as_str(), "agent", &["--agent", own]).await;
     let rival = installation.key(tenant().as_str(), "agent", &["--agent", other]).await;
     send(&server, &admin, &[span(&id(1), "", &json!({}))]).await;

@@ -100,17 +100,26 @@ async fn insert_others(owner: &mut PgConnection, of: &str) {
          on conflict do nothing;
          insert into apex.api_key_secrets (key_id, tenant_id, key_encryption_key, hash)
          values (gen_random_uuid(), '{of}', 1, decode(repeat('00', 32), 'hex'));
-         insert into apex.traces (tenant_id, trace_id, span_count, seen_on)
-         values ('{of}', 'a0000000-0000-0000-0000-000000000001', 1, current_date);
-         insert into apex.spans (tenant_id, trace_id, sent_by, span_id, status, completeness, content_id)
-         values ('{of}', 'a0000000-0000-0000-0000-000000000001', gen_random_uuid(), 7, 0, 0, gen_random_uuid());
          insert into apex.jobs (job_id, kind, queue, tenant_id, payload, scheduled_at, available_at, state, finished_at)
          values (gen_random_uuid(), 'test', 'test', '{of}', 'null', now(), now(), 'done', now())"
     );
     sqlx::raw_sql(AssertSqlSafe(insert)).execute(owner).await.unwrap();
 }
 
-/// Gives both tenants rows in every table of a database.
+/// Gives both tenants a trace, which no event causes either. Databases from before row-level security have no table for it.
+pub(super) async fn fill_spans(database: &TestDatabase) {
+    for of in TENANTS {
+        let insert = format!(
+            "insert into apex.traces (tenant_id, trace_id, span_count, seen_on)
+             values ('{of}', 'a0000000-0000-0000-0000-000000000001', 1, current_date);
+             insert into apex.spans (tenant_id, trace_id, sent_by, span_id, status, completeness, content_id)
+             values ('{of}', 'a0000000-0000-0000-0000-000000000001', gen_random_uuid(), 7, 0, 0, gen_random_uuid())"
+        );
+        sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut database.owner().await).await.unwrap();
+    }
+}
+
+/// Gives both tenants rows in every table of a database but for those of [`fill_spans`].
 pub(super) async fn fill(database: &TestDatabase) {
     let mut rooms = database.rooms().await;
     let mut owner = database.owner().await;
@@ -126,7 +135,8 @@ pub(super) async fn fill(database: &TestDatabase) {
         insert_others(&mut owner, of).await;
     }
     rooms.close().await.unwrap();
-    for table in READ_BY_REQUESTS.iter().chain(&NOT_READ_BY_REQUESTS) {
+    let tables = READ_BY_REQUESTS.iter().chain(&NOT_READ_BY_REQUESTS);
+    for table in tables.filter(|table| !["spans", "traces"].contains(table)) {
         assert_eq!(tenants_in(&mut owner, table).await.unwrap(), TENANTS, "{table} has no rows of both tenants");
     }
 }
@@ -135,6 +145,7 @@ pub(super) async fn filled_database() -> TestDatabase {
     // The parked events are invented.
     let database = TestDatabase::new().await.unverified();
     fill(&database).await;
+    fill_spans(&database).await;
     database
 }
 
