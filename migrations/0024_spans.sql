@@ -55,7 +55,8 @@ create index calls_by_trace on apex.calls (tenant_id, trace_id, span_id) where t
 -- Keeps spans of a tenant, at most `max_spans` of a trace. No two of the spans are the same one. Returns the number of spans
 -- that were left out because their traces have too many. A span that is known never counts again.
 --
--- Plans are made for lookups by the primary keys, whatever the sizes of the tables are.
+-- Every table is read by subqueries that look one primary key up: a join could be planned to read the whole table while its
+-- statistics are outdated, as they are while it grows fast.
 create function apex.keep_spans(
     of_tenant text, sender uuid, max_spans integer,
     trace_ids uuid[], span_ids bigint[], parent_span_ids bigint[], names text[], kinds smallint[], starts_ns bigint[],
@@ -65,13 +66,13 @@ create function apex.keep_spans(
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare
     today date := (clock_timestamp() at time zone 'UTC')::date;
-    left_out integer;
+    counted record;
+    left_out integer := 0;
 begin
     -- In the order of the ids, so that requests with the same traces wait for each other instead of deadlocking.
     insert into apex.traces as t (tenant_id, trace_id, span_count, seen_on)
@@ -79,46 +80,51 @@ begin
     on conflict (tenant_id, trace_id) do update set seen_on = greatest(t.seen_on, excluded.seen_on);
 
     -- The rows of the traces are locked now, and this statement sees all spans that others have added.
-    with sent as (
-        select u.*, t.span_count, s.span_id is not null as is_known
-        from unnest(trace_ids, span_ids, parent_span_ids, names, kinds, starts_ns, ends_ns, statuses, status_messages,
-                    agent_ids, resource_agent_ids, services, scopes, completenesses, content_ids)
-             with ordinality as u(trace_id, span_id, parent_span_id, name, kind, start_ns, end_ns, status, status_message,
-                                  agent_id, resource_agent_id, service, scope, completeness, content_id, place)
-        join apex.traces t on t.tenant_id = of_tenant and t.trace_id = u.trace_id
-        left join apex.spans s on s.tenant_id = of_tenant and s.trace_id = u.trace_id and s.sent_by = sender
-            and s.span_id = u.span_id
-    ), placed as (
-        select sent.*, is_known or span_count + count(*) filter (where not is_known)
-                   over (partition by trace_id order by place) <= max_spans as is_kept
-        from sent
-    ), written as (
-        insert into apex.spans as s (
-            tenant_id, trace_id, sent_by, span_id, parent_span_id, name, kind, start_ns, end_ns, status, status_message,
-            agent_id, resource_agent_id, service, scope, completeness, content_id
+    for counted in
+        with sent as (
+            select u.*,
+                   (select t.span_count from apex.traces t
+                    where t.tenant_id = of_tenant and t.trace_id = u.trace_id) as span_count,
+                   (select true from apex.spans s
+                    where s.tenant_id = of_tenant and s.trace_id = u.trace_id and s.sent_by = sender
+                        and s.span_id = u.span_id) is not null as is_known
+            from unnest(trace_ids, span_ids, parent_span_ids, names, kinds, starts_ns, ends_ns, statuses, status_messages,
+                        agent_ids, resource_agent_ids, services, scopes, completenesses, content_ids)
+                 with ordinality as u(trace_id, span_id, parent_span_id, name, kind, start_ns, end_ns, status,
+                                      status_message, agent_id, resource_agent_id, service, scope, completeness,
+                                      content_id, place)
+        ), placed as (
+            select sent.*, is_known or span_count + count(*) filter (where not is_known)
+                       over (partition by trace_id order by place) <= max_spans as is_kept
+            from sent
+        ), written as (
+            insert into apex.spans as s (
+                tenant_id, trace_id, sent_by, span_id, parent_span_id, name, kind, start_ns, end_ns, status,
+                status_message, agent_id, resource_agent_id, service, scope, completeness, content_id
+            )
+            select of_tenant, trace_id, sender, span_id, parent_span_id, name, kind, start_ns, end_ns, status,
+                   status_message, agent_id, resource_agent_id, service, scope, completeness, content_id
+            from placed where is_kept
+            on conflict (tenant_id, trace_id, sent_by, span_id) do update set
+                parent_span_id = excluded.parent_span_id, name = excluded.name, kind = excluded.kind,
+                start_ns = excluded.start_ns, end_ns = excluded.end_ns, status = excluded.status,
+                status_message = excluded.status_message, agent_id = excluded.agent_id,
+                resource_agent_id = excluded.resource_agent_id, service = excluded.service, scope = excluded.scope,
+                completeness = excluded.completeness, content_id = excluded.content_id
+            where (coalesce(excluded.end_ns, 0), excluded.completeness, excluded.content_id)
+                > (coalesce(s.end_ns, 0), s.completeness, s.content_id)
         )
-        select of_tenant, trace_id, sender, span_id, parent_span_id, name, kind, start_ns, end_ns, status, status_message,
-               agent_id, resource_agent_id, service, scope, completeness, content_id
-        from placed where is_kept
-        on conflict (tenant_id, trace_id, sent_by, span_id) do update set
-            parent_span_id = excluded.parent_span_id, name = excluded.name, kind = excluded.kind,
-            start_ns = excluded.start_ns, end_ns = excluded.end_ns, status = excluded.status,
-            status_message = excluded.status_message, agent_id = excluded.agent_id,
-            resource_agent_id = excluded.resource_agent_id, service = excluded.service, scope = excluded.scope,
-            completeness = excluded.completeness, content_id = excluded.content_id
-        where (coalesce(excluded.end_ns, 0), excluded.completeness, excluded.content_id)
-            > (coalesce(s.end_ns, 0), s.completeness, s.content_id)
-    ), counted as (
         select trace_id, count(*) filter (where is_kept and not is_known) as added,
                count(*) filter (where not is_kept) as omitted
         from placed group by trace_id
-    ), updated as (
-        update apex.traces t
-        set span_count = t.span_count + c.added, is_truncated = t.is_truncated or c.omitted > 0
-        from counted c
-        where t.tenant_id = of_tenant and t.trace_id = c.trace_id and (c.added > 0 or c.omitted > 0)
-    )
-    select coalesce(sum(omitted), 0) into left_out from counted;
+    loop
+        if counted.added > 0 or counted.omitted > 0 then
+            update apex.traces t
+            set span_count = t.span_count + counted.added, is_truncated = t.is_truncated or counted.omitted > 0
+            where t.tenant_id = of_tenant and t.trace_id = counted.trace_id;
+        end if;
+        left_out := left_out + counted.omitted;
+    end loop;
     return left_out;
 end
 $$;

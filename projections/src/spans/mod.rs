@@ -20,7 +20,9 @@ use sqlx::FromRow;
 use sqlx::postgres::PgPool;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 use streams::{DatabaseError, TenantReads};
+use tokio::sync::Semaphore;
 use tree::SpanLink;
 use uuid::Uuid;
 
@@ -40,13 +42,18 @@ pub struct SpanKey {
 #[derive(Debug, Clone)]
 pub struct SpanStore {
     pool: PgPool,
+    /// As many as connections may write spans at the same time: the others are for commands and workers, also while exporters
+    /// of one trace wait for each other.
+    permits: Arc<Semaphore>,
 }
 
 impl SpanStore {
     /// Keeps spans in the database of a pool, whose connections see all tenants.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let permits = Arc::new(Semaphore::new((connections / 4).clamp(1, Semaphore::MAX_PERMITS)));
+        Self { pool, permits }
     }
 
     /// Keeps spans of a tenant, which were sent by a credential that may be bound to an agent. Of several exports of a span, now
@@ -79,6 +86,8 @@ impl SpanStore {
     ) -> Result<i32, DatabaseError> {
         let text =
             "select apex.keep_spans($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
         let left_out = sqlx::query_scalar(text)
             .bind(tenant.as_str())
             .bind(sent_by)
