@@ -213,6 +213,11 @@ pub struct Server {
     #[arg(long, env = "APEX_MAX_PENDING_INVITATIONS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_pending_invitations: u32,
 
+    /// How many days the spans of a trace are kept after the last of them has arrived, so that it can be drawn. 0: they are not
+    /// kept. All servers of an installation need the same value.
+    #[arg(long, env = "APEX_SPAN_RETENTION_DAYS", default_value_t = 14, value_parser = clap::value_parser!(u16).range(0..=3650))]
+    pub span_retention_days: u16,
+
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,

@@ -7,6 +7,7 @@ use commands::{Commands, CommandsConfig, Component, Principal};
 use identity::{Identities, SignInConfig};
 use policies::{
     BudgetAlertHandler, BudgetAlerts, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, PolicyWorker,
+    SpanRetention,
 };
 use projections::{AppliedEvents, Projection, WaitError, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
@@ -127,12 +128,15 @@ impl Rooms {
     }
 
     /// Starts the workers of all projections, the policies, and a runner of all jobs, of which some have these handlers.
-    pub fn start_server_workers(&mut self, mut handlers: Vec<Arc<dyn JobHandler>>) {
+    /// Spans that exporters sent are deleted after a number of days.
+    pub fn start_server_workers(&mut self, mut handlers: Vec<Arc<dyn JobHandler>>, span_retention_days: u16) {
         self.start_policies();
         let config = JobRunnerConfig::default();
         // Half of the timeout: the last statement of a run takes its time too.
-        let retention = JobRetention::new(self.pool.clone(), config.attempt_timeout / 2);
-        handlers.extend([self.alerts(), Arc::new(retention)]);
+        let max_run = config.attempt_timeout / 2;
+        let retention = JobRetention::new(self.pool.clone(), max_run);
+        let spans = SpanRetention::new(self.pool.clone(), span_retention_days, max_run);
+        handlers.extend([self.alerts(), Arc::new(retention), Arc::new(spans)]);
         self.start_jobs(handlers);
     }
 

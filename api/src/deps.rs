@@ -5,6 +5,7 @@ use crate::ready::ReadyChecks;
 use commands::Commands;
 use identity::Identities;
 use projections::Pool;
+use projections::spans::SpanStore;
 use std::sync::Arc;
 use streams::TenantReads;
 
@@ -21,6 +22,8 @@ pub struct Deps {
     pub pool: Pool,
     /// The connections that read what belongs to a tenant.
     pub reads: TenantReads,
+    /// Keeps the spans that exporters send; none if they are not kept.
+    pub span_store: Option<SpanStore>,
     /// Renders the metrics of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The readiness checks of the process.

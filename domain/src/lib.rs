@@ -37,6 +37,7 @@ pub mod spending;
 pub mod tag_keys;
 pub mod task;
 pub mod team;
+pub mod telemetry;
 pub mod tenant;
 pub mod trace;
 pub mod user;

@@ -18,6 +18,7 @@ mod policy;
 mod retention;
 mod retry;
 mod runner;
+mod span_retention;
 
 pub use budget_alerts::{BUDGET_ALERT, BUDGET_ALERTS, BUDGETS, BudgetAlertHandler, BudgetAlerts};
 pub use decisions::{DecisionError, JobDecision, JobDecisionKind, JobFilter, JobRow, decide, decisions, list};
@@ -29,6 +30,7 @@ pub use policy::{Policy, PolicyError, PolicyWorker, Reaction, policy_checkpoint}
 pub use retention::{JOB_RETENTION, JobRetention};
 pub use retry::RetryConfig;
 pub use runner::{JobRunner, JobRunnerConfig};
+pub use span_retention::{SPAN_RETENTION, SpanRetention};
 
 /// The kinds of all jobs that this program runs.
-pub const KINDS: [&str; 2] = [BUDGET_ALERT, JOB_RETENTION];
+pub const KINDS: [&str; 3] = [BUDGET_ALERT, JOB_RETENTION, SPAN_RETENTION];

@@ -37,6 +37,7 @@ pub mod agents;
 pub mod budgets;
 pub mod calls;
 pub mod memories;
+pub mod spans;
 pub mod tasks;
 
 pub use compare::{Comparison, Difference, Fingerprint, MAX_DIFFERENCES, fingerprint};

@@ -15,6 +15,7 @@ use identity::Identities;
 use policies::JobHandler;
 #[cfg(feature = "kafka")]
 use projections::StateTopic;
+use projections::spans::SpanStore;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,7 +88,7 @@ pub(super) async fn start(
     let metrics = telemetry::metrics()?;
     ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
     let (identities, handlers) = identities(rooms, common, server).await?;
-    rooms.start_server_workers(handlers);
+    rooms.start_server_workers(handlers, server.span_retention_days);
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
@@ -105,6 +106,7 @@ pub(super) async fn start(
         identities,
         pool: rooms.pool.clone(),
         reads: rooms.reads.clone(),
+        span_store: (server.span_retention_days > 0).then(|| SpanStore::new(rooms.pool.clone())),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
     };

@@ -85,6 +85,7 @@ async fn serve_with(rooms: &mut apex::rooms::Rooms, authenticator: FixedPermissi
         authenticator: Arc::new(authenticator),
         pool: rooms.pool.clone(),
         reads: rooms.reads.clone(),
+        span_store: None,
         metrics: Arc::new(String::new),
         ready: Arc::new(NoChecks),
     };
@@ -426,11 +427,13 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 30] = [
+const KINDS: [(&str, &str); 32] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
     ("Charge", "calls"),
+    ("Trace", "calls"),
+    ("TraceSpan", "calls"),
     ("Memory", "memories"),
     ("Budget", "budgets"),
     ("BudgetMonth", "budgets"),

@@ -47,6 +47,7 @@ async fn one_mutation_is_one_trace() {
         identities,
         pool: rooms.pool.clone(),
         reads: rooms.reads.clone(),
+        span_store: None,
         metrics: Arc::new(String::new),
         ready: Arc::new(AlwaysReady),
     };

@@ -32,6 +32,7 @@ pub(crate) mod services;
 mod stored;
 mod tag_key;
 mod task;
+mod trace;
 mod usage;
 mod usage_totals;
 mod user;
@@ -64,6 +65,7 @@ pub(crate) struct Query(
     price::RepricingQuery,
     tag_key::TagKeyQuery,
     report::ReportQuery,
+    trace::TraceQuery,
     events::EventQuery,
     replay::ReplayQuery,
     access_log::AccessLogQuery,
@@ -124,6 +126,7 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<String, budget::BudgetAlert>>("A page of alerts.")
         .override_output_type_description::<Connection<String, budget::BudgetCrossing>>("A page of crossed thresholds.")
         .override_output_type_description::<Connection<String, price::Price>>("A page of prices.")
+        .override_output_type_description::<Connection<String, trace::TraceSpan>>("A page of the spans of a trace.")
         .override_output_type_description::<Connection<String, events::Event>>("A page of events.")
         .override_output_type_description::<Connection<String, identity::ServiceAccount>>("A page of service accounts.")
         .override_output_type_description::<Connection<String, identity::ApiKey>>("A page of API keys.")

@@ -139,6 +139,12 @@ macro_rules! hex_id {
             pub fn new(number: $number) -> Option<Self> {
                 (number != 0).then_some(Self(number))
             }
+
+            /// The id as a number, which is not zero.
+            #[must_use]
+            pub fn number(self) -> $number {
+                self.0
+            }
         }
         impl FromStr for $name {
             type Err = TraceIdError;

@@ -13,6 +13,7 @@ use crate::error::Refusal;
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
 use crate::item::Item;
 use crate::receiver::of_content;
+use domain::telemetry::ExportedSpan;
 use domain::{AgentId, ImportId, content_id};
 use uuid::Uuid;
 
@@ -102,6 +103,12 @@ impl Export {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.decoded.count
+    }
+
+    /// Takes the spans as they are kept so that a trace can be drawn: all that can be read, up to 50,000.
+    #[must_use]
+    pub fn take_spans(&mut self) -> Vec<ExportedSpan> {
+        std::mem::take(&mut self.decoded.exported)
     }
 
     /// What can be reported of them. Spans without usage are no part of it.

@@ -1,9 +1,11 @@
 //! The result of a request: what was rejected, and what its sender should know.
 
 use crate::error::{Refusal, RefusalReason};
+use crate::formats::MAX_EXPORTED_SPANS;
 use crate::record::Location;
 use commands::Position;
 use domain::ImportId;
+use domain::telemetry::MAX_KEPT_SPANS;
 use domain::trace::{Mismatch, Trace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,6 +30,8 @@ pub struct Received {
     pub duplicate: u64,
     /// The number of spans that repeat the usage of calls inside of them.
     pub repeats: u64,
+    /// The number of spans that are not kept so that a trace can be drawn, because there are too many.
+    pub not_kept: u64,
     /// The position of the last event.
     pub position: Position,
     /// The locations of those that were rejected: a span that states usage and runs a tool can be refused for both.
@@ -50,6 +54,7 @@ impl Received {
             amended: 0,
             duplicate: 0,
             repeats: 0,
+            not_kept: 0,
             position: Position::ZERO,
             refused: BTreeSet::new(),
             reasons: Vec::new(),
@@ -95,6 +100,26 @@ impl Received {
         self.warn(format!(
             "{count} spans that state no usage were not recorded, so that the agents that they name are not those of the calls \
              inside of them: their trace has more than {limit} of them; end a trace with each task"
+        ));
+    }
+
+    /// Notes that spans of the request are not kept, because their traces have too many. It is said before all else.
+    pub fn warn_of_full_traces(&mut self, count: u64) {
+        if count > 0 {
+            self.not_kept += count;
+            let warning = format!(
+                "{count} spans are not kept, so that their traces cannot be drawn whole: a trace has more than {MAX_KEPT_SPANS} of \
+                 them; what they say of calls was recorded"
+            );
+            self.warnings.insert(0, warning);
+        }
+    }
+
+    pub(super) fn warn_of_large_request(&mut self, count: u64) {
+        self.not_kept += count;
+        self.warn(format!(
+            "{count} spans are not kept, so that their traces cannot be drawn whole: a request has more than \
+             {MAX_EXPORTED_SPANS} of them; what they say of calls was recorded"
         ));
     }
 

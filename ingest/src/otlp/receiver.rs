@@ -22,6 +22,9 @@ impl Receiver {
         let decoded = export.decoded;
         let mut received = Received::of(decoded.count, import_id);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
+        if decoded.not_exported > 0 {
+            received.warn_of_large_request(decoded.not_exported);
+        }
         received.warn_of_unread(&decoded.unread);
         if decoded.unmeasured > 0 {
             received.warn(format!(

@@ -9,6 +9,8 @@ mod query;
 mod sql;
 mod usage_source;
 
+pub(crate) use sql::sums_of_trace;
+
 pub use dimension::{Dimension, UnknownDimension};
 pub use known::{KnownAt, KnownLimits, KnownReport};
 pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery, ReportTag};

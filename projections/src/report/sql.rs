@@ -5,8 +5,9 @@ use super::query::{Allowed, Selection};
 use super::usage_source::{COUNTS, OTHER_SUMS, UsageSource};
 use super::{ReportCursor, Totals};
 use chrono::{DateTime, Utc};
-use domain::Meter;
-use sqlx::postgres::{PgArguments, Postgres};
+use domain::call::TraceId;
+use domain::{Meter, TenantId};
+use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Type};
 use std::sync::LazyLock;
@@ -19,6 +20,22 @@ static SUMS: LazyLock<String> = LazyLock::new(|| {
     let sums = sums.map(|column| format!("coalesce(sum({column}), 0) as {column}"));
     counts.into_iter().chain(sums).collect::<Vec<_>>().join(", ")
 });
+
+/// Sums up the calls of a trace that some agents made; all of its calls, if no agents are given.
+pub(crate) async fn sums_of_trace(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    trace_id: TraceId,
+    agents: Option<Vec<Uuid>>,
+) -> Result<Totals, sqlx::Error> {
+    let calls = UsageSource::Calls.rows("null");
+    let text = format!(
+        "select {} from {calls} where u.tenant_id = $1 and u.trace_id = $2 and ($3::uuid[] is null or u.agent_id = any($3))",
+        *SUMS
+    );
+    let sums = sqlx::query_as(AssertSqlSafe(text)).bind(tenant.as_str()).bind(trace_id.to_string()).bind(agents);
+    sums.fetch_one(connection).await
+}
 
 /// A statement with its parameters.
 pub(super) struct Statement {

@@ -17,6 +17,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("Query.tasks", "read:tasks"),
     ("Query.call", "read:calls"),
     ("Query.calls", "read:calls"),
+    ("Query.trace", "read:calls"),
     ("Query.memory", "read:memories"),
     ("Query.memories", "read:memories"),
     ("Query.budget", "read:budgets"),

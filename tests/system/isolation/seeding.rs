@@ -211,6 +211,7 @@ impl Seeding<'_> {
         }
         let (body, trace) = ingest::trace(&self.world);
         self.world.canaries.add("trace", &[&trace]);
+        self.world.trace = trace;
         let answer = self.client.send_body(Some(self.admin), "/v1/traces", &body, &[]).await;
         assert_eq!((answer.status.as_u16(), &answer.json), (200, &json!({})), "{}", answer.text);
     }

@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) position: String,
     /// The position of an event that a read model could not apply.
     pub(super) parked: String,
+    /// The id of a trace whose spans are kept.
+    pub(super) trace: String,
     /// The id of a command that the tenant executed.
     pub(super) command: Uuid,
     pub(super) canaries: Canaries,
@@ -75,6 +77,7 @@ impl World {
             cursors: BTreeMap::new(),
             position: String::new(),
             parked: String::new(),
+            trace: Uuid::new_v4().simple().to_string(),
             command: Uuid::now_v7(),
             canaries: Canaries::default(),
         }
@@ -125,6 +128,7 @@ impl World {
             "permissions" | "only" => "read:agents".to_owned(),
             "email" => format!("{}-user@example.org", self.mark),
             "tenantId" => self.tenant.clone(),
+            "id" if owner == "trace" => self.trace.clone(),
             "tagKey" | "key" => format!("{}-tagkey", self.mark),
             "tag" | "search" | "provider" | "model" | "tool" => format!("{}-{name}", self.mark),
             // It depends on the dimension, see `complete_filter`.

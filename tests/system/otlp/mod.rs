@@ -1,7 +1,9 @@
 //! OpenTelemetry over the network: what exporters send is charged once, whatever its form, its order and its requests.
 
+mod drawn;
 mod forms;
 mod hostile;
+mod kept;
 mod late;
 mod limits;
 mod node;

@@ -1,6 +1,6 @@
 //! The roles of the application: existing logins, missing grants, and databases from before row-level security.
 
-use super::fixture::{READ_BY_REQUESTS, TENANTS, access, fill, tenants_in};
+use super::fixture::{READ_BY_REQUESTS, TENANTS, access, fill, fill_spans, tenants_in};
 use super::unprotected_tables;
 use apex::database::MIGRATIONS;
 use apex::embedded::Embedded;
@@ -133,6 +133,7 @@ async fn a_database_from_before_row_level_security_goes_on() {
     assert!(unprotected.len() > 30, "{unprotected:?}");
 
     database.run(&["migrate"]).await.assert_success();
+    fill_spans(&database).await;
     assert_eq!(unprotected_tables(&mut owner).await, [""; 0]);
     for table in READ_BY_REQUESTS {
         let mut connection = database.reads.acquire(&access::<ReadAny>(TENANTS[1])).await.unwrap();

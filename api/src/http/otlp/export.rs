@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use domain::ImportId;
 use domain::rate_limits::LimitedResource;
+use domain::telemetry::ExportedSpan;
 use ingest::ReceiveError;
 use ingest::otlp::{Encoding, Export, Received, Signal};
 use metrics::counter;
@@ -36,9 +37,14 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
     let Sent { signal, encoding, body } = sent;
     let import_id = requester.correlation_id.map(ImportId);
     let decode = || Export::decode(signal, encoding, &body, import_id);
-    let export = state.cpu_permits.run(is_large(body.len()), decode).await?;
+    let mut export = state.cpu_permits.run(is_large(body.len()), decode).await?;
     drop(body);
-    let receiving = state.receiver.receive(requester.principal.clone(), export);
+    let receiving = async {
+        let spans = export.take_spans();
+        let mut received = state.receiver.receive(requester.principal.clone(), export).await?;
+        keep(state, requester, &spans, &mut received).await?;
+        Ok(received)
+    };
     let received = tokio::time::timeout(state.limits().request_timeout, receiving).await;
     match received.map_err(|_| Failure::late())? {
         Ok(received) => {
@@ -58,6 +64,28 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
             Err(Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, error.to_string()))
         }
     }
+}
+
+/// Keeps spans, so that their traces can be drawn. It is done last: a request that is refused leaves none.
+async fn keep(
+    state: &State,
+    requester: &Requester,
+    spans: &[ExportedSpan],
+    received: &mut Received,
+) -> Result<(), ReceiveError> {
+    let (Some(store), false) = (&state.deps.span_store, spans.is_empty()) else { return Ok(()) };
+    let principal = &requester.principal;
+    let left_out = store.keep(principal.tenant(), principal.agent(), spans).await.map_err(|error| {
+        let is_temporary = error.is_retryable() || error.is_unavailable();
+        if is_temporary { ReceiveError::Unavailable(error.into()) } else { ReceiveError::Internal(error.into()) }
+    })?;
+    received.warn_of_full_traces(left_out);
+    let (count, left_out) = (spans.len() as u64, received.not_kept);
+    counter!("apex_otlp_spans_total", "outcome" => "kept").increment(count.saturating_sub(left_out));
+    if left_out > 0 {
+        counter!("apex_otlp_spans_total", "outcome" => "left_out").increment(left_out);
+    }
+    Ok(())
 }
 
 fn note(signal: Signal, received: &Received) {

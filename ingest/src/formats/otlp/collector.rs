@@ -5,11 +5,13 @@
 
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
+use super::exported::ExportedSpans;
 use super::forest::{Details, Forest, Node};
 use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId};
 use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
+use domain::telemetry::ExportedSpan;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The maximum memory for the spans of a file, in bytes: 256 MiB, enough for a million spans, or for 200,000 with the
@@ -55,6 +57,8 @@ pub(crate) struct SpanCollector {
     /// Refused spans that have not been taken by [`SpanCollector::take_refusals`].
     refusals: VecDeque<Refusal>,
     stop: Option<Stop>,
+    /// The spans as they are kept, if they are. They have a limit of their own.
+    exported: Option<ExportedSpans>,
 }
 
 impl SpanCollector {
@@ -72,7 +76,18 @@ impl SpanCollector {
             span_count: 0,
             refusals: VecDeque::new(),
             stop: None,
+            exported: None,
         }
+    }
+
+    /// As [`SpanCollector::new`], and collects the spans as they are kept.
+    pub(crate) fn exporting(limit_bytes: usize) -> Self {
+        Self { exported: Some(ExportedSpans::default()), ..Self::new(limit_bytes) }
+    }
+
+    /// The spans as they are kept, and the number of those that are not among them because there are too many.
+    pub(crate) fn take_exported(&mut self) -> (Vec<ExportedSpan>, u64) {
+        self.exported.as_mut().map(|exported| exported.take(&self.resources)).unwrap_or_default()
     }
 
     /// The current scope.
@@ -140,6 +155,10 @@ impl SpanCollector {
         self.span_count += 1;
         match span {
             Ok(span) => {
+                let resource = self.current_resource();
+                if let Some(exported) = &mut self.exported {
+                    exported.push(&span, resource);
+                }
                 let node = self.node(span, location);
                 let known = self.index.get(&node.id).and_then(|at| self.nodes.get(*at));
                 if known.is_none_or(|known| !known.says_all_of(&node)) {
@@ -213,9 +232,15 @@ impl Sink for SpanCollector {
 
     fn start_scope(&mut self) {
         self.scope = ScopeBasis::Usual;
+        if let Some(exported) = &mut self.exported {
+            exported.set_scope(None);
+        }
     }
 
     fn set_scope(&mut self, name: &str) {
+        if let Some(exported) = &mut self.exported {
+            exported.set_scope(Some(name));
+        }
         self.scope = scope_basis(name);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Refusal;
 use crate::item::Item;
+use domain::telemetry::ExportedSpan;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a body is encoded.
@@ -17,6 +18,10 @@ pub enum Encoding {
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
     pub(crate) items: Vec<Item>,
+    /// The spans as they are kept, in their order.
+    pub(crate) exported: Vec<ExportedSpan>,
+    /// The number of spans that are not among them, because the request has too many.
+    pub(crate) not_exported: u64,
     /// The spans or records that cannot be read.
     pub(crate) refusals: Vec<Refusal>,
     /// The names of attributes that say something about usage and are not read, with the number of spans that have them.

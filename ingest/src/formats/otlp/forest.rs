@@ -59,6 +59,9 @@ pub(crate) struct Forest {
     resources: Vec<Attributes>,
 }
 
+/// How the default name of a service begins that SDKs give it.
+pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
+
 /// The maximum number of spans searched for a name, upwards from a span.
 const MAX_ANCESTORS: usize = 1_000;
 
@@ -117,7 +120,7 @@ impl Forest {
     /// The service of a span, unless it has the default name of the SDKs, `unknown_service…`.
     pub(crate) fn service(&self, node: &Node) -> Option<&str> {
         let service = self.resources.get(node.resource)?.text(Slot::Service);
-        service.filter(|name| !name.starts_with("unknown_service"))
+        service.filter(|name| !name.starts_with(UNKNOWN_SERVICE))
     }
 }
 

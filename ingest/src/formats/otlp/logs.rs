@@ -20,6 +20,7 @@ use crate::text::quoted;
 use chrono::DateTime;
 use domain::Meter;
 use domain::call::{CallFacts, CallKey, CallKind, Outcome};
+use domain::telemetry::SpanStatus;
 use serde::de::{Error, IgnoredAny, MapAccess};
 
 /// The most attributes of a record that are kept.
@@ -201,6 +202,8 @@ impl LogCollector {
             end: None,
             attributes,
             scope,
+            kind: None,
+            status: SpanStatus::Unset,
             status_error: None,
         })))
     }

@@ -15,6 +15,7 @@ mod attributes;
 mod collector;
 mod conventions;
 mod decoded;
+mod exported;
 mod forest;
 mod json;
 mod logs;
@@ -26,6 +27,8 @@ mod sink;
 mod span;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use exported::MAX_EXPORTED_SPANS;
 
 use super::lines::Lines;
 use super::reader::{RecordReader, Records};

@@ -82,7 +82,7 @@ fn started_at(span: &Span) -> Option<DateTime<Utc>> {
 }
 
 /// The agent that attributes name.
-fn agent_in(attributes: &Attributes) -> Option<AgentRef> {
+pub(super) fn agent_in(attributes: &Attributes) -> Option<AgentRef> {
     let (id, name) = (attributes.text(Slot::AgentId), attributes.text(Slot::AgentName));
     AgentRef::new(Format::Otlp, id.or(name)?, name.or(id)?)
 }

@@ -20,10 +20,11 @@ const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads the body of a request with spans.
 pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
-    let mut collector = SpanCollector::new(MAX_HELD_BYTES);
+    let mut collector = SpanCollector::exporting(MAX_HELD_BYTES);
     read(body, encoding, &mut collector, "resourceSpans")?;
     let count = collector.span_count();
-    Ok(Decoded { count, ..of_spans(collector) })
+    let (exported, not_exported) = collector.take_exported();
+    Ok(Decoded { count, exported, not_exported, ..of_spans(collector) })
 }
 
 fn of_spans(mut collector: SpanCollector) -> Decoded {

@@ -3,6 +3,7 @@
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, Slot};
 use domain::call::{CallSpan, Outcome};
+use domain::telemetry::{SpanKind, SpanStatus};
 
 /// The ids of a span: 16 bytes of its trace, 8 bytes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +34,9 @@ pub(crate) struct Span {
     pub(crate) attributes: Attributes,
     /// How far the usage that the instrumentation writes can be relied on.
     pub(crate) scope: ScopeBasis,
+    /// The kind, if it is stated.
+    pub(crate) kind: Option<SpanKind>,
+    pub(crate) status: SpanStatus,
     /// The message of the status, if the status is an error.
     pub(crate) status_error: Option<String>,
 }

@@ -13,6 +13,7 @@ use crate::formats::otlp::collector::SpanCollector;
 use crate::formats::otlp::conventions::ScopeBasis;
 use crate::formats::otlp::sink::Sink;
 use crate::formats::otlp::span::{Span, SpanId, SpanTime};
+use domain::telemetry::{SpanKind, SpanStatus};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -28,6 +29,7 @@ struct JsonSpan {
     span_id: Option<AttributeValue>,
     parent_span_id: Option<AttributeValue>,
     name: Option<AttributeValue>,
+    kind: Option<AttributeValue>,
     start_time_unix_nano: Option<AttributeValue>,
     end_time_unix_nano: Option<AttributeValue>,
     attributes: Attributes,
@@ -44,6 +46,7 @@ impl JsonSpan {
                 "spanId" => span.span_id = map.next_value()?,
                 "parentSpanId" => span.parent_span_id = map.next_value()?,
                 "name" => span.name = map.next_value()?,
+                "kind" => span.kind = map.next_value()?,
                 "startTimeUnixNano" => span.start_time_unix_nano = map.next_value()?,
                 "endTimeUnixNano" => span.end_time_unix_nano = map.next_value()?,
                 "attributes" => match map.next_value_seed(AttributeList::<Attributes>::new())? {
@@ -78,6 +81,8 @@ impl JsonSpan {
             end: self.end_time_unix_nano.as_ref().map(time),
             attributes: self.attributes,
             scope,
+            kind: self.kind.as_ref().and_then(kind),
+            status: self.status.as_ref().map(status).unwrap_or_default(),
             status_error: self.status.and_then(status_error),
         })
     }
@@ -88,13 +93,31 @@ fn time(value: &AttributeValue) -> SpanTime {
     value.whole().filter(|ns| *ns > 0).map_or_else(|| SpanTime::Invalid(value.display()), SpanTime::UnixNanos)
 }
 
+/// The names of the kinds of spans and of the codes of statuses, in the order of their numbers. Enums are numbers in OTLP's
+/// JSON, and names elsewhere.
+const KINDS: [&str; 5] =
+    ["SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"];
+const STATUSES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
+
+fn kind(value: &AttributeValue) -> Option<SpanKind> {
+    let named = || SpanKind::ALL.into_iter().zip(KINDS).find(|(_, name)| value.text() == Some(*name));
+    value.whole().map_or_else(|| named().map(|(kind, _)| kind), SpanKind::of_number)
+}
+
+fn status(status: &Fields) -> SpanStatus {
+    let of = |code: &AttributeValue| {
+        let named = || SpanStatus::ALL.into_iter().zip(STATUSES).find(|(_, name)| code.text() == Some(*name));
+        code.whole().map_or_else(|| named().map(|(status, _)| status), SpanStatus::of_number)
+    };
+    status.get("code").and_then(of).unwrap_or_default()
+}
+
 /// The message, or `error` if there is none, of a status that is an error.
-fn status_error(status: Fields) -> Option<String> {
-    let code = status.get("code")?;
-    if code.whole() != Some(2) && code.text() != Some("STATUS_CODE_ERROR") {
+fn status_error(fields: Fields) -> Option<String> {
+    if status(&fields) != SpanStatus::Error {
         return None;
     }
-    let message = status.get("message").and_then(AttributeValue::text).filter(|message| !message.trim().is_empty());
+    let message = fields.get("message").and_then(AttributeValue::text).filter(|message| !message.trim().is_empty());
     Some(message.unwrap_or("error").to_owned())
 }
 

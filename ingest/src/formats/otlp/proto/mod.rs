@@ -12,6 +12,7 @@ use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId, SpanTime};
 use crate::error::RefusalReason;
 use crate::text::quoted;
+use domain::telemetry::{SpanKind, SpanStatus};
 pub(crate) use wire::{Fields, Value};
 
 /// Why a body cannot be read.
@@ -117,6 +118,8 @@ fn span(encoded: &[u8], scope: ScopeBasis) -> Result<Span, RefusalReason> {
         end: None,
         attributes: Attributes::default(),
         scope,
+        kind: None,
+        status: SpanStatus::Unset,
         status_error: None,
     };
     let mut count = 0;
@@ -132,7 +135,8 @@ fn span(encoded: &[u8], scope: ScopeBasis) -> Result<Span, RefusalReason> {
                 count += 1;
                 insert(pair, count, &mut span.attributes)?;
             }
-            (15, Value::Bytes(status)) => span.status_error = status_error(status)?,
+            (6, Value::Varint(number)) => span.kind = i64::try_from(number).ok().and_then(SpanKind::of_number),
+            (15, Value::Bytes(status)) => (span.status, span.status_error) = read_status(status)?,
             _ => {}
         }
     }
@@ -165,16 +169,20 @@ pub(crate) fn bytes<const N: usize>(field: &'static str, value: Value<'_>) -> Re
     found.try_into().map(Some).map_err(|_| RefusalReason::Id { field, found: hex(found) })
 }
 
-fn status_error(status: &[u8]) -> Result<Option<String>, RefusalReason> {
-    let (mut is_error, mut message) = (false, None);
+/// The status, and its message if it is an error.
+fn read_status(status: &[u8]) -> Result<(SpanStatus, Option<String>), RefusalReason> {
+    let (mut code, mut message) = (SpanStatus::Unset, None);
     for field in Fields(status) {
         match field.map_err(malformed)? {
             (2, value) => message = value.text().filter(|message| !message.trim().is_empty()),
-            (3, Value::Varint(code)) => is_error = code == 2,
+            (3, Value::Varint(number)) => {
+                code = i64::try_from(number).ok().and_then(SpanStatus::of_number).unwrap_or_default();
+            }
             _ => {}
         }
     }
-    Ok(is_error.then(|| crate::text::clip(message.unwrap_or("error"), 1024).to_owned()))
+    let text = || crate::text::clip(message.unwrap_or("error"), 1024).to_owned();
+    Ok((code, (code == SpanStatus::Error).then(text)))
 }
 
 /// The attributes in a repeated field.
