@@ -55,13 +55,14 @@ pub(crate) enum SpanStatus {
     Error,
 }
 
-/// A trace: the spans of one run, from however many exporters, requests and processes. It is kept for a time after its last
-/// span has arrived.
+/// A trace as it was read.
 #[derive(Debug)]
 pub(crate) struct Trace {
     stored: StoredTrace,
 }
 
+/// A trace: the spans of one run, from however many exporters, requests and processes. It is kept for a time after its last
+/// span has arrived.
 #[Object]
 impl Trace {
     /// Id of the trace: 32 hexadecimal digits.

@@ -34,7 +34,7 @@ pub fn fields_of(name: &str) -> &'static [&'static str] {
 pub enum Line {
     /// A call.
     Call(Box<Record>),
-    /// A task, and what became of it.
+    /// A task, and how it ended.
     Task(Box<TaskLine>),
     /// A memory.
     Memory(Box<MemoryLine>),
