@@ -120,9 +120,11 @@ impl World {
     pub(super) fn text(&self, name: &str, owner: &str, is_thorough: bool) -> String {
         match name {
             "before" => self.position.clone(),
-            // Calls are charged again in the order of their list.
-            "after" if owner == "repricing" => self.cursors["calls"].clone(),
-            "after" => self.cursors.get(owner).cloned().unwrap_or_else(|| self.position.clone()),
+            "after" => {
+                // Calls are charged again in the order of their list.
+                let list = if owner == "repricing" { "calls" } else { owner };
+                self.cursors.get(list).cloned().unwrap_or_else(|| self.position.clone())
+            }
             "category" => "agent".to_owned(),
             "types" => "agent.registered".to_owned(),
             "projection" => "tasks".to_owned(),
