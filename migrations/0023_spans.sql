@@ -1,7 +1,7 @@
 -- The spans that exporters of OpenTelemetry send, so that a trace can be drawn. They are derived telemetry beside the log: what
 -- is charged by them is in events, and these rows are deleted after a time. docs/adr/0031-spans.md gives the reasons.
 
--- The traces that have spans here. The row of a trace is locked by whoever adds spans to it, so that their number is exact.
+-- The traces that have spans here. Who adds spans to a trace locks its row, so that their number is exact.
 create table apex.traces (
     tenant_id text not null check (tenant_id ~ '^[a-z0-9][a-z0-9_-]*$' and octet_length(tenant_id) <= 63),
     trace_id uuid not null,

@@ -204,7 +204,7 @@ impl Commands {
     /// Charges calls again by the newest version of the price book, or finds what that would change. Calls that are not counted
     /// any more, and those of agents that the principal is not allowed to change, are left out.
     ///
-    /// To record it takes the permissions to set prices and to change calls.
+    /// To record it takes the permissions to set prices and to change calls, and to read all calls.
     ///
     /// # Errors
     /// As for [`Commands::execute`]. What was recorded before an error stays so; a repetition goes on.

@@ -90,7 +90,16 @@ impl Receiver {
     /// # Errors
     /// [`Forbidden`] if it may not.
     pub fn authorise(principal: &Principal) -> Result<(), Forbidden> {
-        principal.authorise_on::<SendCommand>(Call::CATEGORY, Uuid::nil()).map(|_| ())
+        Self::agents_of(principal).map(drop)
+    }
+
+    /// The agents of which alone a principal may report calls, in the order of their ids; none if it may report those of all.
+    ///
+    /// # Errors
+    /// [`Forbidden`] if it may report none.
+    pub fn agents_of(principal: &Principal) -> Result<Option<Vec<AgentId>>, Forbidden> {
+        let access = principal.authorise_on::<SendCommand>(Call::CATEGORY, Uuid::nil())?;
+        Ok(access.agents().map(<[_]>::to_vec))
     }
 
     /// Checks that a principal may record calls, tasks or memories; which of them is decided for each.

@@ -15,6 +15,8 @@ pub type JobError = Box<dyn std::error::Error + Send + Sync>;
 pub enum JobOutcome {
     /// The effect has taken place.
     Done,
+    /// A part of the effect of a recurring job has taken place: it runs again at once, before its interval is over.
+    Unfinished,
     /// The attempt failed, and a later one may succeed.
     Retry(JobError),
     /// The attempt failed, and a later one would fail too: the job becomes a dead letter.

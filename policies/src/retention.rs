@@ -27,13 +27,13 @@ pub struct JobRetention {
 
 impl JobRetention {
     /// Creates the handler for the jobs in the database of `pool`. A run starts no further statement after `max_run`,
-    /// which must be shorter than the timeout of an attempt; the next run deletes the rest.
+    /// which must be shorter than the timeout of an attempt; the next run, which follows at once, deletes the rest.
     #[must_use]
     pub fn new(pool: PgPool, max_run: Duration) -> Self {
         Self { pool, max_run }
     }
 
-    async fn delete_finished(&self) -> Result<(), DatabaseError> {
+    async fn delete_finished(&self) -> Result<JobOutcome, DatabaseError> {
         let start = Instant::now();
         while start.elapsed() < self.max_run {
             let delete = "select apex.delete_done_jobs(make_interval(secs => $1), $2)";
@@ -43,10 +43,10 @@ impl JobRetention {
                 .fetch_one(&self.pool)
                 .await?;
             if deleted < BATCH_JOBS {
-                break;
+                return Ok(JobOutcome::Done);
             }
         }
-        Ok(())
+        Ok(JobOutcome::Unfinished)
     }
 }
 
@@ -64,11 +64,6 @@ impl JobHandler for JobRetention {
     }
 
     fn run<'a>(&'a self, _job: &'a Job) -> BoxFuture<'a, JobOutcome> {
-        Box::pin(async move {
-            match self.delete_finished().await {
-                Ok(()) => JobOutcome::Done,
-                Err(error) => JobOutcome::Retry(error.into()),
-            }
-        })
+        Box::pin(async move { self.delete_finished().await.unwrap_or_else(|error| JobOutcome::Retry(error.into())) })
     }
 }

@@ -24,6 +24,9 @@ impl Default for RetryConfig {
     }
 }
 
+/// The interval of the runs of a recurring job until it is finished.
+const UNFINISHED_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The next state of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Transition {
@@ -48,6 +51,9 @@ impl Transition {
     ) -> Self {
         match outcome {
             JobOutcome::Done => interval.map_or(Self::Done, Self::Repeat),
+            JobOutcome::Unfinished => {
+                interval.map_or(Self::Done, |interval| Self::Repeat(interval.min(UNFINISHED_INTERVAL)))
+            }
             JobOutcome::DeadLetter(error) => Self::DeadLetter(stored_text(&*error)),
             JobOutcome::Retry(error) if attempt >= config.max_attempts => Self::DeadLetter(stored_text(&*error)),
             JobOutcome::Retry(error) => {
@@ -107,6 +113,7 @@ mod tests {
         let minute = Duration::from_secs(60);
         assert_eq!(after(JobOutcome::Done, 1, None), Transition::Done);
         assert_eq!(after(JobOutcome::Done, 2, Some(minute)), Transition::Repeat(minute));
+        assert_eq!(after(JobOutcome::Unfinished, 1, Some(minute)), Transition::Repeat(UNFINISHED_INTERVAL));
         let dead = after(JobOutcome::Retry("x".into()), 3, Some(minute));
         assert_eq!(dead, Transition::DeadLetter("x".to_owned()), "it does not fail in silence for ever");
     }

@@ -23,16 +23,20 @@ pub struct SpanRetention {
 
 impl SpanRetention {
     /// Creates the handler for the spans in the database of `pool`, of which with 0 days none are kept. A run starts no further
-    /// statement after `max_run`, which must be shorter than the timeout of an attempt; the next run deletes the rest.
+    /// statement after `max_run`, which must be shorter than the timeout of an attempt; the next run, which follows at once, deletes the rest.
     #[must_use]
     pub fn new(pool: PgPool, days: u16, max_run: Duration) -> Self {
         Self { pool, days, max_run }
     }
 
-    async fn delete_expired(&self) -> Result<(), DatabaseError> {
+    async fn delete_expired(&self) -> Result<JobOutcome, DatabaseError> {
         let start = Instant::now();
-        while start.elapsed() < self.max_run && spans::delete_expired(&self.pool, self.days).await? > 0 {}
-        Ok(())
+        while start.elapsed() < self.max_run {
+            if spans::delete_expired(&self.pool, self.days).await? == 0 {
+                return Ok(JobOutcome::Done);
+            }
+        }
+        Ok(JobOutcome::Unfinished)
     }
 }
 
@@ -50,11 +54,6 @@ impl JobHandler for SpanRetention {
     }
 
     fn run<'a>(&'a self, _job: &'a Job) -> BoxFuture<'a, JobOutcome> {
-        Box::pin(async move {
-            match self.delete_expired().await {
-                Ok(()) => JobOutcome::Done,
-                Err(error) => JobOutcome::Retry(error.into()),
-            }
-        })
+        Box::pin(async move { self.delete_expired().await.unwrap_or_else(|error| JobOutcome::Retry(error.into())) })
     }
 }

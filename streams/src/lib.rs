@@ -68,3 +68,4 @@ pub use tail_window::FilteredPage;
 pub use tenant_log::{TenantFilter, TenantLog};
 pub use tenant_reads::{TenantConnection, TenantReads, TenantTransaction};
 pub use trace::link_to_causes;
+pub use turns::{Turn, Turns};

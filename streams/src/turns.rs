@@ -5,12 +5,20 @@
 //! however many of them wait.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// A number of places; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Turns<K: Eq>(Arc<Mutex<Places<K>>>);
+pub struct Turns<K: Eq>(Arc<Mutex<Places<K>>>);
+
+impl<K: Eq> fmt::Debug for Turns<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Places { free, queues } = &*self.lock();
+        f.debug_struct("Turns").field("free", free).field("waiting_parties", &queues.len()).finish()
+    }
+}
 
 /// Those of one party who wait.
 type Queue<K> = VecDeque<oneshot::Sender<Turn<K>>>;
@@ -49,12 +57,15 @@ impl<K: Eq> Places<K> {
 }
 
 /// A place, which is passed on when this is dropped.
-pub(crate) struct Turn<K: Eq> {
+#[must_use = "the place is free again when this is dropped"]
+pub struct Turn<K: Eq> {
     turns: Option<Turns<K>>,
 }
 
 impl<K: Eq> Turns<K> {
-    pub(crate) fn new(places: usize) -> Self {
+    /// As many places, all of them free.
+    #[must_use]
+    pub fn new(places: usize) -> Self {
         Self(Arc::new(Mutex::new(Places { free: places, queues: VecDeque::new() })))
     }
 
@@ -63,7 +74,7 @@ impl<K: Eq> Turns<K> {
     }
 
     /// Waits for a place.
-    pub(crate) async fn take(&self, whose: impl Fn() -> K) -> Turn<K> {
+    pub async fn take(&self, whose: impl Fn() -> K) -> Turn<K> {
         loop {
             let waiting = {
                 let mut places = self.lock();

@@ -190,12 +190,19 @@ async fn calls_are_charged_again_by_who_may_set_prices_and_change_calls() {
         let account = installation.run(&["accounts", "create", role, "--role", role]).await;
         let key = installation.run(&["keys", "create", "--account", &account, "--all-scopes"]).await;
         keys.push((role, may_look, may_apply, key));
+        if role == "operator" {
+            // All calls have the same prices: who has those of one agent only changes none of them.
+            let agent = uuid::Uuid::new_v4().to_string();
+            let bound = ["keys", "create", "--account", &account, "--all-scopes", "--agent", &agent];
+            keys.push(("operator of one agent", false, false, installation.run(&bound).await));
+        }
     }
+    keys.sort_by_key(|(_, _, may_apply, _)| *may_apply);
     let server = installation.serve(&[]).await;
     for (role, may_look, may_apply, key) in keys {
         let (shown, applied) = (ask(&server, &key, &dry_run).await.1, send(&server, &key, apply, input.clone()).await);
         match may_look {
-            true => assert!(shown["data"]["repricing"]["differences"].is_array(), "{role}: {shown}"),
+            true => assert_eq!(shown["data"]["repricing"]["differences"][0]["calls"], 1, "{role}: {shown}"),
             false => assert_eq!(code(&shown), "FORBIDDEN", "{role}"),
         }
         match may_apply {

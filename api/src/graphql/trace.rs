@@ -15,7 +15,7 @@ use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, Enum, Error, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::AgentId;
-use domain::call::{SpanId, TraceId};
+use domain::call::TraceId;
 use domain::permissions::ReadCalls;
 use projections::DatabaseError;
 use projections::calls::CallRow;
@@ -174,7 +174,7 @@ pub(crate) struct TraceSpan {
     /// Name of the instrumentation that wrote the span.
     scope: Option<String>,
     #[graphql(skip)]
-    call: (TraceId, SpanId),
+    call: (TraceId, SpanKey),
     #[graphql(skip)]
     agent: Option<AgentId>,
 }
@@ -200,7 +200,7 @@ impl TryFrom<Found<'_>> for TraceSpan {
             status_message: row.status_message,
             service: row.service,
             scope: row.scope,
-            call: (trace_id, placed.key.span_id),
+            call: (trace_id, placed.key),
             agent: placed.agent_id,
         })
     }
@@ -221,11 +221,11 @@ impl TraceSpan {
     }
 }
 
-impl Loader<(TraceId, SpanId)> for Rows {
+impl Loader<(TraceId, SpanKey)> for Rows {
     type Value = CallRow;
     type Error = Arc<DatabaseError>;
 
-    async fn load(&self, keys: &[(TraceId, SpanId)]) -> Result<HashMap<(TraceId, SpanId), CallRow>, Self::Error> {
+    async fn load(&self, keys: &[(TraceId, SpanKey)]) -> Result<HashMap<(TraceId, SpanKey), CallRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         Ok(spans::calls_of(&self.reads, &access, keys).await?)
     }
@@ -286,6 +286,7 @@ impl TraceQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::call::SpanId;
 
     #[test]
     fn a_cursor_names_the_span_and_who_sent_it() {

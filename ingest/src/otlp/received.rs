@@ -115,6 +115,16 @@ impl Received {
         }
     }
 
+    /// Notes that no span of the request is kept, because it could be of each of several agents. It is said before all else.
+    pub fn warn_of_several_agents(&mut self, count: u64) {
+        self.not_kept += count;
+        let warning = format!(
+            "{count} spans are not kept, so that their traces cannot be drawn: the credential may report calls of several agents, \
+             but not of all; send with one that is bound to one agent, or to none"
+        );
+        self.warnings.insert(0, warning);
+    }
+
     pub(super) fn warn_of_large_request(&mut self, count: u64) {
         self.not_kept += count;
         self.warn(format!(

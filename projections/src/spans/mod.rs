@@ -11,18 +11,15 @@ pub use tree::PlacedSpan;
 
 use crate::report::{Totals, sums_of_trace};
 use crate::rows::agent_ids;
-use chrono::{DateTime, Utc};
-use domain::AgentId;
 use domain::call::{SpanId, TraceId};
 use domain::permissions::{Access, ReadCalls};
 use domain::telemetry::{ExportedSpan, MAX_KEPT_SPANS, Rank, SpanKind};
+use domain::{AgentId, TenantId};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
-use streams::{DatabaseError, TenantReads};
-use tokio::sync::Semaphore;
+use streams::{DatabaseError, TenantReads, Turns};
 use tree::SpanLink;
 use uuid::Uuid;
 
@@ -42,9 +39,9 @@ pub struct SpanKey {
 #[derive(Debug, Clone)]
 pub struct SpanStore {
     pool: PgPool,
-    /// As many as connections may write spans at the same time: the others are for commands and workers, also while exporters
-    /// of one trace wait for each other.
-    permits: Arc<Semaphore>,
+    /// As many places as connections may write spans at the same time: the others are for commands and workers, also while
+    /// exporters of one trace wait for each other. Tenants take turns.
+    turns: Turns<TenantId>,
 }
 
 impl SpanStore {
@@ -52,8 +49,7 @@ impl SpanStore {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        let permits = Arc::new(Semaphore::new((connections / 4).clamp(1, Semaphore::MAX_PERMITS)));
-        Self { pool, permits }
+        Self { pool, turns: Turns::new((connections / 4).max(1)) }
     }
 
     /// Keeps spans of a tenant, which were sent by a credential that may be bound to an agent. Of several exports of a span, now
@@ -64,7 +60,7 @@ impl SpanStore {
     /// [`DatabaseError`] if they could not all be written. It is safe to try again.
     pub async fn keep(
         &self,
-        tenant: &domain::TenantId,
+        tenant: &TenantId,
         sent_by: Option<AgentId>,
         spans: &[ExportedSpan],
     ) -> Result<u64, DatabaseError> {
@@ -80,14 +76,13 @@ impl SpanStore {
     /// In one statement, which is a transaction.
     async fn keep_batch(
         &self,
-        tenant: &domain::TenantId,
+        tenant: &TenantId,
         sent_by: Uuid,
         spans: &[(&ExportedSpan, Rank)],
     ) -> Result<i32, DatabaseError> {
         let text =
             "select apex.keep_spans($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.ok();
+        let _turn = self.turns.take(|| tenant.clone()).await;
         let left_out = sqlx::query_scalar(text)
             .bind(tenant.as_str())
             .bind(sent_by)
@@ -226,18 +221,6 @@ impl SpanRow {
     #[must_use]
     pub fn parent_span_id(&self) -> Option<SpanId> {
         self.parent_span_id.and_then(span_of_column)
-    }
-
-    /// When the span started.
-    #[must_use]
-    pub fn started_at(&self) -> Option<DateTime<Utc>> {
-        self.start_ns.map(DateTime::from_timestamp_nanos)
-    }
-
-    /// When the span ended.
-    #[must_use]
-    pub fn ended_at(&self) -> Option<DateTime<Utc>> {
-        self.end_ns.map(DateTime::from_timestamp_nanos)
     }
 }
 

@@ -25,11 +25,15 @@ async fn count(owner: &mut PgConnection, table: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from apex.{table}"))).fetch_one(owner).await.unwrap()
 }
 
-/// Lets the job run now.
-async fn run_retention(owner: &mut PgConnection) {
-    let run =
-        "update apex.jobs set available_at = clock_timestamp() where kind = 'span-retention' and state = 'waiting'";
-    sqlx::query(run).execute(owner).await.unwrap();
+/// Lets the job run at a time, once it does not run.
+async fn run_retention_at(database: &TestDatabase, time: &'static str) {
+    wait_until("the job waits", async || {
+        let run =
+            "update apex.jobs set available_at = $1::timestamptz where kind = 'span-retention' and state = 'waiting'";
+        let run = sqlx::query(run).bind(time).execute(&mut database.owner().await).await.unwrap();
+        run.rows_affected() == 1
+    })
+    .await;
 }
 
 /// Makes a trace that was received a number of days ago.
@@ -45,6 +49,8 @@ async fn spans_are_deleted_after_their_retention_and_none_are_kept_with_0_days()
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
     let server = database.serve(&["--span-retention-days", "3"]).await;
+    // It runs at times of its own, too.
+    run_retention_at(&database, "infinity").await;
     let [old, recent, grown] = ["1", "2", "3"].map(|digit| digit.repeat(32));
     for trace_id in [&old, &recent, &grown] {
         let spans =
@@ -64,7 +70,7 @@ async fn spans_are_deleted_after_their_retention_and_none_are_kept_with_0_days()
                 from apex.traces t, generate_series(1, 100) n where t.span_count = 100";
     sqlx::raw_sql(many).execute(&mut owner).await.unwrap();
     assert_eq!(count(&mut owner, "spans").await, 30_007);
-    run_retention(&mut owner).await;
+    run_retention_at(&database, "now").await;
     let mut other = database.owner().await;
     wait_until("expired traces are deleted", async || count(&mut database.owner().await, "traces").await == 2).await;
     assert_eq!(count(&mut other, "spans").await, 5, "2 of the recent one, and 3 of the one that grew");
@@ -74,7 +80,7 @@ async fn spans_are_deleted_after_their_retention_and_none_are_kept_with_0_days()
     assert_eq!(total(&database, &server).await.0, 3, "what was charged stays");
     server.kill().await;
     let server = database.serve(&["--span-retention-days", "0"]).await;
-    run_retention(&mut owner).await;
+    run_retention_at(&database, "now").await;
     wait_until("all are deleted", async || count(&mut database.owner().await, "spans").await == 0).await;
     post(&server, &export("shop", &[span(&id(1), "", &chat("gpt-4o", 10, 1))])).await;
     assert_eq!((count(&mut owner, "spans").await, total(&database, &server).await.0), (0, 4));
@@ -190,12 +196,43 @@ async fn a_trace_is_seen_in_its_tenant_and_by_who_may_read_the_calls_of_its_agen
     // Another agent says that it sent the same span, and it ended later: it changes nothing of the first one's.
     let mut claimed = span(&id(2), "", &json!({}));
     claimed["endTimeUnixNano"] = json!("1773136899000000000");
-    send(&server, &rival, &[claimed]).await;
+    send(&server, &rival, &[claimed.clone()]).await;
+    // Neither does a credential that reports the calls of some agents only, whichever agent it says the span is of.
+    claimed["endTimeUnixNano"] = json!("9000000000000000000");
+    let claims = [1, 2].map(|number| {
+        let mut claimed = claimed.clone();
+        claimed["spanId"] = json!(id(number));
+        claimed
+    });
+    let team = installation.run(&["teams", "create", "research"]).await;
+    for agent in [own, other] {
+        installation.run(&["teams", "add", &team, "--agent", agent]).await;
+    }
+    let of_team = installation.key(tenant().as_str(), "operator", &["--team", &team]).await;
+    let headers = [JSON, ("authorization", &*format!("Bearer {of_team}"))];
+    let sent = export("shop", &claims).to_string().into_bytes();
+    let (status, answer) = post_as(&server, "/v1/traces", &headers, sent).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(status == StatusCode::OK && answer.contains("2 spans are not kept"), "{status} {answer}");
+    let (account, of_other) = scoped_account(&installation).await;
+    installation.run(&["roles", "grant", "agent", "--account", &account, "--agent", other]).await;
+    wait_until("the role counts", async || {
+        let headers = [JSON, ("authorization", &*format!("Bearer {of_other}"))];
+        let sent = export("shop", &claims[1..]).to_string().into_bytes();
+        post_as(&server, "/v1/traces", &headers, sent).await.0 == StatusCode::OK
+    })
+    .await;
     // Another tenant has a trace with the same id.
     send(&server, &stranger, &[span(&id(0xa), "", &json!({}))]).await;
     assert_eq!(seen(&server, &stranger).await, Some(vec![(id(0xa), 0)]));
     let whole = [(id(1), 0), (id(2), 1), (id(3), 2), (id(2), 0)];
     assert_eq!(seen(&server, &admin).await.as_deref(), Some(&whole[..]));
+    // The span that the other agent claims was not its call.
+    let query = format!("{{ trace(id: \"{TRACE}\") {{ spans {{ nodes {{ spanId call {{ model }} }} }} }} }}");
+    let (_, answer) = ask(&server, &admin, &query).await;
+    let nodes = answer["data"]["trace"]["spans"]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let of_call: Vec<_> = nodes.iter().filter(|node| node["spanId"] == id(2)).map(|node| &node["call"]).collect();
+    assert_eq!(of_call, [&json!({ "model": "gpt-4o" }), &Value::Null]);
     // A role on one agent shows what belongs to that agent.
     let (account, key) = scoped_account(&installation).await;
     assert_eq!(seen(&server, &key).await, None);

@@ -1,6 +1,6 @@
 //! Which spans are charged, across requests: the order in which they arrive does not matter.
 
-use super::{chat, export, post, span, total, with};
+use super::{chat, export, post, post_as, span, total, with};
 use serde_json::{Value, json};
 use testkit::TestDatabase;
 
@@ -116,4 +116,40 @@ async fn a_trace_may_be_spread_over_processes() {
     assert_eq!((calls, input), (20, 210));
     one.kill().await;
     other.kill().await;
+}
+
+/// A GenAI event says what its span does: with the span, before it or after it, it is one call. Without a span, it is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_and_its_span_are_one_call_and_an_event_without_a_span_is_refused() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let events = async |of: &[(&str, Value)]| {
+        let record = |(span_id, attributes): &(&str, Value)| {
+            let mut record = json!({
+                "timeUnixNano": "1773136801000000000", "eventName": "gen_ai.client.inference.operation.details",
+                "attributes": span(CHILD, "", attributes)["attributes"],
+            });
+            if !span_id.is_empty() {
+                record = with(record, &json!({ "traceId": super::TRACE, "spanId": span_id }));
+            }
+            record
+        };
+        let records: Vec<_> = of.iter().map(record).collect();
+        let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": records }] }] }).to_string();
+        let sent = post_as(&server, "/v1/logs", &[("content-type", "application/json")], body.into_bytes()).await;
+        serde_json::from_slice::<Value>(&sent.1).unwrap()
+    };
+    let (before, after) = (chat("gpt-4o", 10, 2), chat("gpt-4o", 20, 4));
+    assert_eq!(events(&[(CHILD, before.clone())]).await, json!({}));
+    let spans = [span(CHILD, "", &before), span(OTHER, "", &after)];
+    assert_eq!(post(&server, &export("shop", &spans)).await, json!({}));
+    assert_eq!(events(&[(OTHER, after)]).await, json!({}));
+    let (calls, input, output, ..) = total(&database, &server).await;
+    assert_eq!((calls, input, output), (2, 30, 6));
+    let refused = events(&[("", chat("gpt-4o", 1, 1)), ("", json!({ "event.name": "other" }))]).await;
+    assert_eq!(refused["partialSuccess"]["rejectedLogRecords"], "1", "{refused}");
+    let message = refused["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(message.contains("log record 1") && message.contains("traceId"), "{message}");
+    assert_eq!(total(&database, &server).await.0, 2);
+    server.kill().await;
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use domain::ImportId;
 use domain::rate_limits::LimitedResource;
 use domain::telemetry::ExportedSpan;
-use ingest::ReceiveError;
 use ingest::otlp::{Encoding, Export, Received, Signal};
+use ingest::{ReceiveError, Receiver};
 use metrics::counter;
 
 /// Takes a request from what the caller may send.
@@ -74,16 +74,31 @@ async fn keep(
     received: &mut Received,
 ) -> Result<(), ReceiveError> {
     let (Some(store), false) = (&state.deps.span_store, spans.is_empty()) else { return Ok(()) };
-    let principal = &requester.principal;
-    let left_out = store.keep(principal.tenant(), principal.agent(), spans).await.map_err(|error| {
-        let is_temporary = error.is_retryable() || error.is_unavailable();
-        if is_temporary { ReceiveError::Unavailable(error.into()) } else { ReceiveError::Internal(error.into()) }
-    })?;
-    received.warn_of_full_traces(left_out);
-    let (count, left_out) = (spans.len() as u64, received.not_kept);
+    let (principal, count) = (&requester.principal, spans.len() as u64);
+    let agents = Receiver::agents_of(principal).map_err(ReceiveError::Forbidden)?;
+    // What is not sent in the name of all agents is kept apart by its agent, so that it replaces no span of another one.
+    let left_out = match agents.as_deref() {
+        None | Some([_]) => {
+            let sent_by = agents.and_then(|agents| agents.first().copied());
+            let left_out = store.keep(principal.tenant(), sent_by, spans).await.map_err(|error| {
+                let is_temporary = error.is_retryable() || error.is_unavailable();
+                if is_temporary {
+                    ReceiveError::Unavailable(error.into())
+                } else {
+                    ReceiveError::Internal(error.into())
+                }
+            })?;
+            received.warn_of_full_traces(left_out);
+            left_out
+        }
+        Some(_) => {
+            received.warn_of_several_agents(count);
+            count
+        }
+    };
     counter!("apex_otlp_spans_total", "outcome" => "kept").increment(count.saturating_sub(left_out));
-    if left_out > 0 {
-        counter!("apex_otlp_spans_total", "outcome" => "left_out").increment(left_out);
+    if received.not_kept > 0 {
+        counter!("apex_otlp_spans_total", "outcome" => "left_out").increment(received.not_kept);
     }
     Ok(())
 }

@@ -190,10 +190,11 @@ impl LogCollector {
         let time = record.time.or(record.observed);
         record.attributes.0.into_iter().for_each(|(key, value)| attributes.insert(&key, value));
         let scope = self.spans.scope();
-        let (Some(trace), Some(span)) = (record.trace, record.span) else { return Ok(Event::Other) };
         if attributes.usage(scope)?.is_none() {
             return Ok(Event::Other);
         }
+        let trace = record.trace.ok_or(RefusalReason::Missing("traceId"))?;
+        let span = record.span.ok_or(RefusalReason::Missing("spanId"))?;
         Ok(Event::OfSpan(Box::new(Span {
             id: SpanId { trace, span },
             parent: None,
