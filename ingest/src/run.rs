@@ -33,7 +33,8 @@ pub struct ImportCounts {
     pub duplicate: u64,
     /// Records that were refused.
     pub refused: u64,
-    /// Records of which something was not read, such as a reported cost that is no amount. The rest of them counts.
+    /// Records of which something was not read, such as a reported cost that is no amount, and kinds of things that were not
+    /// read of any record, such as an attribute that is not understood. The rest of them counts.
     pub ignored: u64,
     /// Calls without a price. Set when the import ends.
     pub unpriced: u64,
@@ -126,7 +127,7 @@ pub async fn import(
     on_progress: impl FnMut(Progress<'_>),
     cancel: impl Future<Output = ()>,
 ) -> ImportResult {
-    let (mut records, skipped) = spawn_reader(source);
+    let (mut records, end) = spawn_reader(source);
     let mut run = Run {
         counts: ImportCounts::default(),
         unpriced: HashSet::new(),
@@ -140,20 +141,29 @@ pub async fn import(
     // The reader's thread blocks while the channel is full; this ends it.
     drop(records);
     if run.stopped.is_none() {
-        let skipped = skipped.await.unwrap_or_default();
+        let End { skipped, not_read } = end.await.unwrap_or_default();
         (run.counts.not_calls, run.counts.other_format) = (skipped.not_calls + run.repeats, skipped.other_format);
+        not_read.iter().for_each(|reason| run.ignore(reason));
     }
     run.counts.unpriced = run.unpriced.len() as u64;
     ImportResult { counts: run.counts, stopped: run.stopped }
 }
 
+/// What is known at the end of an input.
+#[derive(Default)]
+struct End {
+    skipped: SkippedCounts,
+    /// What of the input as a whole was not read.
+    not_read: Vec<String>,
+}
+
 type ItemReceiver = mpsc::Receiver<Result<Item, RecordError>>;
 
-/// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. The numbers of skipped
-/// items are sent at the end of the input.
-fn spawn_reader(source: Source) -> (ItemReceiver, oneshot::Receiver<SkippedCounts>) {
+/// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. What is known at
+/// the end of the input is sent then.
+fn spawn_reader(source: Source) -> (ItemReceiver, oneshot::Receiver<End>) {
     let (sender, receiver) = mpsc::channel(2 * MAX_IN_FLIGHT);
-    let (skipped_sender, skipped) = oneshot::channel();
+    let (end_sender, end) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let mut records: Records = match read_records(source.format, source.defaults, source.reader) {
             Ok(records) => records,
@@ -168,9 +178,10 @@ fn spawn_reader(source: Source) -> (ItemReceiver, oneshot::Receiver<SkippedCount
                 return;
             }
         }
-        skipped_sender.send(records.skipped()).unwrap_or_default();
+        // An error here means that the import has stopped.
+        drop(end_sender.send(End { skipped: records.skipped(), not_read: records.take_not_read() }));
     });
-    (receiver, skipped)
+    (receiver, end)
 }
 
 /// The state of a running import.
@@ -197,8 +208,8 @@ enum Prepared {
 struct Sent {
     /// The result of each record or span with usage, with its location.
     results: Vec<(Location, Result<SpanResult, ImportError>)>,
-    /// The number of spans without usage that were not recorded, with the location of a span of their trace.
-    dropped_links: Option<(Location, u64)>,
+    /// What was not read of a trace, with the location of one of its spans.
+    not_read: Vec<(Location, String)>,
 }
 
 impl Prepared {
@@ -221,15 +232,23 @@ impl Prepared {
         match self {
             Self::Call(location, report) => {
                 let results = vec![(location, report.send().await.map(SpanResult::Imported))];
-                Sent { results, dropped_links: None }
+                Sent { results, not_read: Vec::new() }
             }
             Self::Trace(trace) => {
                 let result = trace.send().await;
                 let last = result.spans.last().map_or(Location::Span(1), |(location, _)| *location);
                 let sent = result.spans.into_iter().map(|(location, span)| (location, Ok(span)));
                 let results = sent.chain(result.error.map(|error| (last, Err(error)))).collect();
-                let dropped_links = (result.dropped_links > 0).then_some((last, result.dropped_links));
-                Sent { results, dropped_links }
+                let dropped_links = (result.dropped_links > 0).then(|| {
+                    format!(
+                        "{} spans of the trace that state no usage: {}",
+                        result.dropped_links,
+                        TraceError::TooManyLinks
+                    )
+                });
+                let sums = result.mismatches.iter().map(ToString::to_string);
+                let not_read = sums.chain(dropped_links).map(|reason| (last, reason)).collect();
+                Sent { results, not_read }
             }
         }
     }
@@ -285,11 +304,8 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
 
     fn count_all(&mut self, sent: Sent) {
         sent.results.into_iter().for_each(|(location, result)| self.count(location, result));
-        if let Some((location, count)) = sent.dropped_links {
-            self.ignore(&format!(
-                "{location}: {count} spans of the trace that state no usage: {}",
-                TraceError::TooManyLinks
-            ));
+        for (location, reason) in sent.not_read {
+            self.ignore(&format!("{location}: {reason}"));
         }
     }
 

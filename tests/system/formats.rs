@@ -1,6 +1,7 @@
 //! Formats of other tools, imported by the program: recognised, from folders, twice and in other orders, with the owners of
 //! calls that several sessions have. The totals were worked out by hand.
 
+use crate::otlp::{chat, export, span, with};
 use serde_json::{Value, json};
 use std::path::Path;
 use testkit::{ProgramOutput, TestDatabase};
@@ -164,5 +165,34 @@ async fn one_call_in_three_formats_is_charged_once() {
                            "reported_cost": "0.01"});
         assert_total(&database.total().await, &right);
         database.assert_equals_rebuild(&["calls"], &[1, 1000]).await;
+    }
+}
+
+/// Nothing that a file of spans states about usage is dropped in silence.
+#[tokio::test]
+async fn what_spans_of_a_file_state_about_usage_and_is_not_counted_is_named() {
+    let database = TestDatabase::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let agent = with(chat("gpt-4o", 100, 50), &json!({ "gen_ai.operation.name": "invoke_agent" }));
+    let counted = with(chat("gpt-4o", 10, 2), &json!({ "gen_ai.usage.new_tokens": 5 }));
+    let unmeasured =
+        json!({ "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o" });
+    let [outer, inner, other] = ["00000000000000a1", "00000000000000c1", "00000000000000c2"];
+    let spans = [span(outer, "", &agent), span(inner, outer, &counted), span(other, outer, &unmeasured)];
+    let path = folder.path().join("spans.json");
+    std::fs::write(&path, export("shop", &spans).to_string()).unwrap();
+    let output = database.run(&["import", "otlp", path.to_str().unwrap(), "--format", "json"]).await.assert_success();
+    assert_eq!(
+        (&output.json()[0]["imported"], &output.json()[0]["ignored"]),
+        (&json!(1), &json!(3)),
+        "{}",
+        output.stderr
+    );
+    for named in [
+        "the attribute \"gen_ai.usage.new_tokens\" of 1 spans is not understood",
+        "1 spans are calls to models, but state no usage",
+        "the span 00000000000000a1 sums up to",
+    ] {
+        assert!(output.stderr.contains(named), "{named}: {}", output.stderr);
     }
 }

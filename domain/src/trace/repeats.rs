@@ -16,6 +16,7 @@ use crate::ids::CallId;
 use crate::meter::Meter;
 use crate::usage::Usage;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// A summary whose usage is not the sum of the calls inside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,17 @@ pub struct Mismatch {
     pub prompt_of_calls: u128,
     /// The tokens that the calls inside of it generated.
     pub output_of_calls: u128,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { span_id, stated, prompt_of_calls, output_of_calls } = self;
+        write!(
+            f,
+            "the span {span_id} sums up to {stated}; the calls inside of it that are known used {prompt_of_calls} tokens of \
+             input and {output_of_calls} of output, and are what is charged"
+        )
+    }
 }
 
 /// The spans of a trace that repeat the usage of others.

@@ -8,6 +8,12 @@ use crate::record::SkippedCounts;
 pub trait RecordReader: Iterator<Item = Result<Item, RecordError>> {
     /// The number of items read so far that are neither records nor refused.
     fn skipped(&self) -> SkippedCounts;
+
+    /// What of the input as a whole was not read, such as an attribute that is not understood. It is known at the end of the
+    /// input, and taken once.
+    fn take_not_read(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The records of an input of any format.

@@ -7,7 +7,7 @@ use commands::Position;
 use domain::ImportId;
 use domain::telemetry::MAX_KEPT_SPANS;
 use domain::trace::{Mismatch, Trace};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The most reasons and warnings in a message, each.
@@ -78,20 +78,9 @@ impl Received {
         }
     }
 
-    pub(super) fn warn_of_unread(&mut self, unread: &BTreeMap<Box<str>, u64>) {
-        for (name, count) in unread.iter().take(MAX_SHOWN) {
-            self.warnings
-                .push(format!("the attribute {name:?} of {count} spans is not understood, and was not counted"));
-        }
-    }
-
     pub(super) fn warn_of_mismatch(&mut self, mismatch: &Mismatch) {
         if self.warnings.len() < MAX_SHOWN {
-            let Mismatch { span_id, stated, prompt_of_calls, output_of_calls } = mismatch;
-            self.warnings.push(format!(
-                "the span {span_id} sums up to {stated}; the calls inside of it that are known used {prompt_of_calls} tokens \
-                 of input and {output_of_calls} of output, and are what is charged"
-            ));
+            self.warnings.push(mismatch.to_string());
         }
     }
 

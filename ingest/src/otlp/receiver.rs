@@ -1,6 +1,7 @@
 //! Reports what requests export, many records at a time.
 
 use super::{Export, Received};
+use crate::formats::not_counted;
 use crate::outcome::{ImportError, ImportOutcome};
 use crate::receiver::{ReceiveError, Receiver};
 use crate::record::Location;
@@ -25,13 +26,8 @@ impl Receiver {
         if decoded.not_exported > 0 {
             received.warn_of_large_request(decoded.not_exported);
         }
-        received.warn_of_unread(&decoded.unread);
-        if decoded.unmeasured > 0 {
-            received.warn(format!(
-                "{} spans are calls to models, but state no usage, nor do spans inside of them: these calls were not counted",
-                decoded.unmeasured
-            ));
-        }
+        not_counted::of_unread(&decoded.unread).for_each(|warning| received.warn(warning));
+        not_counted::of_unmeasured(decoded.unmeasured).into_iter().for_each(|warning| received.warn(warning));
         for metric in &decoded.usage_metrics {
             received.warn(format!("the metric {metric:?} is a sum over calls, which are charged by their spans or events: it was not counted"));
         }

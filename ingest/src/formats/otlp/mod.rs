@@ -20,6 +20,7 @@ mod forest;
 mod json;
 mod logs;
 mod metrics;
+pub(crate) mod not_counted;
 mod proto;
 mod records;
 pub(crate) mod request;
@@ -52,7 +53,15 @@ pub(crate) const SPEC: Spec = Spec {
 
 pub(super) fn open(lines: Lines, defaults: Defaults) -> Records {
     let (refusals, ready) = (VecDeque::new(), VecDeque::new());
-    Box::new(TraceRecords { stage: Stage::Start(lines), defaults, refusals, ready, span_count: 0, returned: 0 })
+    Box::new(TraceRecords {
+        stage: Stage::Start(lines),
+        defaults,
+        refusals,
+        ready,
+        span_count: 0,
+        returned: 0,
+        not_read: Vec::new(),
+    })
 }
 
 /// How far the file is read.
@@ -75,11 +84,17 @@ struct TraceRecords {
     span_count: u64,
     /// The number of spans returned as records or refusals.
     returned: u64,
+    /// What was not counted, once all spans are read.
+    not_read: Vec<String>,
 }
 
 impl RecordReader for TraceRecords {
     fn skipped(&self) -> SkippedCounts {
         SkippedCounts { not_calls: self.span_count.saturating_sub(self.returned), other_format: 0 }
+    }
+
+    fn take_not_read(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.not_read)
     }
 }
 
@@ -135,7 +150,11 @@ impl TraceRecords {
     fn finish(&mut self, mut collector: SpanCollector) -> Stage {
         self.take_refusals(&mut collector);
         self.span_count = collector.span_count();
-        let items = records::items_of(&collector.into_forest(), &self.defaults);
+        let unread = collector.take_unread();
+        let forest = collector.into_forest();
+        self.not_read = not_counted::of_unread(&unread).collect();
+        self.not_read.extend(not_counted::of_unmeasured(forest.count_unmeasured()));
+        let items = records::items_of(&forest, &self.defaults);
         self.ready.extend(items.into_iter().map(|item| item.map_err(RecordError::from)));
         Stage::End
     }
