@@ -38,6 +38,21 @@ fn cases() -> Vec<Case> {
         "llm.token_count.prompt": 1000, "llm.token_count.completion": 100, "llm.token_count.total": 1100,
         "llm.token_count.prompt_details.cache_read": 400,
     });
+    let plain_openinference = json!({
+        "openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-2024-08-06", "llm.provider": "openai",
+        "llm.token_count.prompt": 1000, "llm.token_count.completion": 100,
+    });
+    let vercel = json!({
+        "operation.name": "ai.generateText", "ai.model.id": "gpt-4o", "ai.model.provider": "openai.chat",
+        "ai.usage.promptTokens": 1000, "ai.usage.completionTokens": 100,
+    });
+    let inside = with(
+        with(vercel.clone(), &chat("gpt-4o-2024-08-06", 1000, 100)),
+        &json!({
+            "operation.name": "ai.generateText.doGenerate", "gen_ai.system": "openai.chat", "gen_ai.request.model": "gpt-4o",
+        }),
+    );
+    let sonnet_beside = (1, 5800, 435, 12_252, 0, "0.0276006");
     let reasoning = |output, thoughts, total| {
         of_provider(
             "gcp.gemini",
@@ -103,6 +118,26 @@ fn cases() -> Vec<Case> {
         ),
         ("cached-beside", vec![beside(15, "x_ai", "grok-4")], (1, 5800, 435, 12_252, 0, "0.033114")),
         ("cached-beside-openai", vec![beside(16, "openai", "gpt-4o")], (1, 5800, 435, 12_252, 0, "0.034165")),
+        // What does not fit inside was beside, of every seller.
+        (
+            "cached-beside-openrouter",
+            vec![beside(20, "openrouter", "x-ai/grok-4")],
+            (1, 5800, 435, 12_252, 0, "0.033114"),
+        ),
+        ("cached-beside-vertex", vec![beside(21, "gcp.vertex_ai", "claude-sonnet-4-5@20250929")], sonnet_beside),
+        ("cached-beside-litellm", vec![beside(22, "litellm", SONNET)], sonnet_beside),
+        (
+            "cached-beside-bedrock",
+            vec![beside(23, "amazon_bedrock", "anthropic.claude-sonnet-4-20250514-v1:0")],
+            sonnet_beside,
+        ),
+        ("cached-beside-anthropic", vec![beside(24, "anthropic", SONNET)], sonnet_beside),
+        (
+            "openinference-mixed",
+            vec![span(&id(25), "", &plain_openinference), span(&id(26), "", &chat("gpt-4o", 1000, 100))],
+            (2, 2000, 200, 0, 0, "0.007"),
+        ),
+        ("vercel", vec![span(&id(27), "", &vercel), span(&id(28), &id(27), &inside)], (1, 1000, 100, 0, 0, "0.0035")),
         ("thoughts-beside", one(17, reasoning(150, 120, 370)), (1, 100, 270, 0, 0, "0.002825")),
         ("thoughts-more", one(18, reasoning(150, 8000, 8250)), (1, 100, 8150, 0, 0, "0.081625")),
         ("thoughts-inside", one(19, reasoning(270, 120, 370)), (1, 100, 270, 0, 0, "0.002825")),
@@ -206,6 +241,12 @@ async fn no_form_of_json_loses_a_span_in_silence() {
         (changed(9, &|span| span["traceId"] = json!("0x0af7651916cd43dd8448eb211c80319c")), "which is not an id"),
         (changed(10, &|span| span["traceId"] = json!("0af7651916cd43dd")), "which is not an id"),
         (changed(11, &|span| span["traceId"] = json!("0af76519-16cd-43dd-8448-eb211c80319c")), "which is not an id"),
+        // The digits of an id, as if they were its bytes.
+        (
+            changed(14, &|span| span["traceId"] = json!("MGFmNzY1MTkxNmNkNDNkZDg0NDhlYjIxMWM4MDMxOWM=")),
+            "which is not an id",
+        ),
+        (changed(15, &|span| span["spanId"] = json!("MDAwMDAwMDAwMDAwZTAwMg==")), "which is not an id"),
         (changed(12, &|span| span["attributes"] = json!("none")), "attributes is not a list"),
         (changed(13, &|span| span["startTimeUnixNano"] = Value::Null), "startTimeUnixNano is missing"),
     ];
