@@ -174,7 +174,7 @@ async fn a_role_on_an_agent_gives_commands_on_what_belongs_to_it() {
     let report = |agent: Uuid| mutation(format!("reportCall(input: {{ model: \"m\", agentId: \"{agent}\" }})"));
     let correct = |call: Uuid| {
         let values = format!("{{ agentId: \"{}\" }}", own.agent);
-        mutation(format!("correctCall(input: {{ id: \"{call}\", values: {values} }})"))
+        mutation(format!("correctCall(input: {{ id: \"{call}\", reason: \"test\", values: {values} }})"))
     };
     let before = written(installation).await;
     let refused = [
@@ -213,7 +213,7 @@ async fn a_bound_key_does_not_take_a_call_that_is_nobodys() {
     let bound = installation.key(tenant().as_str(), "operator", &["--agent", &own.agent.to_string()]).await;
     let correct = |call: Uuid| {
         format!(
-            "mutation {{ correctCall(input: {{ id: \"{call}\", values: {{ agentId: \"{}\" }} }}) {{ outcome }} }}",
+            "mutation {{ correctCall(input: {{ id: \"{call}\", reason: \"test\", values: {{ agentId: \"{}\" }} }}) {{ outcome }} }}",
             own.agent
         )
     };

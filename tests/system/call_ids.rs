@@ -146,7 +146,7 @@ async fn a_correction_by_any_id_corrects_the_call_and_a_tie_exceeds_no_budget() 
     let select = format!("outcome position error {{ code currentVersion }} call {{ {CALL} }}");
     for (id, user) in [(&voided, "grace"), (call, "alan")] {
         let known = server.graphql(version, json!({ "id": id, "at": at })).await["call"]["version"].take();
-        let correct = |version: &Value| json!({ "id": id, "values": { "user": user }, "expectedVersion": version });
+        let correct = |version: &Value| json!({ "id": id, "reason": "test", "values": { "user": user }, "expectedVersion": version });
         let wrong = command(&server, "correctCall", correct(&json!(99)), &select).await;
         assert_eq!((&wrong["error"]["code"], &wrong["error"]["currentVersion"]), (&json!("WRONG_VERSION"), &known));
         let corrected = command(&server, "correctCall", correct(&known), &select).await;

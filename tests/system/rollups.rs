@@ -148,7 +148,7 @@ pub(crate) async fn report_calls(server: &Server, series: &str, calls: u64, seed
         if random.random_bool(0.5) {
             let mut values = record(&mut random);
             values.retain(|field, _| !["source", "error"].contains(&field.as_str()));
-            let input = json!({ "id": id, "values": values });
+            let input = json!({ "id": id, "reason": "test", "values": values });
             let corrected = command(server, "correctCall", input, "outcome position").await;
             assert_ne!(corrected["outcome"], "REJECTED", "{values:?}");
             position = corrected["position"].clone();

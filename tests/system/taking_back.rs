@@ -263,7 +263,7 @@ async fn a_void_call_is_not_counted_and_stays_so() {
     let voided = command(&server, "voidCall", void("a test"), select).await;
     assert_eq!((&voided["outcome"], &voided["call"]), (&json!("DONE"), &Value::Null), "{voided}");
     assert_eq!(command(&server, "voidCall", void("once more"), select).await["outcome"], "ALREADY_DONE");
-    let corrected = json!({ "id": call, "values": { "user": "ada" } });
+    let corrected = json!({ "id": call, "reason": "test", "values": { "user": "ada" } });
     assert_eq!(command(&server, "correctCall", corrected, select).await["error"]["code"], "VOID");
     let again = database.run(&["import", "autogpt", &sample("autogpt.jsonl"), "--format", "json"]).await;
     assert_eq!((again.code, &again.json()[0]["refused"]), (Some(3), &json!(1)), "{}", again.stderr);

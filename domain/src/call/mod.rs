@@ -85,7 +85,7 @@ pub enum CallCommand {
         /// The values of the corrected fields. Other fields are ignored.
         values: CallFacts,
         /// Why the call is corrected.
-        reason: Option<Body>,
+        reason: Body,
         /// When the call was corrected.
         at: DateTime<Utc>,
         /// The price book.
@@ -298,7 +298,8 @@ impl Aggregate for Call {
             CallCommand::Charge { facts, prices, reported_by } => self.charge(facts, reported_by, &prices),
             CallCommand::Correct { fields, values, reason, at, prices, tag_keys } => {
                 let corrected = self.correct(&fields, values, at, &prices, &tag_keys)?;
-                let event = |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason, at });
+                let event =
+                    |(before, after)| CallEvent::Corrected(CallCorrected { before, after, reason: Some(reason), at });
                 Ok(corrected.map(event).into_iter().collect())
             }
             CallCommand::Reprice { reason, at, prices } => {

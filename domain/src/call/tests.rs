@@ -231,7 +231,7 @@ pub(super) fn correct(fields: &[Field], values: CallFacts, prices: PriceBook) ->
     correct_at(50, fields, values, prices)
 }
 pub(super) fn correct_at(second: i64, fields: &[Field], values: CallFacts, prices: PriceBook) -> CallCommand {
-    let reason = Some(body("the invoice says so"));
+    let reason = body("the invoice says so");
     let (fields, tag_keys) = (fields.iter().copied().collect(), TagKeys::default());
     CallCommand::Correct { fields, values, reason, at: at(second), prices, tag_keys }
 }

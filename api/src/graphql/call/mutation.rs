@@ -181,7 +181,7 @@ command_input! {
         /// The corrected fields.
         values: CallCorrection,
         /// Reason for the correction: text of at most 64 KiB.
-        reason: Option<String>,
+        reason: String,
     }
 }
 
@@ -247,7 +247,7 @@ impl CallMutation {
     /// corrects that one.
     async fn correct_call(&self, ctx: &Context<'_>, input: CorrectCallInput) -> Result<CallPayload> {
         let options = input.options(ctx)?;
-        let reason = input::body_opt("reason", input.reason);
+        let reason = input::body("reason", input.reason);
         let correction = Correction::new(input.values)?.and_then(|correction| Ok((correction, reason?)));
         let (context, target) = (options.context(ctx)?, options.target);
         let result: CommandResult<CallCommandError> = match correction {

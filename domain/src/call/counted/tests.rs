@@ -2,7 +2,7 @@ use crate::call::tests::{charged, facts, line, prices, record};
 use crate::call::{Call, CallCommand, CallEvent, CallFacts, CallIds, ChargedCall, Field, NamedCalls, Reporters, Tags};
 use crate::price_book::PriceBook;
 use crate::tag_keys::{TagKeyDeclared, TagKeys, TagKeysEvent};
-use crate::testing::{at, given, name, uuid};
+use crate::testing::{at, body, given, name, uuid};
 use crate::{Aggregate, CallId, EventCodec, TagKey};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ fn report(facts: CallFacts, keys: &[&str]) -> CallCommand {
 
 fn correct(values: CallFacts, keys: &[&str]) -> CallCommand {
     let (fields, prices, tag_keys) = (BTreeSet::from([Field::Tags]), prices(3), declared(keys));
-    CallCommand::Correct { fields, values, reason: None, at: at(50), prices, tag_keys }
+    CallCommand::Correct { fields, values, reason: body("a test"), at: at(50), prices, tag_keys }
 }
 
 /// The call after commands, and the number of events.
@@ -94,7 +94,7 @@ fn a_correction_of_the_tags_moves_the_call_and_one_of_another_field_does_not() {
     let user = CallCommand::Correct {
         fields: BTreeSet::from([Field::User]),
         values: CallFacts { user: Some(name("ada")), ..facts(1, 1) },
-        reason: None,
+        reason: body("a test"),
         at: at(50),
         prices: prices(3),
         tag_keys: TagKeys::default(),
@@ -175,7 +175,7 @@ fn decided(
         None => CallCommand::Report { facts, prices, tag_keys, reported_by: Reporters::default() },
         Some(fields) => {
             let fields = fields.into_iter().collect();
-            CallCommand::Correct { fields, values: facts, reason: None, at: at(50), prices, tag_keys }
+            CallCommand::Correct { fields, values: facts, reason: body("a test"), at: at(50), prices, tag_keys }
         }
     };
     (ids, command)
