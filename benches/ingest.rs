@@ -3,6 +3,8 @@
 //!
 //! The server, its PostgreSQL and the client share the machine. `LINES` is the number of calls of a request (default: 2000),
 //! and `REQUESTS` that of requests at the same time (default: 4). A call of a span takes two events: one of the trace, too.
+//! The third case ends once the read models have the calls: they catch up within the duration of a run if its rate is more
+//! than half of the first one's. The last case is `apex import` of a file with `IMPORTED` calls (default: 60,000).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,12 +13,14 @@
     reason = "a benchmark that cannot continue has failed"
 )]
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use std::io::Write;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use testkit::bench::{Bench, Table, best, setting};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -118,6 +122,41 @@ async fn recorded(bench: &Bench) -> Vec<(String, String)> {
     rows
 }
 
+/// Waits until the read models have all events.
+async fn caught_up(bench: &Bench) {
+    let behind = "select exists (select from apex.checkpoints, apex.head h
+                  where partitioned_by is not null and checkpoints.position < h.position)";
+    while sqlx::query_scalar::<_, bool>(behind).fetch_one(&bench.raw).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Imports a file of new calls, and returns how many it imported a second.
+async fn import(bench: &Bench, calls: u64, file: &AtomicU64) -> f64 {
+    let mut path = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+    let first = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::weeks(2800);
+    let number = i64::try_from(file.fetch_add(1, Ordering::Relaxed)).unwrap();
+    let rows: String = (0..i64::try_from(calls).unwrap())
+        .map(|n| {
+            let at = first + TimeDelta::days(number) + TimeDelta::milliseconds(n);
+            format!("{},{},59\n", at.format("%Y-%m-%d %H:%M:%S%.7f"), 1000 + n % 1000)
+        })
+        .collect();
+    write!(path, "TIMESTAMP,ContextTokens,GeneratedTokens\n{rows}").unwrap();
+    let started = Instant::now();
+    let imported = Command::new(env!("CARGO_BIN_EXE_apex"))
+        .args(["import", "azure-llm", "--provider", "openai", "--model", "gpt-4o", "--no-wait", "--format", "json"])
+        .arg(path.path())
+        .env("APEX_DATABASE_URL", bench.url())
+        .output()
+        .await
+        .unwrap();
+    let elapsed = started.elapsed();
+    let counts: Value = serde_json::from_slice(&imported.stdout).unwrap();
+    assert_eq!(counts[0]["imported"], calls, "{}", String::from_utf8_lossy(&imported.stderr));
+    calls as f64 / elapsed.as_secs_f64()
+}
+
 const INSERT: &str = "with made as (
     insert into raw_streams select 'default', 'call', s, 1, s, 1, p from unnest($1::bigint[], $2::uuid[]) as u (p, s))
     insert into raw_events (position, tenant_id, category, stream_id, version, event_id, type, schema_version, payload,
@@ -196,7 +235,20 @@ async fn main() {
     };
     let case = format!("priced calls as spans in JSON, {requests} requests of {calls}; INSERTs of the same payloads");
     table.case(&bench, &case, "calls/s", spans, &raw).await;
-    table.write("ingest");
+    let until_read = async || {
+        caught_up(&bench).await;
+        let started = Instant::now();
+        let rate = lines().await;
+        let sent = rate * started.elapsed().as_secs_f64();
+        caught_up(&bench).await;
+        sent / started.elapsed().as_secs_f64()
+    };
+    table.case(&bench, "priced calls as lines, until the read models have them", "calls/s", until_read, &raw).await;
     drop(server);
+    let (calls, file) = (setting("IMPORTED", 60_000), AtomicU64::new(0));
+    let imported = async || import(&bench, calls, &file).await;
+    let case = format!("apex import of {calls} calls");
+    table.case(&bench, &case, "calls/s", imported, &raw).await;
+    table.write("ingest");
     bench.drop_database().await;
 }
