@@ -45,7 +45,7 @@ impl Results {
         self.slowest.truncate(8);
         let shown: String = format!("{:?}", hostile.query).chars().take(500).collect();
         match answer {
-            Ok(answer) if answer.contains("\"INTERNAL\"") => {
+            Ok(answer) if answer.contains("\"code\":\"INTERNAL\"") => {
                 self.faults.push(format!("INTERNAL over {transport:?} for {}: {shown}\n{answer}", hostile.name));
             }
             Ok(_) if latency <= DEADLINE => {}
