@@ -181,6 +181,7 @@ async fn send(server: &Server, key: &str, spans: &[Value]) {
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&response));
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trace_is_seen_in_its_tenant_and_by_who_may_read_the_calls_of_its_agents() {
     let installation = Installation::new().await;
