@@ -201,10 +201,10 @@ impl Repriced {
 }
 
 impl Commands {
-    /// Charges calls again by the newest version of the price book, or finds what that would change. Calls that are not counted
-    /// any more, and those of agents that the principal is not allowed to change, are left out.
+    /// Charges calls again by the newest version of the price book, or finds what that would change. The calls are some that the
+    /// principal may read. Those that are not counted any more, and those that it is not allowed to change, are left out.
     ///
-    /// To record it takes the permissions to set prices and to change calls, and to read all calls.
+    /// To record it takes the permissions to set prices and to change calls.
     ///
     /// # Errors
     /// As for [`Commands::execute`]. What was recorded before an error stays so; a repetition goes on.
@@ -263,7 +263,8 @@ impl Commands {
         book: &Arc<PriceBook>,
         listed: CallId,
     ) -> Result<Found, Error<CallError>> {
-        let (id, call) = self.load_call(&reprice.principal, listed, None).await?;
+        // The caller has listed the calls that the principal may read. To change one is authorised by its agent.
+        let (id, call) = self.load_call(&reprice.principal.charging(), listed, None).await?;
         // It was voided into a call that is listed itself.
         if id != listed {
             return Ok(Found::Gone);

@@ -117,7 +117,7 @@ async fn a_correction_is_final_and_charged_by_the_same_book() {
     }
     let invalid = command(&server, "correctCall", correct(json!({ "team": " " })), &select).await;
     assert_eq!([&invalid["error"]["code"], &invalid["error"]["field"]], ["INVALID_INPUT", "values.team"]);
-    let unknown = json!({ "id": "0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01", "values": { "team": "t" } });
+    let unknown = json!({ "id": "0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01", "reason": "test", "values": { "team": "t" } });
     assert_eq!(command(&server, "correctCall", unknown, &select).await["error"]["code"], "NOT_REPORTED");
 }
 

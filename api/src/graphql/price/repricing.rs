@@ -175,8 +175,7 @@ async fn reprice(
     let (from, to) = (from.map(|from| from.0), to.map(|to| to.0));
     let filter = CallFilter::to_reprice(model, from, to);
     let after = after.map(connection::cursor).transpose()?;
-    // A price is that of all calls. Who may see the calls of some agents only would be told that little changes.
-    let access = authorise::<ReadCalls>(ctx)?.of_all().map_err(|forbidden| errors::forbidden(&forbidden))?;
+    let access = authorise::<ReadCalls>(ctx)?;
     let part = calls::part(&services(ctx)?.reads, &access, &filter, after, Reprice::MAX_CALLS).await;
     let (ids, next) = part.map_err(|error| errors::database(&error))?;
     Ok(services(ctx)?.commands.reprice(reprice, &ids).await.map(|repriced| (repriced, next)))
