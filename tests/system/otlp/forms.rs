@@ -118,14 +118,10 @@ fn cases() -> Vec<Case> {
         ),
         ("cached-beside", vec![beside(15, "x_ai", "grok-4")], (1, 5800, 435, 12_252, 0, "0.033114")),
         ("cached-beside-openai", vec![beside(16, "openai", "gpt-4o")], (1, 5800, 435, 12_252, 0, "0.034165")),
-        // What does not fit inside was beside, of every seller.
-        (
-            "cached-beside-openrouter",
-            vec![beside(20, "openrouter", "x-ai/grok-4")],
-            (1, 5800, 435, 12_252, 0, "0.033114"),
-        ),
+        // What does not fit inside was beside, of every seller. The book has no price of OpenRouter for it, and none of LiteLLM.
+        ("cached-beside-openrouter", vec![beside(20, "openrouter", "x-ai/grok-4")], (1, 5800, 435, 12_252, 0, "0")),
         ("cached-beside-vertex", vec![beside(21, "gcp.vertex_ai", "claude-sonnet-4-5@20250929")], sonnet_beside),
-        ("cached-beside-litellm", vec![beside(22, "litellm", SONNET)], sonnet_beside),
+        ("cached-beside-litellm", vec![beside(22, "litellm", SONNET)], (1, 5800, 435, 12_252, 0, "0")),
         (
             "cached-beside-bedrock",
             vec![beside(23, "amazon_bedrock", "anthropic.claude-sonnet-4-20250514-v1:0")],
@@ -154,10 +150,12 @@ async fn each_form_of_a_call_has_its_right_value() {
         assert_eq!(response, json!({}), "{name}");
     }
     let report = report(&database, &server, &["AGENT"]).await;
-    for (name, _, (calls, input, output, read, written, cost)) in cases {
+    let wrong = cases.into_iter().filter_map(|(name, _, (calls, input, output, read, written, cost))| {
+        let right = Some((calls, input, output, read, written, cost.to_owned()));
         let found = of_agent(&report, name);
-        assert_eq!(found, Some((calls, input, output, read, written, cost.to_owned())), "{name}");
-    }
+        (found != right).then_some((name, found, right))
+    });
+    assert_eq!(wrong.collect::<Vec<_>>(), []);
     server.kill().await;
 }
 
