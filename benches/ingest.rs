@@ -17,45 +17,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::io::Write;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use testkit::ServerProcess;
 use testkit::bench::{Bench, Table, best, setting};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use uuid::Uuid;
 
 /// Rows of a transaction of the baseline.
 const ROWS: usize = 1000;
-
-/// A server that is killed when it is dropped.
-struct Server {
-    _child: Child,
-    address: String,
-}
-
-impl Server {
-    async fn start(bench: &Bench) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_apex"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("APEX_DATABASE_URL", bench.url())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next_line().await.unwrap().expect("the server prints its address");
-            if let Some(address) = line.strip_prefix("Apex listens on ") {
-                break address.to_owned();
-            }
-            println!("{line}");
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { _child: child, address }
-    }
-}
 
 /// What sends requests.
 #[derive(Clone)]
@@ -212,10 +183,10 @@ async fn main() {
     }
     apex::cli::install_crypto_provider();
     let bench = Bench::new().await;
-    let server = Server::start(&bench).await;
+    let server = ServerProcess::start(env!("CARGO_BIN_EXE_apex"), &bench.url(), &[]).await;
     let (calls, requests) = (setting("LINES", 2000), usize::try_from(setting("REQUESTS", 4)).unwrap());
-    let sender =
-        Sender { client: reqwest::Client::new(), address: server.address.clone(), calls, next: Arc::default() };
+    let address = format!("http://{}", server.address);
+    let sender = Sender { client: reqwest::Client::new(), address, calls, next: Arc::default() };
     // The agent is registered, and the caches are filled.
     sender.clone().lines().await;
     let rows = Arc::new(recorded(&bench).await);

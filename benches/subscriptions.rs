@@ -16,13 +16,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use sqlx::postgres::PgListener;
 use std::collections::HashMap;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use testkit::ServerProcess;
 use testkit::bench::{Bench, Table, new_stream, payload, percentile, setting};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -32,38 +30,15 @@ use uuid::Uuid;
 
 type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
 
-struct Server {
-    child: Child,
-    address: String,
-}
+/// A server with room for the subscribers.
+struct Server(ServerProcess);
 
 impl Server {
-    async fn start(bench: &Bench, connections: u64) -> Self {
-        let url = bench.url();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_apex"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--max-connections", &connections.to_string()])
-            .env("APEX_DATABASE_URL", url)
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next_line().await.unwrap().expect("the server prints its address");
-            if let Some(address) = line.strip_prefix("Apex listens on http://") {
-                break address.to_owned();
-            }
-            println!("{line}");
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address }
-    }
-
     /// Subscribes to new events of one type, or of all types.
     async fn subscribe(&self, event_type: Option<&str>) -> Socket {
-        let mut request = format!("ws://{}/graphql/ws", self.address).into_client_request().unwrap();
+        let mut request = format!("ws://{}/graphql/ws", self.0.address).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
-        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let stream = TcpStream::connect(&self.0.address).await.unwrap();
         let small = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0);
         let mut socket = client_async_with_config(request, stream, Some(small)).await.unwrap().0;
         let filter = event_type.map(|name| json!({ "types": [name] }));
@@ -81,7 +56,7 @@ impl Server {
     }
 
     fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
@@ -232,7 +207,9 @@ async fn main() {
     raise_open_files(subscribers + 1000);
     let bench = Bench::new().await;
     let tail = tokio::spawn(bench.log.tail().clone().run(std::future::pending()));
-    let server = Server::start(&bench, subscribers + 100).await;
+    let connections = (subscribers + 100).to_string();
+    let arguments = ["--max-connections", &connections];
+    let server = Server(ServerProcess::start(env!("CARGO_BIN_EXE_apex"), &bench.url(), &arguments).await);
     let mut table = Table::new();
     for percent in [50, 99] {
         let case = format!("p{percent} latency from append to subscriber, {rate}/s; NOTIFY and select");

@@ -98,14 +98,13 @@ impl Prices {
     }
 
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
-        if let (Command::Reprice(_), Some(client)) = (&self.command, backend::client(session)?)
-            && let Command::Reprice(reprice) = self.command
-        {
-            return reprice.run_at(&client).await;
-        }
+        let command = match (self.command, backend::client(session)?) {
+            (Command::Reprice(reprice), Some(client)) => return reprice.run_at(&client).await,
+            (command, _) => command,
+        };
         with_rooms(session, async |rooms| {
             let book = prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
-            match self.command {
+            match command {
                 Command::Import(import) => import.run(rooms).await?,
                 Command::Update(update) => update.run(rooms).await?,
                 Command::List(list) => list.run(&book.state)?,

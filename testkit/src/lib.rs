@@ -16,6 +16,7 @@ mod kafka;
 mod principals;
 mod process;
 mod program;
+mod server_process;
 mod trials;
 mod wait;
 
@@ -27,6 +28,7 @@ pub use kafka::KafkaServer;
 pub use principals::{access, context, operator, principal, with_roles};
 pub use process::{ReservedPort, send_signal, wait_until_stopped};
 pub use program::{ProgramOutput, Server, apex_binary};
+pub use server_process::ServerProcess;
 pub use trials::{Trials, run_trials};
 pub use wait::{POLL_INTERVAL, TIMEOUT, wait_until};
 

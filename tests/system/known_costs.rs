@@ -46,9 +46,9 @@ impl History {
         let repriced = command(&server, "repriceCalls", input, "outcome position error { message }").await;
         assert_eq!(repriced["outcome"], "DONE", "{repriced}");
         known.push((position(&repriced), "11"));
-        let gone = json!({ "id": second["call"]["id"], "reason": "a test" });
-        let gone = command(&server, "voidCall", gone, "position").await;
-        known.push((position(&gone), "8.5"));
+        let void = json!({ "id": second["call"]["id"], "reason": "a test" });
+        let voided = command(&server, "voidCall", void, "position").await;
+        known.push((position(&voided), "8.5"));
         Self { installation, server, known }
     }
 }

@@ -109,7 +109,7 @@ impl Sums {
 }
 
 /// An amount as a number of US dollars.
-fn dollars(picodollars: i128) -> BigDecimal {
+pub(crate) fn dollars(picodollars: i128) -> BigDecimal {
     BigDecimal::new(picodollars.into(), 12)
 }
 

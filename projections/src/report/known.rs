@@ -6,8 +6,7 @@
 use super::dimension::{Dimension, Values, finest_time};
 use super::query::Selection;
 use super::{Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals};
-use crate::calls::rollup::{Counted, Sign, Sums};
-use bigdecimal::BigDecimal;
+use crate::calls::rollup::{Counted, Sign, Sums, dollars};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallEvent, ChargedCall, Tags};
 use domain::{Aggregate, Event, Meter, Name, Sum, TagKey};
@@ -19,9 +18,6 @@ use uuid::Uuid;
 
 /// The number of events read at a time.
 const PAGE_EVENTS: usize = 1_000;
-/// What such a report is summed from, in words.
-const SUMMED_FROM: &str = "events of calls";
-
 /// A point of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownAt {
@@ -95,11 +91,8 @@ impl KnownReport {
         Ok(Self { total, position: end, by: selection.by, rows })
     }
 
-    /// What the report is summed from, in words.
-    #[must_use]
-    pub fn summed_from(&self) -> String {
-        SUMMED_FROM.to_owned()
-    }
+    /// What such a report is summed from, in words.
+    pub const SUMMED_FROM: &str = "events of calls";
 
     /// A page of the report. The names of agents and tasks are the present ones.
     ///
@@ -132,7 +125,7 @@ impl KnownReport {
             total: page.wants_total.then_some(total),
             rest: page.wants_rest.then_some(rest),
             position,
-            summed_from: SUMMED_FROM.to_owned(),
+            summed_from: Self::SUMMED_FROM.to_owned(),
         })
     }
 
@@ -315,7 +308,7 @@ fn sum(rows: &[ReportRow]) -> Totals {
 
 impl From<&Sums> for Totals {
     fn from(sums: &Sums) -> Self {
-        let dollars = |picodollars: i128| Sum::from(BigDecimal::new(picodollars.into(), 12));
+        let dollars = |picodollars: i128| Sum::from(dollars(picodollars));
         let [calls, tool_calls, failed_calls, unpriced_calls] = sums.calls;
         let mut quantities = [0; Meter::COUNT];
         quantities.copy_from_slice(&sums.quantities);

@@ -58,23 +58,41 @@ pub(super) async fn while_late<T>(
     late: &str,
     ask: impl AsyncFn() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (started, mut is_waiting) = (Instant::now(), false);
+    let is_late = |error: &anyhow::Error| error.downcast_ref().is_some_and(is_late);
+    let mut is_waiting = false;
+    let on_late = || {
+        if !std::mem::replace(&mut is_waiting, true) {
+            say!("The read models of the server are behind the log; waiting for them.");
+        }
+    };
+    match ask_while(wait, is_late, on_late, ask).await {
+        Err(error) if is_late(&error) => Err(error.context(late.to_owned())),
+        answer => answer,
+    }
+}
+
+/// Asks a server, and again after a pause while an error is of a kind, until a time is over. Returns the last answer.
+pub(super) async fn ask_while<T, E>(
+    wait: Duration,
+    is_of_kind: impl Fn(&E) -> bool,
+    mut on_pause: impl FnMut(),
+    ask: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let started = Instant::now();
     loop {
         match ask().await {
-            Err(error) if is_late(&error) && started.elapsed() < wait => {
-                if !std::mem::replace(&mut is_waiting, true) {
-                    say!("The read models of the server are behind the log; waiting for them.");
-                }
+            Err(error) if is_of_kind(&error) && started.elapsed() < wait => {
+                on_pause();
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) if is_late(&error) => return Err(error.context(late.to_owned())),
             answer => return answer,
         }
     }
 }
 
-fn is_late(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ClientError::Refused { code, .. }) if code == LATE)
+/// Whether a server refused because its read models did not catch up while a request may take.
+pub(super) fn is_late(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { code, .. } if code == LATE)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is done at a server after an import: waiting for its read models, and taking an import back.
 
 use super::step::{Failed, Step};
-use crate::cli::backend::GlobalId;
+use crate::cli::backend::{GlobalId, ask_while, is_late};
 use crate::cli::session::READ_MODELS_TIMEOUT;
 use crate::client::{Client, ClientError};
 use anyhow::{Context as _, bail};
@@ -9,7 +9,6 @@ use commands::Position;
 use domain::Body;
 use serde::Deserialize;
 use serde_json::json;
-use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// The documents that the wait takes. The second one is answered once the read models have everything up to a position.
@@ -25,11 +24,6 @@ const TAKE_BACK: &str = "mutation($input: TakeBackImportInput!) {
         position error { message } reversed kept agents tasks searchedTo isComplete failed { call message }
     }
 }";
-/// The code of the server's answer if its read models do not catch up while a request may take.
-const LATE: &str = "LATE";
-/// The pause before it is asked again.
-const PAUSE: Duration = Duration::from_millis(200);
-
 /// The documents, for a test that checks each against the schema.
 #[cfg(test)]
 pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("REACHED", REACHED), ("TAKE_BACK", TAKE_BACK)];
@@ -48,16 +42,9 @@ pub(super) async fn wait_for_read_models(client: &Client) -> anyhow::Result<()> 
 }
 
 async fn reached(client: &Client) -> Result<(), ClientError> {
-    let started = Instant::now();
     let head: String = client.get(HEAD, json!({}), "/head").await?;
-    loop {
-        match client.execute(REACHED, json!({ "position": head })).await {
-            Err(ClientError::Refused { code, .. }) if code == LATE && started.elapsed() < READ_MODELS_TIMEOUT => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            answered => return answered.map(|_| ()),
-        }
-    }
+    let ask = async || client.execute(REACHED, json!({ "position": head })).await;
+    ask_while(READ_MODELS_TIMEOUT, is_late, || {}, ask).await.map(drop)
 }
 
 /// The payload of a step.

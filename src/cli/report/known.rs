@@ -16,7 +16,6 @@ use streams::Position;
 struct InMemory {
     total: Totals,
     position: Position,
-    summed_from: String,
     rows: Vec<ReportRow>,
 }
 
@@ -30,7 +29,7 @@ impl Source for InMemory {
     }
 
     fn summed_from(&self) -> String {
-        self.summed_from.clone()
+        KnownReport::SUMMED_FROM.to_owned()
     }
 
     fn rows(&mut self) -> BoxStream<'_, anyhow::Result<ReportRow>> {
@@ -49,9 +48,9 @@ pub(super) async fn report(rooms: &Rooms, cost: &Cost, query: &ReportQuery, know
     if exports::is_export(cost.format) {
         exports::record(rooms, "usage_report").await;
     }
-    let (total, position, summed_from) = (known.total.clone(), known.position, known.summed_from());
+    let (total, position) = (known.total.clone(), known.position);
     let rows = known.into_rows(&rooms.reads, query).await?;
-    let mut report = InMemory { total, position, summed_from, rows };
+    let mut report = InMemory { total, position, rows };
     print(&mut report, position, &cost.by, (cost.format, cost.cost.into())).await?;
     describe_known(position);
     Ok(())

@@ -112,8 +112,8 @@ impl Import {
         let Self { state, requester, upload: Upload { reader, fault }, has_begun } = self;
         let source = open(wanted, reader).await.map_err(|failure| fault.get().unwrap_or(failure))?;
         let format = source.format;
-        let gone = lines.clone();
-        let (mut end, stopped) = receive_file(importer, source, &lines, async move { gone.closed().await }).await;
+        let response = lines.clone();
+        let (mut end, stopped) = receive_file(importer, source, &lines, async move { response.closed().await }).await;
         count(format, &end);
         if let Some(stopped) = stopped {
             let is_of_content = matches!(stopped, ImportStopped::Input(_)) && fault.get().is_none();
