@@ -26,7 +26,7 @@ pub use database::{AppendBlock, TestDatabase};
 pub use fixtures::{append, at, call_append, call_payload, event, metadata, name, sample, stream, tenant};
 pub use kafka::KafkaServer;
 pub use principals::{access, context, operator, principal, with_roles};
-pub use process::{ReservedPort, send_signal, wait_until_stopped};
+pub use process::{ReservedPort, memory_kb, send_signal, wait_until_stopped};
 pub use program::{ProgramOutput, Server, apex_binary};
 pub use server_process::ServerProcess;
 pub use trials::{Trials, run_trials};

@@ -21,6 +21,14 @@ pub async fn wait_until_stopped(pid: u32) {
     wait_until("the process is stopped", async || is_stopped()).await;
 }
 
+/// A memory figure of a process from /proc/PID/status, such as `VmRSS`, in kB. `RssAnon` is what the process allocated,
+/// without the pages of its program file, which may take more than everything else in a build for tests.
+pub fn memory_kb(pid: u32, figure: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':')).expect("a figure");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
+}
+
 /// A port that no other test on this machine gets while this exists, so that a server can be started on it, and again.
 #[derive(Debug)]
 pub struct ReservedPort {

@@ -9,7 +9,7 @@ use projections::{
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use testkit::{Server, TIMEOUT, TestDatabase};
+use testkit::{Server, TIMEOUT, TestDatabase, memory_kb};
 use uuid::Uuid;
 
 /// Calls with the same value of each dimension, with their cost in units of 10^-12 dollars.
@@ -296,13 +296,6 @@ async fn a_response_over_the_size_limit_is_refused_with_a_remedy() {
     assert_eq!(answer.get("data").cloned().unwrap_or_default(), Value::Null);
 }
 
-/// A memory figure of the server from /proc/PID/status, in MB.
-fn memory_mb(server: &Server, figure: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
-    let line = status.lines().find(|line| line.starts_with(figure)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
-
 /// `cargo test --test system server_memory -- --ignored --nocapture`; the environment variables `CELLS` and `SECONDS`
 /// set the number of rows and the duration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,7 +321,8 @@ async fn server_memory_is_bounded_under_the_widest_report() {
     .unwrap();
     sqlx::query("analyze apex.usage_quarter_hourly").execute(&database.pool).await.unwrap();
     let server = database.serve(&[]).await;
-    let before = memory_mb(&server, "VmRSS");
+    let memory_mb = |figure: &str| memory_kb(server.child.id().unwrap(), figure) / 1024;
+    let before = memory_mb("VmRSS");
     // The most dimensions that sums by quarter of an hour answer, all sums, and as many rows as the limits allow.
     let sums = "calls toolCalls failedCalls unpricedCalls inputTokens outputTokens cacheReadTokens cacheWrite5MinTokens
         cacheWrite1HourTokens reasoningTokens latencyMs cost reportedCost currency";
@@ -354,10 +348,6 @@ async fn server_memory_is_bounded_under_the_widest_report() {
     println!(
         "{cells} rows, {CLIENTS} clients, {seconds} s; responses, failures, bytes of the last response: {answers:?}"
     );
-    println!(
-        "resident MB: before {before}, peak {}, after {}",
-        memory_mb(&server, "VmHWM"),
-        memory_mb(&server, "VmRSS")
-    );
-    assert!(memory_mb(&server, "VmHWM") < 400);
+    println!("resident MB: before {before}, peak {}, after {}", memory_mb("VmHWM"), memory_mb("VmRSS"));
+    assert!(memory_mb("VmHWM") < 400);
 }

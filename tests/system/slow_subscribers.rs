@@ -5,7 +5,7 @@ use crate::resume::{Sse, Subscriber, Transport, connect, log, number, receive, s
 use serde_json::json;
 use std::time::{Duration, Instant};
 use streams::{Expected, NewEvent};
-use testkit::{Server, TIMEOUT, TestDatabase, append, event, stream};
+use testkit::{Server, TIMEOUT, TestDatabase, append, event, memory_kb, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
@@ -44,13 +44,6 @@ async fn until(server: &Server, what: &str, condition: impl Fn(u64) -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Resident memory of the server, in KiB.
-fn resident_kib(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// Asserts that a feed that was too slow ends with its position and can be resumed there. Returns that position.
@@ -93,7 +86,7 @@ async fn slow_subscribers_use_bounded_memory_get_their_position_and_block_nobody
     // HTTP/1.0, so that the body is not chunked.
     let request = format!("GET /events?after={start} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     feed.write_all(request.as_bytes()).await.unwrap();
-    let before_kib = resident_kib(&server);
+    let before_kb = memory_kb(server.child.id().unwrap(), "RssAnon");
 
     let all = async {
         let mut client = Subscriber::new(Transport::WebSocket, "", start);
@@ -107,10 +100,10 @@ async fn slow_subscribers_use_bounded_memory_get_their_position_and_block_nobody
     let log = log(&database, start, "").await;
     quick.compare(&log).unwrap();
     until(&server, "apex_http_slow_subscribers_total", |slow| slow > SLOW as u64).await;
-    let grown_kib = resident_kib(&server).saturating_sub(before_kib);
+    let grown_kb = memory_kb(server.child.id().unwrap(), "RssAnon").saturating_sub(before_kb);
     // Buffering everything would take 16 MiB for each subscriber.
-    assert!(grown_kib < 250 * 1024, "{SLOW} slow subscribers use {grown_kib} KiB");
-    eprintln!("{SLOW} slow subscribers behind {} MiB: {grown_kib} KiB", LARGE * 128 / 1024);
+    assert!(grown_kb < 250 * 1024, "{SLOW} slow subscribers use {grown_kb} kB");
+    eprintln!("{SLOW} slow subscribers behind {} MiB: {grown_kb} kB", LARGE * 128 / 1024);
 
     let socket = &mut slow[0];
     let mut client = Subscriber::new(Transport::WebSocket, "", start);
@@ -169,7 +162,7 @@ async fn a_client_that_pings_and_never_reads_uses_bounded_memory() {
                    Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n";
     silent.write_all(upgrade.as_bytes()).await.unwrap();
     until(&server, "apex_http_websockets", |sockets| sockets == 1).await;
-    let before_kib = resident_kib(&server);
+    let before_kb = memory_kb(server.child.id().unwrap(), "RssAnon");
     // A ping of 125 bytes, masked with zeros.
     let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
     let pings = ping.repeat(1000);
@@ -178,6 +171,6 @@ async fn a_client_that_pings_and_never_reads_uses_bounded_memory() {
         sent += pings.len();
         assert!(sent < 100 << 20, "the server keeps reading without backpressure");
     }
-    let grown_kib = resident_kib(&server).saturating_sub(before_kib);
-    assert!(grown_kib < 8 * 1024, "{grown_kib} KiB for {sent} bytes of pings");
+    let grown_kb = memory_kb(server.child.id().unwrap(), "RssAnon").saturating_sub(before_kb);
+    assert!(grown_kb < 8 * 1024, "{grown_kb} kB for {sent} bytes of pings");
 }

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::io::Write;
-use testkit::{Server, TestDatabase};
+use testkit::{Server, TestDatabase, memory_kb};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
@@ -103,17 +103,10 @@ fn zstd_bomb(mebibytes: usize, window: u8) -> Vec<u8> {
 const WINDOW_128_KIB: u8 = 7 << 3;
 const WINDOW_2_GIB: u8 = 21 << 3;
 
-/// The highest memory of the server so far, in MiB.
-fn peak_mb(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id().unwrap())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
-
 async fn assert_alive(server: &Server) {
     let response = reqwest::get(format!("{}/healthz", server.address)).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    let peak = peak_mb(server);
+    let peak = memory_kb(server.child.id().unwrap(), "VmHWM") / 1024;
     assert!(peak < MAX_SERVER_MB, "the server took {peak} MiB");
 }
 
