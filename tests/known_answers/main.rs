@@ -4,6 +4,8 @@
 //! them. Other test runs report them as ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 
+mod orders;
+
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
 use domain::{Currency, Money};
 use projections::budgets;
@@ -180,34 +182,6 @@ async fn post_file(server: &Server, trace: &Trace) -> Value {
     let ended: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
     assert_eq!((&ended["event"], &ended["stopped"]), (&json!("ended"), &Value::Null), "{}: {ended}", trace.path);
     ended
-}
-
-/// What is known of each call, and to whom it belongs.
-const OWNERS: &str =
-    "select call_id, concat_ws('|', agent_id, task_id, conversation, provider, model, started_at, usage)
-    from apex.calls order by call_id";
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the public traces: make known-answers"]
-async fn the_files_of_a_folder_give_the_same_calls_and_owners_in_any_order() {
-    for trace in recognised_formats().into_iter().filter(|trace| !trace.path.contains('.')) {
-        let mut files = ingest::files_in(std::path::Path::new(&data(trace.path)), &[]).unwrap();
-        let mut found = Vec::new();
-        for _ in 0..3 {
-            let database = TestDatabase::new().await;
-            let names = files.iter().map(|path| path.to_str().unwrap());
-            let arguments: Vec<_> =
-                ["import"].into_iter().chain(names).chain(trace.arguments.iter().copied()).collect();
-            database.run(&arguments).await;
-            let calls: Vec<(Uuid, String)> = sqlx::query_as(OWNERS).fetch_all(&database.pool).await.unwrap();
-            assert!(!calls.is_empty(), "{}", trace.path);
-            found.push(calls);
-            files.reverse();
-            let middle = files.len() / 2;
-            files.rotate_left(middle);
-        }
-        assert!(found[0] == found[1] && found[1] == found[2], "{}", trace.path);
-    }
 }
 
 /// On the database and at a server, each first for half of the traces, and then by posting the file itself.
