@@ -9,7 +9,7 @@ mod tree;
 pub use calls::calls_of;
 pub use tree::PlacedSpan;
 
-use crate::report::{Totals, sums_of_trace};
+use crate::report::{MAX_REPORT_CALLS, Totals, sums_of_trace};
 use crate::rows::agent_ids;
 use domain::call::{SpanId, TraceId};
 use domain::permissions::{Access, ReadCalls};
@@ -17,8 +17,8 @@ use domain::telemetry::{ExportedSpan, MAX_KEPT_SPANS, Rank, SpanKind};
 use domain::{AgentId, TenantId};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use streams::{DatabaseError, TenantReads, Turns};
 use tree::SpanLink;
 use uuid::Uuid;
@@ -54,7 +54,8 @@ impl SpanStore {
 
     /// Keeps spans of a tenant, which were sent by a credential that may be bound to an agent. Of several exports of a span, now
     /// or before, the one with the highest [`Rank`] is kept. Returns the number of spans that are not kept, because their
-    /// traces have more than [`MAX_KEPT_SPANS`].
+    /// traces have more than [`MAX_KEPT_SPANS`]. These traces are truncated, and so are those of which other spans were left
+    /// out before.
     ///
     /// # Errors
     /// [`DatabaseError`] if they could not all be written. It is safe to try again.
@@ -62,8 +63,11 @@ impl SpanStore {
         &self,
         tenant: &TenantId,
         sent_by: Option<AgentId>,
-        spans: &[ExportedSpan],
+        (spans, truncated): (&[ExportedSpan], &BTreeSet<TraceId>),
     ) -> Result<u64, DatabaseError> {
+        if !truncated.is_empty() {
+            self.mark_truncated(tenant, truncated).await?;
+        }
         let spans: Vec<_> = latest(spans).into_values().collect();
         let mut left_out = 0;
         for batch in spans.chunks(BATCH_SPANS) {
@@ -71,6 +75,17 @@ impl SpanStore {
             left_out += u64::try_from(omitted).unwrap_or(0);
         }
         Ok(left_out)
+    }
+
+    /// Notes of traces that spans of them were left out, also of those that have no spans yet.
+    async fn mark_truncated(&self, tenant: &TenantId, traces: &BTreeSet<TraceId>) -> Result<(), DatabaseError> {
+        let _turn = self.turns.take(|| tenant.clone()).await;
+        sqlx::query("select apex.truncate_traces($1, $2)")
+            .bind(tenant.as_str())
+            .bind(traces.iter().map(|id| trace_column(*id)).collect::<Vec<_>>())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// In one statement, which is a transaction.
@@ -253,7 +268,8 @@ pub async fn rows(
     Ok(keyed.collect())
 }
 
-/// Sums up the calls of a trace that the reader may see.
+/// Sums up the calls of a trace that the reader may see. None if the trace has more than [`MAX_REPORT_CALLS`] calls: any number
+/// of records may name one trace.
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
@@ -261,10 +277,10 @@ pub async fn totals(
     reads: &TenantReads,
     access: &Access<ReadCalls>,
     trace_id: TraceId,
-) -> Result<Totals, DatabaseError> {
+) -> Result<Option<Totals>, DatabaseError> {
+    let (tenant, agents) = (access.tenant(), agent_ids(access.agents()));
     let mut connection = reads.acquire(access).await?;
-    let sums = sums_of_trace(&mut connection, access.tenant(), trace_id, agent_ids(access.agents())).await;
-    Ok(sums?)
+    Ok(sums_of_trace(&mut connection, tenant, trace_id, agents, MAX_REPORT_CALLS).await?)
 }
 
 /// Deletes some of the traces to which no span has come for a number of days, the oldest first; with 0 days, of all. Returns
