@@ -63,14 +63,13 @@ impl SpanStore {
         &self,
         tenant: &TenantId,
         sent_by: Option<AgentId>,
-        (spans, truncated): (&[ExportedSpan], &BTreeSet<TraceId>),
+        (latest, truncated): (LatestSpans<'_>, &BTreeSet<TraceId>),
     ) -> Result<u64, DatabaseError> {
         if !truncated.is_empty() {
             self.mark_truncated(tenant, truncated).await?;
         }
-        let spans: Vec<_> = latest(spans).into_values().collect();
         let mut left_out = 0;
-        for batch in spans.chunks(BATCH_SPANS) {
+        for batch in latest.0.chunks(BATCH_SPANS) {
             let omitted = self.keep_batch(tenant, sent_by.map_or(Uuid::nil(), |agent| agent.0), batch).await?;
             left_out += u64::try_from(omitted).unwrap_or(0);
         }
@@ -123,21 +122,28 @@ impl SpanStore {
     }
 }
 
-/// Of each span the export that is kept, in the order of the traces.
-fn latest(spans: &[ExportedSpan]) -> BTreeMap<(TraceId, SpanId), (&ExportedSpan, Rank)> {
-    let mut latest = BTreeMap::new();
-    for span in spans {
-        let rank = span.rank();
-        match latest.entry((span.trace_id, span.span_id)) {
-            Entry::Vacant(entry) => _ = entry.insert((span, rank)),
-            Entry::Occupied(mut entry) if rank > entry.get().1 => _ = entry.insert((span, rank)),
-            Entry::Occupied(_) => {}
-        }
-    }
-    latest
-}
-
 type Ranked<'s> = (&'s ExportedSpan, Rank);
+
+/// Of each span of a request the export that is kept, in the order of the traces.
+#[derive(Debug)]
+pub struct LatestSpans<'s>(Vec<Ranked<'s>>);
+
+impl<'s> LatestSpans<'s> {
+    /// Of each of the spans the export with the highest [`Rank`]. It is CPU-bound: each is hashed.
+    #[must_use]
+    pub fn of(spans: &'s [ExportedSpan]) -> Self {
+        let mut latest: BTreeMap<(TraceId, SpanId), Ranked<'s>> = BTreeMap::new();
+        for span in spans {
+            let rank = span.rank();
+            match latest.entry((span.trace_id, span.span_id)) {
+                Entry::Vacant(entry) => _ = entry.insert((span, rank)),
+                Entry::Occupied(mut entry) if rank > entry.get().1 => _ = entry.insert((span, rank)),
+                Entry::Occupied(_) => {}
+            }
+        }
+        Self(latest.into_values().collect())
+    }
+}
 
 fn required<'s, T>(spans: &'s [Ranked<'s>], column: impl Fn(&'s Ranked<'s>) -> T) -> Vec<T> {
     spans.iter().map(column).collect()

@@ -148,7 +148,8 @@ async fn the_totals_of_a_trace_read_a_limited_number_of_calls() {
     assert_eq!((&all["calls"], &all["inputTokens"]), (&json!(100_000), &json!("1000000")), "{all}");
     sqlx::raw_sql(AssertSqlSafe(more(1))).execute(&mut database.owner().await).await.unwrap();
     let answer = server.graphql_response(query, json!({ "id": TRACE })).await;
-    assert_eq!(answer["data"]["trace"], json!({ "spanCount": 1, "totals": null }), "the rest of the trace is answered");
+    let rest = &answer["data"]["trace"];
+    assert!(rest["spanCount"] == 1 && rest["totals"].is_null(), "the rest of the trace is answered: {answer}");
     assert_eq!(answer["errors"][0]["extensions"]["reason"], "TOO_MANY_CALLS", "{answer}");
     server.kill().await;
 }

@@ -13,6 +13,10 @@ use domain::rate_limits::LimitedResource;
 use ingest::otlp::{Encoding, Export, KeptSpans, Received, Signal, SpanUse};
 use ingest::{ReceiveError, Receiver};
 use metrics::counter;
+use projections::spans::LatestSpans;
+
+/// The number of spans above which it takes long to find out which exports of them are kept.
+const MANY_SPANS: usize = 100;
 
 /// Takes a request from what the caller may send.
 pub(super) fn check_request(state: &State, requester: &Requester) -> Result<(), Failure> {
@@ -82,7 +86,8 @@ async fn keep(
     let left_out = match agents.as_deref() {
         None | Some([_]) => {
             let sent_by = agents.and_then(|agents| agents.first().copied());
-            let left_out = store.keep(principal.tenant(), sent_by, (spans, truncated)).await.map_err(|error| {
+            let latest = state.cpu_permits.run(spans.len() > MANY_SPANS, || LatestSpans::of(spans)).await;
+            let left_out = store.keep(principal.tenant(), sent_by, (latest, truncated)).await.map_err(|error| {
                 let is_temporary = error.is_retryable() || error.is_unavailable();
                 if is_temporary {
                     ReceiveError::Unavailable(error.into())
