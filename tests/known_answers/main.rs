@@ -207,7 +207,7 @@ async fn public_traces_have_their_known_totals_however_often_and_wherever_they_a
             assert_eq!(counts, [Some(0); 2], "{}: {ended}", trace.path);
             posted += 1;
         }
-        // That no import reports the calls, too, is noted.
+        // That another import reports the calls, too, is noted.
         assert_eq!(database.total().await, total, "{} posted", trace.path);
         database.verify_log().await;
         let data = server.graphql(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();

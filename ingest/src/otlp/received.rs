@@ -114,12 +114,16 @@ impl Received {
         self.warnings.insert(0, warning);
     }
 
-    pub(super) fn warn_of_large_request(&mut self, count: u64) {
-        self.not_kept += count;
-        self.warn(format!(
-            "{count} spans are not kept, so that their traces cannot be drawn whole: a request has more than \
-             {MAX_EXPORTED_SPANS} of them; what they say of calls was recorded"
-        ));
+    /// Notes that spans of the request are not kept, because it has too many. It is said before all else.
+    pub fn warn_of_large_request(&mut self, count: u64) {
+        if count > 0 {
+            self.not_kept += count;
+            let warning = format!(
+                "{count} spans are not kept, so that their traces cannot be drawn whole: a request has more than \
+                 {MAX_EXPORTED_SPANS} of them; what they say of calls was recorded"
+            );
+            self.warnings.insert(0, warning);
+        }
     }
 
     pub(super) fn warn(&mut self, warning: String) {

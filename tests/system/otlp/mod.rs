@@ -11,7 +11,7 @@ mod repeats;
 mod sdk;
 mod taken_back;
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase};
 
@@ -59,7 +59,7 @@ pub(super) async fn post_as(
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> (StatusCode, Vec<u8>) {
-    let mut request = Client::new().post(format!("{}{path}", server.address)).body(body);
+    let mut request = testkit::http_client().post(format!("{}{path}", server.address)).body(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

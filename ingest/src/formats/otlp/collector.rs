@@ -5,13 +5,12 @@
 
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
-use super::exported::ExportedSpans;
+use super::exported::{ExportedSpans, KeptSpans};
 use super::forest::{Details, Forest, Node};
 use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId};
 use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
-use domain::telemetry::ExportedSpan;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The maximum memory for the spans of a file, in bytes: 256 MiB, enough for a million spans, or for 200,000 with the
@@ -85,8 +84,8 @@ impl SpanCollector {
         Self { exported: Some(ExportedSpans::default()), ..Self::new(limit_bytes) }
     }
 
-    /// The spans as they are kept, and the number of those that are not among them because there are too many.
-    pub(crate) fn take_exported(&mut self) -> (Vec<ExportedSpan>, u64) {
+    /// The spans as they are kept, and what is not among them because there are too many; nothing if they are not collected.
+    pub(crate) fn take_exported(&mut self) -> KeptSpans {
         self.exported.as_mut().map(|exported| exported.take(&self.resources)).unwrap_or_default()
     }
 

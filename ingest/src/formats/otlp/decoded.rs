@@ -1,8 +1,8 @@
 //! What the body of a request holds, whatever its signal and its encoding.
 
+use super::exported::KeptSpans;
 use crate::error::Refusal;
 use crate::item::Item;
-use domain::telemetry::ExportedSpan;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a body is encoded.
@@ -18,10 +18,8 @@ pub enum Encoding {
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
     pub(crate) items: Vec<Item>,
-    /// The spans as they are kept, in their order.
-    pub(crate) exported: Vec<ExportedSpan>,
-    /// The number of spans that are not among them, because the request has too many.
-    pub(crate) not_exported: u64,
+    /// The spans as they are kept.
+    pub(crate) exported: KeptSpans,
     /// The spans or records that cannot be read.
     pub(crate) refusals: Vec<Refusal>,
     /// The names of attributes that say something about usage and are not read, with the number of spans that have them.

@@ -29,6 +29,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+pub use exported::KeptSpans;
 pub(crate) use exported::MAX_EXPORTED_SPANS;
 
 use super::lines::Lines;

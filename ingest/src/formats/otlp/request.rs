@@ -19,12 +19,15 @@ use serde::de::DeserializeSeed;
 const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads the body of a request with spans.
-pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
-    let mut collector = SpanCollector::exporting(MAX_HELD_BYTES);
+///
+/// The spans are collected as they are kept, if they are.
+pub(crate) fn decode_traces(body: &[u8], encoding: Encoding, keeps_spans: bool) -> Result<Decoded, DecodeError> {
+    let mut collector =
+        if keeps_spans { SpanCollector::exporting(MAX_HELD_BYTES) } else { SpanCollector::new(MAX_HELD_BYTES) };
     read(body, encoding, &mut collector, "resourceSpans")?;
     let count = collector.span_count();
-    let (exported, not_exported) = collector.take_exported();
-    Ok(Decoded { count, exported, not_exported, ..of_spans(collector) })
+    let exported = collector.take_exported();
+    Ok(Decoded { count, exported, ..of_spans(collector) })
 }
 
 fn of_spans(mut collector: SpanCollector) -> Decoded {
