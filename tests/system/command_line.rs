@@ -63,7 +63,7 @@ async fn csv_cells_are_never_spreadsheet_formulas() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.jsonl");
-    let call = json!({"run": "r", "challenge": "=HYPERLINK(\"http://203.0.113.9/\")", "id": "1", "created": 1_695_554_458,
+    let call = json!({"run": "=cmd|' /C calc'!A0", "challenge": "=HYPERLINK(\"http://203.0.113.9/\")", "id": "1", "created": 1_695_554_458,
         "model": "@SUM(1+1)*cmd", "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
     std::fs::write(&path, call.to_string()).unwrap();
     let import = ["import", "autogpt", "--provider=-2+3", path.to_str().unwrap()];
@@ -78,7 +78,11 @@ async fn csv_cells_are_never_spreadsheet_formulas() {
             assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?} in:\n{}", output.stdout);
         }
     }
-    assert!(cells > 10 && output.stdout.contains("'@SUM") && output.stdout.contains("'-2+3"), "{}", output.stdout);
+    assert!(cells > 10, "{}", output.stdout);
+    // Of the agent, the provider, the model and the task.
+    for cell in ["'=cmd|", "'-2+3", "'@SUM", "'=HYPERLINK"] {
+        assert!(output.stdout.contains(cell), "{cell}: {}", output.stdout);
+    }
 }
 
 #[tokio::test]

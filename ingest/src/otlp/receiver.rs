@@ -26,7 +26,7 @@ impl Receiver {
         if decoded.not_exported > 0 {
             received.warn_of_large_request(decoded.not_exported);
         }
-        not_counted::of_unread(&decoded.unread).for_each(|warning| received.warn(warning));
+        decoded.not_read.into_iter().for_each(|warning| received.warn(warning));
         not_counted::of_unmeasured(decoded.unmeasured).into_iter().for_each(|warning| received.warn(warning));
         for metric in &decoded.usage_metrics {
             received.warn(format!("the metric {metric:?} is a sum over calls, which are charged by their spans or events: it was not counted"));

@@ -1,5 +1,6 @@
 //! OpenTelemetry over the network: what exporters send is charged once, whatever its form, its order and its requests.
 
+mod agents;
 mod drawn;
 mod forms;
 mod hostile;

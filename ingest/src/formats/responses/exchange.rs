@@ -68,6 +68,7 @@ impl Reader {
             provider: named_provider.unwrap_or_default(),
             model: answer.model.as_deref().or(exchange.model.as_deref()).unwrap_or_default(),
             response_id,
+            request_id: exchange.request_id.as_deref(),
             content: &exchange.content,
             ..Identifiers::default()
         };
