@@ -101,3 +101,58 @@ async fn bodies_of_real_exporters_have_their_known_totals_once() {
         server.kill().await;
     }
 }
+
+/// Bodies as SDKs sent them, still compressed: the file, its path, its media type and its encoding, and the number of spans or
+/// records that are rejected, because they state a count and no model.
+const WIRE: [(&str, &str, &str, &str, u64); 4] = [
+    ("00-v1-traces.pb.gzip", "/v1/traces", "application/x-protobuf", "gzip", 1),
+    ("01-v1-metrics.pb.gzip", "/v1/metrics", "application/x-protobuf", "gzip", 0),
+    ("02-v1-logs.pb.gzip", "/v1/logs", "application/x-protobuf", "gzip", 1),
+    ("04-v1-metrics.json.identity", "/v1/metrics", "application/json", "identity", 0),
+];
+
+/// The examples of the protocol. They state no usage.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("trace.json", "/v1/traces"),
+    ("metrics.json", "/v1/metrics"),
+    ("logs.json", "/v1/logs"),
+    ("events.json", "/v1/logs"),
+];
+
+async fn post_wire(server: &Server, path: &str, headers: [(&str, &str); 2], content: Vec<u8>) -> Vec<u8> {
+    let request =
+        headers.iter().fold(Client::new().post(format!("{}{path}", server.address)), |request, (name, value)| {
+            if *value == "identity" { request } else { request.header(*name, *value) }
+        });
+    let response = request.body(content).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    response.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the public traces: make known-answers"]
+async fn bodies_as_they_were_on_the_wire_and_the_examples_of_the_protocol_are_accepted() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    for (file, path, media_type, encoding, right) in WIRE {
+        let content = std::fs::read(data(&format!("otlp-captures/wire-gzip/{file}"))).unwrap();
+        assert_eq!(content.starts_with(&[0x1f, 0x8b]), encoding == "gzip", "{file}");
+        let headers = [("content-type", media_type), ("content-encoding", encoding)];
+        let response = post_wire(&server, path, headers, content).await;
+        let kind = if media_type == "application/json" { "answer.json" } else { "answer.pb" };
+        assert_eq!(rejected(kind, &response), right, "{file}: {}", String::from_utf8_lossy(&response));
+    }
+    for (file, path) in EXAMPLES {
+        let content = std::fs::read(data(&format!("otlp-proto-examples/{file}"))).unwrap();
+        let headers = [("content-type", "application/json"), ("content-encoding", "identity")];
+        let response = post_wire(&server, path, headers, content).await;
+        assert_eq!(response, b"{}", "{file}: {}", String::from_utf8_lossy(&response));
+    }
+    let position = database.head().await.to_string();
+    let data = server.graphql(TOKENS, json!({ "position": position })).await["usageReport"]["total"].take();
+    assert_eq!(data["calls"], 0, "{data}");
+    // The spans are kept, so that a trace can be drawn.
+    let spans: i64 = sqlx::query_scalar("select count(*) from apex.spans").fetch_one(&database.pool).await.unwrap();
+    assert!(spans >= 2, "{spans}");
+    server.kill().await;
+}

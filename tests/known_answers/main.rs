@@ -6,6 +6,7 @@
 
 mod captures;
 mod edge_cases;
+mod independent;
 
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
 use domain::{Currency, Money};
@@ -22,12 +23,12 @@ pub(crate) fn data(path: &str) -> String {
     path
 }
 
-struct Trace {
+pub(crate) struct Trace {
     /// The format, if it is not to be recognised, and options.
     arguments: &'static [&'static str],
     /// A file, or a folder of files.
-    path: &'static str,
-    known: Value,
+    pub(crate) path: &'static str,
+    pub(crate) known: Value,
     /// The number of records that are refused.
     refused: u64,
 }
@@ -39,10 +40,16 @@ fn traces() -> Vec<Trace> {
 }
 
 /// The totals that `totals.py` works out: it reads the same files, and shares nothing with Apex.
-fn recognised_formats() -> Vec<Trace> {
+pub(crate) fn recognised_formats() -> Vec<Trace> {
     let trace = |path, known| Trace { arguments: &[], path, known, refused: 0 };
     let at = &["--at", "2025-01-01T00:00:00Z", "--model", "gpt-4o"];
     vec![
+        // Two sessions, and the files of two sub-agents of one of them.
+        trace(
+            "claude-code-sessions",
+            json!({"calls": 29, "input_tokens": 422, "output_tokens": 4602, "cache_read_tokens": 427_478,
+                   "cache_write_5min_tokens": 60_445}),
+        ),
         // An action and its observation carry one response.
         trace(
             "openhands-events",

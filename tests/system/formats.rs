@@ -214,8 +214,8 @@ async fn every_format_is_recognised_without_its_name() {
                 assert_eq!(output.code, Some(0), "{format}: {}", output.stderr);
                 let report = &output.json()[0];
                 assert_eq!(report["imported"], 1, "{format}: {report}");
-                let source: String =
-                    sqlx::query_scalar("select source from apex.calls").fetch_one(&database.pool).await.unwrap();
+                let query = "select payload->>'source' from apex.events where type = 'call.recorded'";
+                let source: String = sqlx::query_scalar(query).fetch_one(&database.pool).await.unwrap();
                 // Jaeger's traces are those of OpenTelemetry.
                 assert_eq!(source, if format == "jaeger" { "otlp" } else { format });
                 let right = json!({"calls": 1, "input_tokens": 100, "output_tokens": 10});

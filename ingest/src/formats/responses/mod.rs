@@ -12,6 +12,7 @@ mod shapes;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod yaml;
 
 use super::document::{Found, list_records, read_text};
