@@ -40,7 +40,7 @@ fn the_known_totals_are_those_of_the_independent_script() {
 }
 
 /// A recorded response by its file and its number in it.
-type Place = (String, u64);
+type Origin = (String, u64);
 
 /// What a reader says of a response: its usage, as input, output, cache reads, cache writes and reasoning, or why it is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn counts(usage: &domain::Usage) -> [u64; 5] {
 }
 
 /// What Apex reads of each response, and what of their usage it does not understand.
-fn read_by_apex(files: &BTreeSet<String>) -> (BTreeMap<Place, Read>, Vec<String>) {
+fn read_by_apex(files: &BTreeSet<String>) -> (BTreeMap<Origin, Read>, Vec<String>) {
     let (mut found, mut not_understood) = (BTreeMap::new(), Vec::new());
     let started_at = "2025-01-01T00:00:00Z".parse().ok();
     for file in files {
@@ -95,16 +95,16 @@ fn the_usage_of_each_recorded_response_is_what_its_body_says() {
     let (mut read, not_understood) = read_by_apex(&files);
     let (mut equal, mut unstated, mut wrong) = (0, BTreeMap::<String, u64>::new(), Vec::new());
     for answer in worked_out(&["--responses"]) {
-        let place = (answer["file"].as_str().unwrap().to_owned(), answer["item"].as_u64().unwrap());
+        let origin = (answer["file"].as_str().unwrap().to_owned(), answer["item"].as_u64().unwrap());
         let usage = answer["usage"]
             .as_array()
             .map(|counts| counts.iter().map(|count| count.as_u64().unwrap()).collect::<Vec<_>>());
-        match (read.remove(&place), usage) {
+        match (read.remove(&origin), usage) {
             (Some(Read::Usage(found)), Some(right)) if found[..] == right[..] => equal += 1,
             (Some(Read::Refused(reason)), None) if reason.contains("states no usage") => {
                 *unstated.entry(reason).or_default() += 1
             }
-            (found, right) => wrong.push(format!("{place:?}: {found:?} instead of {right:?}")),
+            (found, right) => wrong.push(format!("{origin:?}: {found:?} instead of {right:?}")),
         }
     }
     assert!(wrong.is_empty(), "{} of them:\n{}", wrong.len(), wrong.join("\n"));

@@ -221,7 +221,12 @@ fn every_field_of_genai_prices_table_is_read_or_listed() {
 
 /// Whether what is listed is a value of an entry, by the path of the value: the key of a price, or a variant as a whole.
 fn names(listed: &str, entry: &str, table: &Value, path: &str) -> bool {
-    let Some(field) = listed.strip_prefix(entry).and_then(|rest| rest.strip_prefix([' ', ':'])) else { return false };
+    // An entry as a whole is skipped, or a field of it is not read.
+    let Some(rest) = listed.strip_prefix(entry) else { return false };
+    if rest.starts_with(": ") {
+        return true;
+    }
+    let Some(field) = rest.strip_prefix(' ') else { return false };
     let parts: Vec<_> = path.split('/').collect();
     // /0/models/0/prices/KEY, /0/models/0/prices/N/prices/KEY, /0/models/0/price_variants/N/prices/KEY
     let key = match parts.as_slice() {
@@ -242,8 +247,8 @@ fn names(listed: &str, entry: &str, table: &Value, path: &str) -> bool {
         }
         _ => None,
     };
-    let place = variant.clone().unwrap_or_else(|| "prices".to_owned());
-    let is_key = !key.is_empty() && field.starts_with(&format!("{place}.{key}:"));
+    let holder = variant.clone().unwrap_or_else(|| "prices".to_owned());
+    let is_key = !key.is_empty() && field.starts_with(&format!("{holder}.{key}:"));
     let is_match = parts.get(4) == Some(&"match") && field.starts_with("match");
     is_key || is_match || variant.is_some_and(|variant| field.starts_with(&format!("{variant}:")))
 }

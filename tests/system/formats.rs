@@ -239,7 +239,7 @@ async fn a_response_inside_of_a_line_of_progress_is_no_call_and_no_refusal() {
     let output = import(&database, &[path.to_str().unwrap(), "--format", "json"]).await.assert_success();
     let counts = &output.json()[0];
     assert_eq!(
-        ["imported", "refused", "not_calls"].map(|count| &counts[count]),
+        ["imported", "refused", "no_calls"].map(|count| &counts[count]),
         [&json!(1), &json!(0), &json!(2)],
         "{counts}"
     );
