@@ -1,5 +1,7 @@
 //! OpenTelemetry over the network: what exporters send is charged once, whatever its form, its order and its requests.
 
+mod agents;
+mod compressed;
 mod drawn;
 mod forms;
 mod hostile;

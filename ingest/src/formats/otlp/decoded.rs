@@ -3,7 +3,7 @@
 use super::exported::KeptSpans;
 use crate::error::Refusal;
 use crate::item::Item;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(crate) struct Decoded {
     pub(crate) exported: KeptSpans,
     /// The spans or records that cannot be read.
     pub(crate) refusals: Vec<Refusal>,
-    /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
-    pub(crate) unread: BTreeMap<Box<str>, u64>,
+    /// What of the attributes was not counted or not read.
+    pub(crate) not_read: Vec<String>,
     /// The number of calls to models whose usage nothing states.
     pub(crate) unmeasured: u64,
     /// The number of spans, records or data points.
