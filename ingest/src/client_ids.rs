@@ -28,6 +28,8 @@ pub fn client_call_ids(given: Option<&GivenCall>, facts: &CallFacts) -> Option<C
         }
     });
     let response = facts.response_id.as_ref().and_then(of_response);
+    let request = facts.request_id.as_ref().filter(|_| is_llm);
+    let request = request.and_then(|id| CallKey::of_provider_request(id.as_str()));
     let span = facts.span.as_ref().map(|span| CallKey::of_span(facts.kind, span));
-    CallIds::of(given.into_iter().chain([response, span].into_iter().flatten().map(|key| key.call_id())))
+    CallIds::of(given.into_iter().chain([response, request, span].into_iter().flatten().map(|key| key.call_id())))
 }

@@ -19,7 +19,7 @@ macro_rules! formats {
 
             /// The name of the format on the command line, in derived ids, and as the source of calls.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
                 }

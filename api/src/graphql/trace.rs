@@ -92,13 +92,14 @@ impl Trace {
         self.stored.spans.len()
     }
 
-    /// Whether spans were left out, because a trace has at most 10,000 of them. Its calls are complete.
+    /// Whether spans were left out, because a trace has at most 10,000 of them, and a request 50,000. Its calls are complete.
     async fn is_truncated(&self) -> bool {
         self.stored.is_truncated
     }
 
     /// Totals of the calls of the trace, also of calls whose spans are no longer kept or were not sent. They are read, at most
-    /// 100000: with more, this is null, with an error that has the reason `TOO_MANY_CALLS`. It has a complexity of 1000.
+    /// 100000, of any agent: with more, this is null, with an error that has the reason `TOO_MANY_CALLS`. It has a complexity of
+    /// 1000.
     #[graphql(complexity = "TOTALS_COST + child_complexity")]
     async fn totals(&self, ctx: &Context<'_>) -> Result<Option<UsageTotals>> {
         let access = authorise::<ReadCalls>(ctx)?;

@@ -189,7 +189,7 @@ call_fields! {
 }
 
 /// The longest latency that is accepted, in milliseconds: 30 days.
-const MAX_LATENCY_MS: u64 = 30 * 24 * 3_600_000;
+pub const MAX_LATENCY_MS: u64 = 30 * 24 * 3_600_000;
 
 impl CallFacts {
     /// Checks the facts on their own, independent of the state of the call.

@@ -41,9 +41,12 @@ const ID_FORMS: [IdForm; 8] = [
     IdForm { prefix: "resp_", made_by: None, is_always_unique: false },
 ];
 
-/// The forms of ids of requests that providers make unique: `req_011C…` of Anthropic, `req_vrtx_011C…` of Anthropic's models at
-/// Google, and `req_` with 32 hexadecimal digits of OpenAI. No two providers make one id.
-const REQUEST_FORMS: [IdForm; 1] = [IdForm { prefix: "req_", made_by: None, is_always_unique: false }];
+/// The ids that Anthropic gives requests: one of these prefixes, for its models at itself, at Google and at Amazon, and then
+/// [`REQUEST_CHARACTERS`] random letters and digits that begin with [`REQUEST_VERSION`]. Other ids of requests are no keys:
+/// applications number their own requests as `req_…`, each of which may be several calls.
+const REQUEST_PREFIXES: [&str; 3] = ["req_vrtx_", "req_bdrk_", "req_"];
+const REQUEST_CHARACTERS: usize = 24;
+const REQUEST_VERSION: &str = "01";
 
 /// The minimum number of characters of a random part of an id that has letters and digits. Counters are shorter, or digits
 /// with or without a word before them.
@@ -82,8 +85,10 @@ impl CallKey {
     /// one response, so that neither the provider nor the model is a part of the key: clients name the models that they ask for.
     #[must_use]
     pub fn of_provider_request(request_id: &str) -> Option<Self> {
-        unique_form(&REQUEST_FORMS, request_id)?;
-        Some(Self::new(&["provider-request", request_id]))
+        let random = REQUEST_PREFIXES.iter().find_map(|prefix| request_id.strip_prefix(prefix))?;
+        let is_alphanumeric = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let has_version = random.len() == REQUEST_CHARACTERS && random.starts_with(REQUEST_VERSION);
+        (has_version && is_alphanumeric && has_both_cases(random)).then(|| Self::new(&["provider-request", request_id]))
     }
 
     /// The key of a call that a span describes. A span may describe both a call to a model and one to a tool.
@@ -196,15 +201,10 @@ fn issuer(response_id: &str) -> Option<Option<&'static str>> {
         let is_unique = is_uuid(response_id) || is_random_hex(response_id) || is_random_token(response_id);
         return is_unique.then_some(None);
     }
-    unique_form(&ID_FORMS, response_id).map(|form| form.made_by)
-}
-
-/// The form of an id, if it makes the id unique.
-fn unique_form<'f>(forms: &'f [IdForm], id: &str) -> Option<&'f IdForm> {
-    let form = forms.iter().find(|form| id.starts_with(form.prefix))?;
-    let random = &id[form.prefix.len()..];
+    let form = ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix))?;
+    let random = &response_id[form.prefix.len()..];
     let is_unique = if form.is_always_unique { is_id(random) } else { is_random(random) };
-    is_unique.then_some(form)
+    is_unique.then_some(form.made_by)
 }
 
 fn is_id(text: &str) -> bool {
@@ -235,10 +235,13 @@ fn is_random_token(text: &str) -> bool {
     let kind = |byte: u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase(), byte.is_ascii_digit());
     let kinds: Vec<_> = text.bytes().map(kind).collect();
     let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    let has_all =
-        text.bytes().any(|byte| byte.is_ascii_uppercase()) && text.bytes().any(|byte| byte.is_ascii_lowercase());
-    let is_long = text.len() >= MIN_TOKEN && is_id(text) && is_mixed(text) && has_all;
+    let is_long = text.len() >= MIN_TOKEN && is_id(text) && is_mixed(text) && has_both_cases(text);
     is_long && changes * 100 >= text.len() * MIN_CHANGES_PERCENT
+}
+
+/// Whether there are capital and small letters.
+fn has_both_cases(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase()) && text.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// Whether there are letters and digits.
@@ -328,11 +331,9 @@ mod tests {
 
     #[test]
     fn ids_of_requests_that_providers_make_unique_are_keys_of_any_model() {
-        for unique in [
-            "req_011CStqPRADRX9fx9ReRNWHf",
-            "req_vrtx_011CSkYcMEvHeYsmhawbaJbD",
-            "req_002091b85b4bbb0b66c5a8a8d4c7a3f1",
-        ] {
+        for unique in
+            ["req_011CStqPRADRX9fx9ReRNWHf", "req_vrtx_011CSkYcMEvHeYsmhawbaJbD", "req_018EeWyXxfu5pfWkrYcMdjWG"]
+        {
             let key = CallKey::of_provider_request(unique);
             assert!(key.is_some(), "{unique}");
             for (provider, model) in [("anthropic", "m"), ("", ""), ("vertex_ai", "other")] {
@@ -340,9 +341,23 @@ mod tests {
             }
             assert!(!key.is_some_and(|key| key.is_of_request()), "{unique}: it is of no session");
         }
-        for other in
-            ["", "req_", "req_1", "req_request-1", "req_0000000000000001", "req-011CStqPRADRX9fx9ReRNWHf", "msg_9"]
-        {
+        // What applications make is not unique for a call: random text, UUIDs, ULIDs and KSUIDs.
+        for other in [
+            "",
+            "req_",
+            "req_1",
+            "req_request-1",
+            "req_0000000000000001",
+            "req-011CStqPRADRX9fx9ReRNWHf",
+            "msg_9",
+            "req_k3x9ab12",
+            "req_V1StGXR8Z5jdHi6BmyTab3kQ",
+            "req_002091b85b4bbb0b66c5a8a8d4c7a3f1",
+            "req_018bd12c-58b0-7683-8a5b-8752d0e86651",
+            "req_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "req_01h455vb4pex5vsknk084sn02q",
+            "req_0ujtsYcgvSTl8PAuAdqWYSMnLOv",
+        ] {
             assert_eq!(CallKey::of_provider_request(other), None, "{other:?}");
         }
     }

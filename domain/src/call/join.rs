@@ -255,17 +255,29 @@ impl<'a> JoinField for Join<'a> {
 /// Sources by how well they know the usage, the best one first. Sources that are not listed come last.
 ///
 /// A provider's own response, or a log of it, has the counts as they were billed. Spans pass through the code of an
-/// instrumentation, which may add cached tokens to the input or leave them out.
-const SOURCES_BY_USAGE: [&str; 9] =
-    ["responses", "claude-code", "codex", "autogpt", "litellm", "openhands", "inspect", "langfuse", "otlp"];
+/// instrumentation, which may add cached tokens to the input or leave them out. Sources in one place state what the same program
+/// counted: of these, the first one says more if both state the same total.
+const SOURCES_BY_USAGE: [&[&str]; 9] = [
+    &["responses"],
+    &["claude-code", "claude-code-telemetry"],
+    &["codex"],
+    &["autogpt"],
+    &["litellm"],
+    &["openhands"],
+    &["inspect"],
+    &["langfuse"],
+    &["otlp"],
+];
 
 /// What the usages of two records of one call are compared by; the greatest is the usage of the call.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct UsageRank<'a> {
     basis: UsageBasis,
-    source: Reverse<usize>,
+    place: Reverse<usize>,
     /// The sum of the meters that are not parts of others. Counts grow while a response is streamed.
     total: u64,
+    /// The source among those in its place.
+    source: Reverse<usize>,
     /// The number of meters: of two records with one total, the one that divides it further.
     meters: usize,
     content: [Quantity; Meter::COUNT],
@@ -292,11 +304,16 @@ impl<'a> UsageRank<'a> {
             (false, false) => UsageBasis::Stated,
         };
         let source = record.source.as_str();
-        let place = SOURCES_BY_USAGE.iter().position(|known| *known == source).unwrap_or(SOURCES_BY_USAGE.len());
+        let found = SOURCES_BY_USAGE
+            .iter()
+            .enumerate()
+            .find_map(|(place, sources)| Some((place, sources.iter().position(|known| *known == source)?)));
+        let (place, source) = found.unwrap_or((SOURCES_BY_USAGE.len(), 0));
         let wholes = Meter::ALL.iter().filter(|meter| meter.part_of().is_none());
         Self {
             basis,
-            source: Reverse(place),
+            place: Reverse(place),
+            source: Reverse(source),
             // Fewer than 2^11 quantities below 2^53: the sum does not overflow.
             total: wholes.map(|meter| usage.get(*meter).get()).sum(),
             meters: usage.iter().count(),

@@ -30,7 +30,7 @@ pub use event::{
     AbsorbedCall, CallAmended, CallConfirmed, CallCorrected, CallEvent, CallRecorded, CallReportWithdrawn,
     CallRepriced, CallReversed, CallVoided, ChargedCall,
 };
-pub use fields::{CallFacts, DataClass, Field};
+pub use fields::{CallFacts, DataClass, Field, MAX_LATENCY_MS};
 pub use identity::{CallIds, CallKey};
 pub use join::{Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};

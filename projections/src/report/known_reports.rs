@@ -47,6 +47,15 @@ impl ReportKey {
             tag_key: tag.as_ref().map(|tag| tag.key.clone()),
         }
     }
+
+    /// The memory of an entry of the cache beside its report, in bytes: the key, which the cache keeps twice at most, and what
+    /// the cache itself needs.
+    fn bytes(&self) -> usize {
+        const ENTRY: usize = 1024;
+        let agents = self.agents.as_ref().map_or(0, |agents| size_of_val(agents.as_slice()));
+        let texts: usize = self.filters.iter().map(ReportFilter::text_bytes).sum();
+        ENTRY + 2 * (agents + texts + size_of_val(self.filters.as_slice()) + size_of_val(self.by.as_slice()))
+    }
 }
 
 /// The reports as known at an earlier time of a process.
@@ -62,7 +71,9 @@ impl KnownReports {
     /// Waits for at most `timeout` until a report may be summed up.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        let bytes = |_: &ReportKey, report: &Arc<KnownReport>| u32::try_from(report.bytes()).unwrap_or(u32::MAX);
+        let bytes = |key: &ReportKey, report: &Arc<KnownReport>| {
+            u32::try_from(key.bytes().saturating_add(report.bytes())).unwrap_or(u32::MAX)
+        };
         let kept = Cache::builder().weigher(bytes).max_capacity(MAX_KEPT_BYTES).time_to_idle(KEPT_FOR).build();
         Self { turns: Turns::new(MAX_KNOWN_REPORTS), kept, timeout }
     }

@@ -62,6 +62,11 @@ pub struct InvalidFilter {
 }
 
 impl ReportFilter {
+    /// The length of its value, in bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, String::len)
+    }
+
     /// Creates a filter for calls with a value of a dimension, or for calls without a value.
     ///
     /// # Errors

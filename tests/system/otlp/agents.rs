@@ -34,7 +34,7 @@ const ORDERS: [[Form; 3]; 6] = [
 
 /// The id that Anthropic gave the request with a number.
 fn request_id(number: usize) -> String {
-    format!("req_011CStqPRADRX9fx9ReRN{number}")
+    format!("req_011CStqPRADRX9fx9ReRN{number:03}")
 }
 
 /// What both the event and the span of a request say.
@@ -65,10 +65,10 @@ fn event(values: &Value) -> Vec<u8> {
     of_service(["resourceLogs", "scopeLogs", "logRecords"], record)
 }
 
-/// Two lines of a session, of which the second has all of the output.
-fn session(number: usize) -> NamedTempFile {
+/// Lines of a session, of which the last one has all of the output.
+fn session(number: usize, outputs: &[u64]) -> NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
-    for output in [1, 10] {
+    for output in outputs {
         let usage = json!({ "input_tokens": 4, "output_tokens": output, "cache_read_input_tokens": 40,
             "cache_creation_input_tokens": 25, "cache_creation": { "ephemeral_1h_input_tokens": 25 } });
         let line = json!({
@@ -81,6 +81,12 @@ fn session(number: usize) -> NamedTempFile {
     file
 }
 
+/// Imports a session, by a process of its own.
+async fn import(database: &TestDatabase, number: usize, outputs: &[u64]) {
+    let file = session(number, outputs);
+    database.run(&["import", "claude-code", file.path().to_str().unwrap()]).await.assert_success();
+}
+
 /// Reports a form of a request. A session is imported by a process of its own.
 async fn report(database: &TestDatabase, server: &Server, form: Form, number: usize) {
     let (path, body) = match form {
@@ -90,14 +96,29 @@ async fn report(database: &TestDatabase, server: &Server, form: Form, number: us
             span["name"] = json!("claude_code.llm_request");
             ("/v1/traces", of_service(["resourceSpans", "scopeSpans", "spans"], span))
         }
-        Session => {
-            let file = session(number);
-            database.run(&["import", "claude-code", file.path().to_str().unwrap()]).await.assert_success();
-            return;
-        }
+        Session => return import(database, number, &[1, 10]).await,
     };
     let (status, response) = post_as(server, path, &[("content-type", "application/json")], body).await;
     assert_eq!((status, response.as_slice()), (StatusCode::OK, &b"{}"[..]), "{}", String::from_utf8_lossy(&response));
+}
+
+/// A session may end before the last line of a request is written: then the event knows more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_cut_does_not_hide_what_telemetry_states() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    for (number, form) in [Event, Event, Span, Span].into_iter().enumerate() {
+        if number % 2 == 0 {
+            import(&database, number, &[1]).await;
+        }
+        report(&database, &server, form, number).await;
+        if number % 2 == 1 {
+            import(&database, number, &[1]).await;
+        }
+    }
+    let (calls, _, output, ..) = total(&database, &server).await;
+    assert_eq!((calls, output), (4, 40));
+    server.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -99,9 +99,9 @@ pub(crate) struct ReportCallInput {
     /// with several ids. Default: a new UUID.
     command_id: Option<Uid>,
     /// Global id or UUID of the call. Give either `id` or `callKey`. A call may have several ids: those of its `id` or
-    /// `callKey`, its `responseId` and its `span`. All calls that these name are one from then on: the one with the lowest id,
-    /// into which the others are voided. Default: `responseId` and `span` identify the call; without these, its id is derived
-    /// from `commandId`, otherwise it is a new UUID.
+    /// `callKey`, its `responseId`, its `requestId` and its `span`. All calls that these name are one from then on: the one with
+    /// the lowest id, into which the others are voided. Default: `responseId`, `requestId` and `span` identify the call; without
+    /// these, its id is derived from `commandId`, otherwise it is a new UUID.
     id: Option<ID>,
     /// Key by which the provider or the client identifies the call, such as the id in the provider's response: one line of
     /// at most 256 bytes that is not blank. All reports with the same key and `provider` concern the same call. If the key has
@@ -166,7 +166,8 @@ pub(crate) struct ReportCallInput {
     /// Id that the provider gave the response: one line of at most 256 bytes. It identifies a call of a language model,
     /// together with `provider` and `model`, if it has a form that providers make unique, such as `msg_…`.
     response_id: Option<String>,
-    /// Id that the provider gave the request: one line of at most 256 bytes.
+    /// Id that the provider gave the request: one line of at most 256 bytes. It identifies a call of a language model if it has
+    /// the form of Anthropic's, such as `req_011CSHoEeqs5C35K2UUqR7Fy`.
     request_id: Option<String>,
     /// Version that the call must have; of several calls, the one with the lowest id. The command is rejected with
     /// `WRONG_VERSION` if it has another one. Default: any version.
@@ -380,6 +381,15 @@ mod tests {
         // The response that called the tool is not the call of the tool.
         let answered = CallFacts { response_id: Some(name("msg_9")), ..tool };
         assert_eq!(call_ids(None, &answered), None);
+        // Nor is it the call of the request, whose id identifies a call to a model.
+        let asked = |facts| CallFacts { request_id: Some(name("req_011CStqPRADRX9fx9ReRNWHf")), ..facts };
+        assert_eq!(call_ids(None, &asked(answered.clone())), None);
+        let of_request = CallKey::of_provider_request("req_011CStqPRADRX9fx9ReRNWHf").unwrap().call_id();
+        assert_eq!(call_ids(None, &asked(llm.clone())), Some(of_request.into()));
+        assert_eq!(
+            ids("msg_9", &asked(llm.clone())),
+            CallIds::from(of_request).with(ids("msg_9", &llm).single().unwrap())
+        );
         let span = CallSpan {
             trace_id: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
             span_id: "b7ad6b7169203331".parse().unwrap(),

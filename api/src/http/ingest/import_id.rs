@@ -2,17 +2,16 @@
 //! sent, so that the same request again is the same import.
 //!
 //! What is recorded has the id, so that it must be known before the body is read to its end. It follows from the start of the
-//! content and, of a longer one, from the length of the body. A longer body that states no length gets a new id.
+//! content and, of a longer one, from the length of the body. A body that states no length, or whose start does not arrive in
+//! time, gets a new id.
 
 use super::admission::content_length;
-use super::failure::Failure;
 use crate::http::body::Compression;
 use crate::http::computing::is_large;
 use crate::http::state::State;
 use crate::requester::Requester;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use domain::{ImportId, content_id};
 use futures::{StreamExt as _, stream};
@@ -21,40 +20,48 @@ use hyper::body::Frame;
 use ingest::import_of_content;
 use std::io::Read as _;
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The most bytes of the content from which an id follows.
 const MAX_START_BYTES: usize = 256 * 1024;
-/// How long the start of a body may take.
+/// How long the start of a body may take, and each part of it. A sender may wait for the answers to its first lines.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
+const PART_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The import that a request is, and the request as it was.
 ///
-/// A body that states no length is not waited for, because its sender may wait for the answers to its first lines.
+/// A body that states no length is not waited for.
 pub(super) async fn import_of(
     state: &State,
     requester: &Requester,
     compression: Compression,
     request: Request,
-) -> Result<(ImportId, Request), Failure> {
+) -> (ImportId, Request) {
     if let Some(id) = requester.correlation_id {
-        return Ok((ImportId(id), request));
+        return (ImportId(id), request);
     }
-    let Some(length) = content_length(request.headers()) else { return Ok((ImportId(Uuid::now_v7()), request)) };
+    let Some(length) = content_length(request.headers()) else { return (ImportId(Uuid::now_v7()), request) };
     let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let (head, body) = request.into_parts();
-    let reading = start_of(body, state.limits().head_timeout);
-    let late = || Failure::of(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body did not arrive in time");
-    let (start, body) = tokio::time::timeout(START_TIMEOUT, reading).await.map_err(|_| late())?.ok_or_else(late)?;
+    let (start, body) = start_of(body, PART_TIMEOUT).await;
+    let request = Request::from_parts(head, body);
+    let Some(start) = start else { return (ImportId(Uuid::now_v7()), request) };
     let id = state.cpu_permits.run(is_large(start.len()), || id_of(&target, compression, &start, length)).await;
-    Ok((import_of_content(id, requester.principal.agent()), Request::from_parts(head, body)))
+    (import_of_content(id, requester.principal.agent()), request)
 }
 
-/// Reads the start of a body: its first bytes, with the body as a whole. None if a part of it did not arrive in time.
-async fn start_of(mut body: Body, timeout: Duration) -> Option<(Bytes, Body)> {
-    let (mut start, mut last) = (BytesMut::new(), None);
+/// Reads the start of a body: its first bytes, none if they did not arrive in time, with the body as a whole.
+async fn start_of(mut body: Body, part_timeout: Duration) -> (Option<Bytes>, Body) {
+    let (mut start, mut last, mut is_late) = (BytesMut::new(), None, false);
+    let deadline = Instant::now() + START_TIMEOUT;
     while start.len() < MAX_START_BYTES {
-        match tokio::time::timeout(timeout, body.frame()).await.ok()? {
+        let next = tokio::time::timeout_at(deadline.min(Instant::now() + part_timeout), body.frame());
+        let Ok(frame) = next.await else {
+            is_late = true;
+            break;
+        };
+        match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => start.extend_from_slice(&data),
                 // Trailers, which are the end.
@@ -73,7 +80,8 @@ async fn start_of(mut body: Body, timeout: Duration) -> Option<(Bytes, Body)> {
     }
     let start = start.freeze();
     let before = stream::iter([Ok(Frame::data(start.clone()))].into_iter().chain(last));
-    Some((start, Body::new(StreamBody::new(before.chain(BodyStream::new(body))))))
+    let body = Body::new(StreamBody::new(before.chain(BodyStream::new(body))));
+    ((!is_late).then_some(start), body)
 }
 
 /// An id that follows from the start of what is sent to a path. The content is the same whether it is compressed or not.
@@ -136,11 +144,16 @@ mod tests {
         for size in [0, 1, MAX_START_BYTES - 1, MAX_START_BYTES, MAX_START_BYTES + 1, 3 * MAX_START_BYTES] {
             let content: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
             let parts: Vec<_> = content.chunks(100_000).map(Bytes::copy_from_slice).map(Ok::<_, axum::Error>).collect();
-            let (start, body) = start_of(Body::from_stream(stream::iter(parts)), Duration::from_secs(5)).await.unwrap();
+            let (start, body) = start_of(Body::from_stream(stream::iter(parts)), PART_TIMEOUT).await;
+            let start = start.unwrap();
             assert!(start.len() >= size.min(MAX_START_BYTES) && content.starts_with(&start));
             assert_eq!(axum::body::to_bytes(body, usize::MAX).await.unwrap(), content, "{size}");
         }
-        let never = Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>());
-        assert!(start_of(never, Duration::from_millis(10)).await.is_none());
+        // Its sender waits for an answer to what is there.
+        let first = stream::iter([Ok::<_, axum::Error>(Bytes::from_static(b"line\n"))]);
+        let (start, body) =
+            start_of(Body::from_stream(first.chain(stream::pending())), Duration::from_millis(10)).await;
+        assert_eq!(start, None);
+        assert_eq!(BodyStream::new(body).next().await.unwrap().unwrap().into_data().unwrap(), "line\n");
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn begin(
     (compression, max_decompressed): (Compression, u64),
 ) -> Result<(Importer, Upload), Failure> {
     let is_paid = paid(state, requester, request.headers())?;
-    let (import, request) = import_of(state, requester, compression, request).await?;
+    let (import, request) = import_of(state, requester, compression, request).await;
     *import_id = Some(import);
     let importer = state.receiver.importer(requester.principal.clone(), Some(import)).await;
     let importer = importer.map_err(|error| Failure::from(&error))?;

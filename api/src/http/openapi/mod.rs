@@ -69,7 +69,7 @@ fn of(operation: &Operation) -> Value {
     if answer.is_of_import() {
         let id = || json!({ "type": "string", "format": "uuid" });
         let given = "The id of the import that the request is, by which it is taken back. Without it, the id follows from what is \
-                     sent, or is new if the body is long and states no length.";
+                     sent, or is new if the body of lines or of a file states no length.";
         parameters.push(json!({ "name": IMPORT_ID, "in": "header", "description": given, "schema": id() }));
         response["headers"] =
             json!({ IMPORT_ID: { "description": "The id of the import that the request is.", "schema": id() } });

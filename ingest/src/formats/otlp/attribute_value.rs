@@ -1,6 +1,7 @@
 //! The value of an attribute, in whatever encoding it was written.
 
 use crate::text::{clip, json_decimal, quoted};
+use domain::call::MAX_LATENCY_MS;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -22,6 +23,11 @@ pub(crate) enum AttributeValue {
     Null,
     /// A list, an object, bytes, or a value of a type that is not known.
     Other,
+}
+
+/// A duration in milliseconds, unless a call cannot take so long.
+fn plausible(ms: Decimal) -> Option<u64> {
+    ms.to_u64().filter(|ms| *ms <= MAX_LATENCY_MS)
 }
 
 impl AttributeValue {
@@ -66,12 +72,12 @@ impl AttributeValue {
 
     /// The value as milliseconds, of a number of seconds.
     pub(super) fn seconds_as_ms(&self) -> Option<u64> {
-        self.decimal()?.checked_mul(Decimal::ONE_THOUSAND)?.to_u64()
+        plausible(self.decimal()?.checked_mul(Decimal::ONE_THOUSAND)?)
     }
 
     /// The value as whole milliseconds.
     pub(super) fn milliseconds(&self) -> Option<u64> {
-        self.decimal()?.to_u64()
+        plausible(self.decimal()?)
     }
 
     pub(crate) fn display(&self) -> String {

@@ -65,6 +65,11 @@ struct LogRecord {
 }
 
 impl LogRecord {
+    /// Where the name of an event may be.
+    fn names(&self) -> [Option<&str>; 3] {
+        [self.event.as_deref(), self.attributes.text("event.name"), self.body.as_deref()]
+    }
+
     /// The time of the record, in nanoseconds since 1970.
     fn time_ns(&self) -> Result<i64, RefusalReason> {
         match self.time.as_ref().or(self.observed.as_ref()) {
@@ -144,7 +149,9 @@ impl LogCollector {
             let read = record.attributes.0.iter().map(|(key, value)| (key.as_str(), value));
             let mut attributes = read_event(event, read);
             self.spans.note_not_read(&mut attributes);
-            if event.is_call_by_counts && !attributes.has_count() {
+            // What a repetition does not state, the event that it repeats does.
+            let may_lack_counts = event.is_call_by_counts || record.names().contains(&Some(GENAI_EVENT));
+            if may_lack_counts && !attributes.has_count() {
                 return Ok(Event::Other);
             }
             let call = self.vendor_call(location, &record, event, &attributes)?;
@@ -176,7 +183,7 @@ impl LogCollector {
 
     /// The event of a coding agent that a record is, or repeats as a GenAI event.
     fn vendor_event(&self, record: &LogRecord) -> Option<&'static VendorEvent> {
-        let named = [record.event.as_deref(), record.attributes.text("event.name"), record.body.as_deref()];
+        let named = record.names();
         // Claude Code leaves out its prefix in the attribute.
         let short = |event: &VendorEvent| event.name.split_once('.').map(|(_, last)| last);
         let is_named = |event: &&VendorEvent| {
@@ -240,6 +247,7 @@ impl LogCollector {
             outcome: Some(Outcome::Ok),
             response_id: informative(attributes.text(Slot::ResponseId)),
             request_id: informative(attributes.text(Slot::RequestId)),
+            source: name("source", event.source)?,
             ..minimal_facts(CallKind::Llm, DateTime::from_timestamp_nanos(started_ns), Format::Otlp)?
         };
         facts.check().map_err(RefusalReason::Call)?;

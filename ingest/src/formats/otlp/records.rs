@@ -5,6 +5,7 @@ use super::attributes::{Attributes, Operation, StatedUsage};
 use super::conventions::{EXECUTE_TOOL, Slot};
 use super::forest::{Forest, Node};
 use super::span::{Span, SpanTime};
+use super::vendors::source_of_span;
 use crate::error::{Refusal, RefusalReason};
 use crate::format::{Defaults, Format};
 use crate::formats::values::{default_agent, informative, minimal_facts, name};
@@ -235,6 +236,7 @@ impl Call<'_> {
             user: self.nearest_name(Slot::User),
             span: self.span.call_span(),
             record_id: self.span.call_span().and_then(|span| informative(Some(&span.span_id.to_string()))),
+            source: name("source", source_of_span(self.span.name.as_deref()))?,
             ..minimal_facts(kind, DateTime::<Utc>::from_timestamp_nanos(start_ns), Format::Otlp)?
         })
     }

@@ -4,12 +4,18 @@
 //! and spans only. `docs/opentelemetry.md` shows the table.
 //!
 //! - Claude Code writes an event and, if tracing is on, a span for each request
-//!   (<https://code.claude.com/docs/en/monitoring-usage>), both with the id that Anthropic gave the request.
+//!   (<https://code.claude.com/docs/en/monitoring-usage>), both with the id that Anthropic gave the request. The first lines
+//!   of a request in its sessions have fewer tokens than these, and the last one says more of the cache.
 //! - Codex writes two events when a response is completed, one of which has the counts. `tool_token_count` is the total.
 //! - Gemini CLI writes an event of its own and a GenAI event for each response, with the same time.
 
 use super::conventions::{EXECUTE_TOOL, Slot, is_unread_usage, slot_of};
+use crate::format::Format;
 use domain::Meter;
+
+/// The source of calls of other telemetry than that of Claude Code, and of Claude Code's: its sessions state the same calls.
+const OTLP: &str = Format::Otlp.as_str();
+const CLAUDE_CODE_TELEMETRY: &str = "claude-code-telemetry";
 
 /// How a coding agent counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub(crate) struct VendorEvent {
     pub(crate) only_if: Option<(&'static str, &'static str)>,
     /// The agent, and a part of the name of its service.
     pub(crate) agent: &'static str,
+    /// The source of its calls.
+    pub(crate) source: &'static str,
     /// Its attributes, with what they say.
     pub(crate) attributes: &'static [(&'static str, Slot)],
     pub(crate) counting: Counting,
@@ -46,6 +54,7 @@ pub(crate) const EVENTS: [VendorEvent; 3] = [
         name: "claude_code.api_request",
         only_if: None,
         agent: "claude-code",
+        source: CLAUDE_CODE_TELEMETRY,
         attributes: CLAUDE_CODE,
         counting: Counting { is_cached_beside: true, is_reasoning_beside: false },
         is_call_by_counts: false,
@@ -55,6 +64,7 @@ pub(crate) const EVENTS: [VendorEvent; 3] = [
         name: "codex.sse_event",
         only_if: Some(("event.kind", "response.completed")),
         agent: "codex",
+        source: OTLP,
         attributes: &[
             ("model", Slot::ResponseModel),
             ("input_token_count", Slot::Meter(Meter::Input)),
@@ -73,6 +83,7 @@ pub(crate) const EVENTS: [VendorEvent; 3] = [
         name: "gemini_cli.api_response",
         only_if: None,
         agent: "gemini-cli",
+        source: OTLP,
         attributes: &[
             ("model", Slot::ResponseModel),
             ("input_token_count", Slot::Meter(Meter::Input)),
@@ -111,13 +122,30 @@ pub(crate) struct VendorSpan {
     pub(crate) attributes: &'static [(&'static str, Slot)],
     /// The operation that the span is, if it names none.
     pub(crate) operation: &'static str,
+    /// The source of its calls.
+    pub(crate) source: &'static str,
 }
 
 /// The spans of coding agents that are calls.
 pub(crate) const SPANS: [VendorSpan; 2] = [
-    VendorSpan { name: "claude_code.llm_request", attributes: CLAUDE_CODE, operation: "chat" },
-    VendorSpan { name: "claude_code.tool", attributes: &[("tool_name", Slot::Tool)], operation: EXECUTE_TOOL },
+    VendorSpan {
+        name: "claude_code.llm_request",
+        attributes: CLAUDE_CODE,
+        operation: "chat",
+        source: CLAUDE_CODE_TELEMETRY,
+    },
+    VendorSpan {
+        name: "claude_code.tool",
+        attributes: &[("tool_name", Slot::Tool)],
+        operation: EXECUTE_TOOL,
+        source: CLAUDE_CODE_TELEMETRY,
+    },
 ];
+
+/// The source of the calls of a span with a name.
+pub(crate) fn source_of_span(name: Option<&str>) -> &'static str {
+    SPANS.iter().find(|span| Some(span.name) == name).map_or(OTLP, |span| span.source)
+}
 
 /// An attribute that only some spans have under this name, by its name.
 pub(crate) fn span_attribute(key: &str) -> Option<&'static str> {

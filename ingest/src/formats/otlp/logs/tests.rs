@@ -210,6 +210,10 @@ fn the_two_events_of_one_response_of_gemini_cli_are_one_call() {
         assert_eq!((totals([&facts.usage]), text(&facts.response_id)), (right.to_vec(), "Dq5vaO6uHM2zqtsPk6CyqQE"));
     }
     assert_eq!(calls(&accepted(export("gemini-cli", &[own.clone(), record(&apart)]))).len(), 2);
+    // A repetition that states no count is of the same call, and nothing is refused.
+    let mut bare = gemini_again();
+    bare.as_object_mut().unwrap().retain(|name, _| !name.starts_with("gen_ai.usage."));
+    assert_eq!(only(&accepted(export("gemini-cli", &[own.clone(), record(&bare)]))).usage.get(Meter::Output).get(), 80);
     // Of any other service it is the event of a span, which it has to name.
     let other = export("shop", &[again]);
     assert_eq!(
@@ -272,6 +276,9 @@ fn what_is_not_understood_of_a_record_is_named_and_the_rest_of_it_counts() {
         ("claude-code", record(&claude(json!({ "cost_usd": 1e300 }))), bad("cost_usd", money, "1e300")),
         ("claude-code", record(&claude(json!({ "cost_usd": "", "duration_ms": "" }))), vec![]),
         ("claude-code", record(&claude(json!({ "duration_ms": -5 }))), bad("duration_ms", span, "-5")),
+        // More than 30 days: a time, or in another unit.
+        ("claude-code", record(&claude(json!({ "duration_ms": 9e15 }))), bad("duration_ms", span, "9e15")),
+        ("claude-code", record(&claude(json!({ "ttft_ms": 3_000_000_000_u64 }))), bad("ttft_ms", span, "3000000000")),
         ("codex_cli_rs", record(&codex(json!({ "audio_token_count": "3" }))), unread("audio_token_count")),
         ("codex_cli_rs", record(&codex(json!({ "tool_token_count": "many" }))), bad("tool_token_count", count, "many")),
         ("gemini-cli", record(&gemini(json!({ "image_token_count": 3 }))), unread("image_token_count")),
