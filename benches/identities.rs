@@ -112,7 +112,8 @@ async fn as_reader(reads: &TenantReads) {
 
 /// The statement of the list, by the role that sees all rows.
 async fn as_owner(pool: &PgPool) {
-    let query = sqlx::query_as::<_, CallRow>(include_str!("../projections/src/calls/list.sql"));
+    let list = include_str!("../projections/src/calls/list.sql").replace("{columns}", "*");
+    let query = sqlx::query_as::<_, CallRow>(AssertSqlSafe(list));
     let query = query.bind("default").bind(Vec::<Uuid>::new()).bind(None::<String>).bind(None::<Uuid>);
     let none = None::<chrono::DateTime<chrono::Utc>>;
     let query = query.bind(None::<Uuid>).bind(None::<String>).bind(none).bind(none).bind(false).bind(none);
