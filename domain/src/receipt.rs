@@ -4,6 +4,7 @@
 //! the sum. Its text holds all numbers that the steps need, so that a reader, or a program, needs nothing else.
 
 use crate::call::{ChargedCall, ReportedCost};
+use crate::ids::CallId;
 use crate::meter::Meter;
 use crate::price_book::{Charge, ChargeLine, PriceBook, PriceSource, Unpriced};
 use crate::text::Name;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 /// How the cost of a call follows from its usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
+    /// The call.
+    pub call: CallId,
     /// The provider that the call names.
     pub provider: Option<Name>,
     /// The model that the call names.
@@ -55,7 +58,7 @@ pub struct UsedMeter {
 impl Receipt {
     /// The receipt of a call. The price book may be newer than the charge.
     #[must_use]
-    pub fn new(call: &ChargedCall, book: &PriceBook) -> Self {
+    pub fn new(id: CallId, call: &ChargedCall, book: &PriceBook) -> Self {
         let (facts, charge) = (&call.facts, call.charge.as_ref());
         let has_line =
             |meter: &Meter| charge.is_some_and(|charge| charge.lines.iter().any(|line| line.component.meter == *meter));
@@ -81,6 +84,7 @@ impl Receipt {
             book.applied(provider, model, charge)
         });
         Self {
+            call: id,
             provider: facts.provider.clone(),
             model: facts.model.clone(),
             tool: facts.tool.clone(),
@@ -111,7 +115,8 @@ const NAME_WIDTH: usize = 21;
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = names([self.provider.as_ref(), self.model.as_ref(), self.tool.as_ref()]);
-        writeln!(f, "Call      {names}, started {}", time(self.started_at))?;
+        writeln!(f, "Call      {}", self.call)?;
+        writeln!(f, "          {names}, started {}", time(self.started_at))?;
         if let Some(charge) = &self.charge {
             self.write_price(f, charge)?;
         }

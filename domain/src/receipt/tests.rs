@@ -6,7 +6,7 @@ use crate::price_book::{
     Conditions, ContextSize, Discount, DiscountSet, PriceBookCommand, PriceBookEvent, PriceComponent,
 };
 use crate::price_book::{Percent, Price, Rate};
-use crate::testing::{at, name, usage};
+use crate::testing::{at, name, usage, uuid};
 use crate::usage::{Quantity, Usage};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -37,6 +37,10 @@ fn call(usage: Usage, book: &PriceBook) -> ChargedCall {
     let charge = book.charge(&facts.pricing().unwrap(), None).ok();
     let (provenance, counted_tags, reported_by) = Default::default();
     ChargedCall { facts, provenance, charge, counted_tags, reported_by }
+}
+
+fn receipt(call: &ChargedCall, book: &PriceBook) -> Receipt {
+    Receipt::new(CallId(uuid(7)), call, book)
 }
 
 /// Sums what a text states, without Apex: the units by the meter that they are billed as, and the costs of lines.
@@ -110,10 +114,11 @@ fn a_receipt_shows_each_step() {
         (Meter::AudioOutput, 20),
         (Meter::Images, 1),
     ]);
-    let receipt = Receipt::new(&call(used, &book), &book);
+    let receipt = receipt(&call(used, &book), &book);
     check(&receipt);
     let expected = "\
-Call      openai m, started 2023-11-14T22:13:30Z
+Call      00000000-0000-0000-0000-000000000007
+          openai m, started 2023-11-14T22:13:30Z
 Price     price of openai m, effective from 2023-11-14T22:13:20Z
           charged by version 2 of the price book
 Source    table 1 (MIT), set in version 1
@@ -136,7 +141,7 @@ Charge in USD
 
 #[test]
 fn a_call_without_a_price_has_a_receipt_that_says_why() {
-    let receipt = Receipt::new(&call(usage([(Meter::Input, 3)]), &PriceBook::default()), &PriceBook::default());
+    let receipt = receipt(&call(usage([(Meter::Input, 3)]), &PriceBook::default()), &PriceBook::default());
     let text = receipt.to_string();
     assert!(
         text.ends_with(
@@ -149,7 +154,7 @@ fn a_call_without_a_price_has_a_receipt_that_says_why() {
 #[test]
 fn what_is_rounded_says_so() {
     let book = book(vec![component(Meter::Input, "1", 3, Conditions::default())]);
-    let text = Receipt::new(&call(usage([(Meter::Input, 1)]), &book), &book).to_string();
+    let text = receipt(&call(usage([(Meter::Input, 1)]), &book), &book).to_string();
     assert!(text.contains("input                 1 x 1 / 3 = 0.333333333333 (rounded half to even)\n"), "{text}");
 }
 
@@ -180,6 +185,6 @@ proptest! {
         let used: Usage = used.into_iter().map(|(meter, n)| (Meter::ALL[meter], Quantity::new(n).unwrap())).collect();
         prop_assume!(used.check().is_ok());
         let call = call(used, &book);
-        check(&Receipt::new(&call, &book));
+        check(&receipt(&call, &book));
     }
 }
