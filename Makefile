@@ -108,6 +108,7 @@ APEX_DATA ?= ../shared/data
 known-answers: graphiql ## check the totals of public traces in the folder APEX_DATA=
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@test -d "$(APEX_DATA)" || { echo "APEX_DATA=$(APEX_DATA) is not a folder: set it to the folder with the traces" >&2; exit 1; }
+	@scripts/python-environment.sh python-totals tests/known_answers/requirements.txt
 	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh cargo test --locked --test known_answers --test prices -- --ignored --nocapture
 
 fmt: ## format the code

@@ -36,7 +36,9 @@ pub use loaded::{AsOf, Loaded};
 pub use observe::{MAX_MODEL_LABELS, register_metrics};
 pub use outcome::{Outcome, OutcomeKind};
 pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_actor};
-pub use repricing::{NotRepriced, PriceDifference, RecordRepricing, Reprice, Repriced, UnpricedBy, UnpricedCount};
+pub use repricing::{
+    NotRepriced, NotRepricedReason, PriceDifference, RecordRepricing, Reprice, Repriced, UnpricedBy, UnpricedCount,
+};
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided, WrongVersion};
 pub use streams::{Backoff, Position};
 pub use taking_back::{NotTakenBack, TakeBack, TakenBack};

@@ -10,14 +10,15 @@ use crate::outcome::OutcomeKind;
 use crate::principal::Principal;
 use crate::taking_back::TakeBack;
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::call::{Call, CallCommand, CallError, CallIds, Repricing};
+use domain::call::{Call, CallCommand, CallError, CallFacts, CallIds, CallKind, Repricing};
 use domain::permissions::{Forbidden, ReadData, SendCommand};
 use domain::price_book::PriceBook;
 use domain::{Aggregate, Body, CallId, Money, Name, Sum, TextError, derived_id};
 use futures::{StreamExt as _, stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use streams::Position;
+use streams::{AppendError, Position};
+use thiserror::Error;
 use uuid::Uuid;
 
 /// The most calls that are charged again at once.
@@ -54,12 +55,12 @@ pub struct Repriced {
     pub differences: BTreeMap<(Option<Name>, NaiveDate), PriceDifference>,
     /// The calls for which the price book has no price now. Those with a charge keep it.
     pub unpriced: BTreeMap<UnpricedBy, UnpricedCount>,
-    /// What refused to be charged again. The rest was charged all the same.
+    /// What could not be charged again. The rest was charged all the same.
     pub failed: Vec<NotRepriced>,
     /// The position of the last event that was appended, if any was.
     pub position: Position,
-    /// The version of the price book.
-    pub book_version: u64,
+    /// The number of calls that were looked at by each version of the price book: of one, unless prices changed meanwhile.
+    pub book_versions: BTreeMap<u64, u64>,
 }
 
 /// The difference that charging some calls again makes.
@@ -103,13 +104,36 @@ pub struct UnpricedCount {
     pub charged: u64,
 }
 
-/// A call that refused to be charged again.
+/// A call that could not be charged again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRepriced {
     /// The call.
     pub call_id: CallId,
-    /// Why it refused.
-    pub error: CallError,
+    /// Why not.
+    pub reason: NotRepricedReason,
+}
+
+/// Why a call could not be charged again.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotRepricedReason {
+    /// The call refused it.
+    #[error(transparent)]
+    Rejected(CallError),
+    /// The call or the price book changed during every attempt.
+    #[error("other commands kept changing the call or the price book: charge it again later")]
+    Contended,
+    /// The call rests on more other calls than one may.
+    #[error("it was voided into others more than {limit} times")]
+    TooManyCalls {
+        /// The most calls.
+        limit: usize,
+    },
+    /// A stored event of the call cannot be decoded: a newer version wrote it, or it is damaged.
+    #[error("a stored event of it cannot be decoded: a newer version of Apex wrote it, or it is damaged")]
+    Unreadable,
+    /// The event is not accepted, such as one with too much content.
+    #[error("its new charge cannot be recorded: {0}")]
+    Invalid(String),
 }
 
 /// What was found of one call.
@@ -122,7 +146,45 @@ enum Found {
     Unpriced(UnpricedBy, bool),
     /// It is not counted any more, or is another agent's.
     Gone,
-    Refused(NotRepriced),
+    Failed(NotRepriced),
+}
+
+impl Found {
+    /// What is known of a call that could not be charged again.
+    ///
+    /// # Errors
+    /// The error, if it is one that says nothing of the call, such as a database that is not there.
+    fn of_error(call_id: CallId, error: Error<CallError>) -> Result<Self, Error<CallError>> {
+        let reason = match error {
+            // Of another agent, or not counted any more.
+            Error::Forbidden(_) | Error::Rejected(CallError::NotReported | CallError::Void | CallError::Voided(_)) => {
+                return Ok(Self::Gone);
+            }
+            Error::Rejected(error) => NotRepricedReason::Rejected(error),
+            Error::WrongVersion { .. }
+            | Error::Contended
+            | Error::Append(AppendError::Conflict { .. } | AppendError::ChainAborted) => NotRepricedReason::Contended,
+            Error::TooManyAggregates { limit } => NotRepricedReason::TooManyCalls { limit },
+            Error::Append(AppendError::Invalid(invalid)) => NotRepricedReason::Invalid(invalid.to_string()),
+            Error::Decode(error) => {
+                tracing::error!(%call_id, error = &error as &dyn std::error::Error, "a call could not be charged again");
+                NotRepricedReason::Unreadable
+            }
+            error @ (Error::CommandIdReused | Error::Append(_) | Error::Load(_) | Error::Encode(_)) => {
+                return Err(error);
+            }
+        };
+        Ok(Self::Failed(NotRepriced { call_id, reason }))
+    }
+}
+
+/// What a call without a price has in common with others; none if it has a price, or needs none.
+fn unpriced_by(facts: &CallFacts, book: &PriceBook) -> Option<UnpricedBy> {
+    let reason = match (&facts.model, facts.kind) {
+        (None, CallKind::Llm) => "it names no model".to_owned(),
+        (None, CallKind::Tool) | (Some(_), _) => facts.unpriced(book)?.to_string(),
+    };
+    Some(UnpricedBy { model: facts.model.clone(), provider: facts.provider.clone(), reason })
 }
 
 impl Reprice {
@@ -152,7 +214,7 @@ impl Reprice {
 impl Repriced {
     /// Adds what charging other calls changes.
     pub fn add(&mut self, other: Self) {
-        let Self { calls, differences, unpriced, failed, position, book_version } = other;
+        let Self { calls, differences, unpriced, failed, position, book_versions } = other;
         self.calls += calls;
         for (key, of) in differences {
             let sums = self.differences.entry(key).or_default();
@@ -168,7 +230,9 @@ impl Repriced {
         }
         self.failed.extend(failed);
         self.position = self.position.max(position);
-        self.book_version = self.book_version.max(book_version);
+        for (version, calls) in book_versions {
+            *self.book_versions.entry(version).or_default() += calls;
+        }
     }
 
     /// The number of calls with another charge.
@@ -177,7 +241,9 @@ impl Repriced {
         self.differences.values().map(|difference| difference.calls).sum()
     }
 
-    fn add_found(&mut self, found: Found) {
+    /// Adds what was found of a call by a version of the price book.
+    fn add_found(&mut self, found: Found, book_version: u64) {
+        *self.book_versions.entry(book_version).or_default() += 1;
         match found {
             Found::Differs(repricing, position) => {
                 let facts = &repricing.after.facts;
@@ -194,7 +260,7 @@ impl Repriced {
                 count.calls += 1;
                 count.charged += u64::from(is_charged);
             }
-            Found::Refused(refused) => self.failed.push(refused),
+            Found::Failed(failed) => self.failed.push(failed),
             Found::Same | Found::Gone => {}
         }
     }
@@ -215,11 +281,17 @@ impl Commands {
             None => _ = principal.authorise_on::<ReadData>(PriceBook::CATEGORY, PriceBook::id())?,
         }
         let book = self.newest_book(principal).await?;
-        let mut repriced = Repriced { calls: calls.len() as u64, book_version: book.version(), ..Repriced::default() };
+        let mut repriced = Repriced { calls: calls.len() as u64, ..Repriced::default() };
+        // It is the version also if there are no calls.
+        repriced.book_versions.insert(book.version(), 0);
         let found = stream::iter(calls.to_vec()).map(|id| self.reprice_call(reprice, &book, id));
         let found: Vec<_> = found.buffered(MAX_IN_FLIGHT).collect().await;
         for found in found {
-            repriced.add_found(found?);
+            let (found, book_version) = found?;
+            repriced.add_found(found, book_version);
+        }
+        if !calls.is_empty() {
+            repriced.book_versions.retain(|_, calls| *calls > 0);
         }
         Ok(repriced)
     }
@@ -230,13 +302,14 @@ impl Commands {
         Ok(book.map_err(|error| error.map_rejected(|_| CallError::NotReported))?.state.clone())
     }
 
-    /// Looks at one call, and at it again if it or the price book changed meanwhile.
+    /// Looks at one call, and at it again if it or the price book changed meanwhile. Returns the version of the price book that it
+    /// was looked at by, too.
     async fn reprice_call(
         &self,
         reprice: &Reprice,
         book: &Arc<PriceBook>,
         id: CallId,
-    ) -> Result<Found, Error<CallError>> {
+    ) -> Result<(Found, u64), Error<CallError>> {
         let (mut book, mut attempt) = (book.clone(), 1);
         loop {
             match self.try_reprice_call(reprice, &book, id).await {
@@ -244,14 +317,10 @@ impl Commands {
                 Err(Error::Rejected(CallError::PriceBookOutdated { .. })) if attempt < MAX_ATTEMPTS => {
                     book = self.newest_book(&reprice.principal).await?;
                 }
-                Err(Error::WrongVersion { .. }) => return Err(Error::Contended),
-                Err(Error::Rejected(CallError::NotReported | CallError::Void | CallError::Voided(_))) => {
-                    return Ok(Found::Gone);
+                found => {
+                    let found = found.or_else(|error| Found::of_error(id, error))?;
+                    return Ok((found, book.version()));
                 }
-                Err(Error::Rejected(error)) => return Ok(Found::Refused(NotRepriced { call_id: id, error })),
-                // It is another agent's.
-                Err(Error::Forbidden(_)) => return Ok(Found::Gone),
-                found => return found,
             }
             attempt += 1;
         }
@@ -271,16 +340,9 @@ impl Commands {
         }
         let Some(repricing) = call.state.reprice(book).map_err(Error::Rejected)? else {
             let charged = call.state.charged.as_ref();
-            let unpriced = charged.and_then(|charged| charged.facts.unpriced(book));
-            let facts = charged.map(|charged| &charged.facts);
-            return Ok(match unpriced.zip(facts) {
-                Some((reason, facts)) => {
-                    let (model, provider) = (facts.model.clone(), facts.provider.clone());
-                    let is_charged = charged.is_some_and(|charged| charged.charge.is_some());
-                    Found::Unpriced(UnpricedBy { model, provider, reason: reason.to_string() }, is_charged)
-                }
-                None => Found::Same,
-            });
+            let unpriced = charged.and_then(|charged| unpriced_by(&charged.facts, book));
+            let is_charged = charged.is_some_and(|charged| charged.charge.is_some());
+            return Ok(unpriced.map_or(Found::Same, |by| Found::Unpriced(by, is_charged)));
         };
         let Some(record) = &reprice.record else { return Ok(Found::Differs(Box::new(repricing), Position::ZERO)) };
         let [version, book_version] = [call.version.get(), book.version()].map(|version| version.to_string());
@@ -297,5 +359,55 @@ impl Commands {
             OutcomeKind::Done | OutcomeKind::Duplicate => Found::Differs(Box::new(repricing), outcome.position),
             OutcomeKind::AlreadyDone => Found::Same,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use streams::Version;
+
+    const ID: CallId = CallId(Uuid::nil());
+
+    #[test]
+    fn a_call_that_cannot_be_charged_again_is_named_and_the_others_are_counted() {
+        let version = |number: u64| Version::from(number);
+        let mut repriced = Repriced { calls: 5, ..Repriced::default() };
+        let wrong_version = Error::WrongVersion { expected: version(1), current: version(2) };
+        for (error, expected) in [
+            (Error::Contended, NotRepricedReason::Contended),
+            (wrong_version, NotRepricedReason::Contended),
+            (AppendError::ChainAborted.into(), NotRepricedReason::Contended),
+            (Error::TooManyAggregates { limit: 32 }, NotRepricedReason::TooManyCalls { limit: 32 }),
+            (Error::Rejected(CallError::NoTool), NotRepricedReason::Rejected(CallError::NoTool)),
+        ] {
+            repriced.add_found(Found::of_error(ID, error).unwrap(), 7);
+            assert_eq!(repriced.failed.last(), Some(&NotRepriced { call_id: ID, reason: expected }));
+        }
+        repriced.add_found(Found::of_error(ID, Error::Rejected(CallError::Void)).unwrap(), 8);
+        assert_eq!((repriced.failed.len(), repriced.book_versions), (5, BTreeMap::from([(7, 5), (8, 1)])));
+        // What says nothing of the call ends the part: a repetition goes on.
+        assert!(Found::of_error(ID, AppendError::Closed.into()).is_err());
+        assert!(Found::of_error(ID, Error::outcome_unknown()).is_err());
+    }
+
+    #[test]
+    fn a_call_of_a_language_model_without_a_model_has_no_price() {
+        let facts = |kind| CallFacts::new(kind, DateTime::UNIX_EPOCH, Name::new("api").unwrap());
+        let found = unpriced_by(&facts(CallKind::Llm), &PriceBook::default()).unwrap();
+        assert_eq!((found.model, found.reason.as_str()), (None, "it names no model"));
+        assert_eq!(unpriced_by(&facts(CallKind::Tool), &PriceBook::default()), None, "calls of tools have no price");
+    }
+
+    #[test]
+    fn parts_that_were_looked_at_by_several_versions_name_each_with_its_calls() {
+        let part = |versions: &[(u64, u64)]| Repriced {
+            book_versions: versions.iter().copied().collect(),
+            ..Repriced::default()
+        };
+        let mut all = part(&[(7, 500)]);
+        all.add(part(&[(7, 20), (9, 480)]));
+        assert_eq!(all.book_versions, BTreeMap::from([(7, 520), (9, 480)]));
     }
 }

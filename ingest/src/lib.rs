@@ -48,7 +48,7 @@ pub use item::{Item, TraceSpans, TracedSpan};
 pub use json_error::JsonError;
 pub use outcome::{ImportError, ImportOutcome, Imported};
 pub use received_file::{FILE_LINES, FileEnd, FileLine, FileStopped, receive_file};
-pub use receiver::{ReceiveError, Receiver};
+pub use receiver::{ReceiveError, Receiver, of_content as import_of_content};
 pub use record::{AgentRef, Location, Record, SkippedCounts, TaskRef};
 pub use report::{CallReport, report_call};
 pub use retry::OnRetry;

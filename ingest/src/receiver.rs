@@ -59,7 +59,8 @@ impl ReceiveError {
 }
 
 /// The id of the import that a request is whose sender gives none: the same content sent for the same agent is the same import.
-pub(crate) fn of_content(content_id: Uuid, agent: Option<AgentId>) -> ImportId {
+#[must_use]
+pub fn of_content(content_id: Uuid, agent: Option<AgentId>) -> ImportId {
     let agent = agent.map(|agent| agent.to_string()).unwrap_or_default();
     derived_id(&["import", "request", &agent, &content_id.to_string()]).into()
 }

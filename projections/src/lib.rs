@@ -52,9 +52,9 @@ pub use parking::{
 pub use projection::{Applied, ApplyError, Projection, Sharding};
 pub use registry::{by_name, state_topics};
 pub use report::{
-    CostPolicy, Dimension, InvalidFilter, KnownAt, KnownLimits, KnownReport, MAX_FILTERS, MAX_REPORT_CALLS, Report,
-    ReportCursor, ReportError, ReportFilter, ReportPage, ReportQuery, ReportRow, ReportTag, Totals, UnknownDimension,
-    UsageSource, WholeReport, usage_report,
+    CostPolicy, Dimension, InvalidFilter, KnownAt, KnownLimits, KnownReport, KnownReports, MAX_FILTERS,
+    MAX_KNOWN_REPORTS, MAX_REPORT_CALLS, Report, ReportCursor, ReportError, ReportFilter, ReportPage, ReportQuery,
+    ReportRow, ReportTag, Totals, UnknownDimension, UsageSource, WholeReport, usage_report,
 };
 pub use rows::StreamRow;
 pub use source::{AppliedEvents, Batch, Source};

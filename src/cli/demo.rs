@@ -96,11 +96,12 @@ impl Demo {
         wait_for_read_models(rooms).await?;
         let by = vec![Dimension::Provider, Dimension::Model];
         let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
-        let mut totals = WholeReport::open(&rooms.reads, &query).await?;
+        let totals = WholeReport::open(&rooms.reads, &query).await?;
+        let position = totals.position;
         let by: Vec<_> = by.into_iter().map(report::Named::from).collect();
         let columns = (output::Format::Table, CostPolicy::Charged);
-        report::print(&mut totals, rooms.log.head().await?, &by, columns).await?;
-        say!("The cost report, as of position {} of the log.\n", totals.position);
+        report::print(&mut report::ReportOnDatabase::from(totals), rooms.log.head().await?, &by, columns).await?;
+        say!("The cost report, as of position {position} of the log.\n");
         if self.once {
             return Ok(());
         }

@@ -8,6 +8,7 @@ mod accounts;
 mod archive;
 mod arguments;
 mod backend;
+mod calls;
 mod database_url;
 mod demo;
 mod documents;
@@ -33,6 +34,7 @@ mod session;
 mod tags;
 mod teams;
 mod tenants;
+mod traces;
 mod users;
 mod whoami;
 mod worker;
@@ -50,7 +52,8 @@ use std::time::Duration;
 /// The help text on the exit codes of all subcommands.
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 failure, or a check that found problems; 2 invalid command line; 3 some records of an import \
-were refused; 4 a file of an import contained no calls; 130 interrupted. A closed standard output, as with `| head`, \
+were refused, or calls could not be charged again; 4 a file of an import contained no calls; 5 a repricing ended before all \
+calls were looked at; 130 interrupted. A closed standard output, as with `| head`, \
 is not an error.";
 
 /// The system of record for fleets of AI agents.
@@ -85,6 +88,8 @@ enum Authorised {
     Report(report::ReportCommand),
     Replay(replay::Replay),
     Prices(prices::Prices),
+    Calls(calls::Calls),
+    Traces(traces::Traces),
     Tags(tags::Tags),
     Projections(projections::Projections),
     Jobs(jobs::JobsCommand),
@@ -130,8 +135,9 @@ impl Authorised {
             | Self::Database(_)
             | Self::Migrate(_) => Action::RunInstallation,
             Self::Import(_) => Action::SendCommand,
-            Self::Report(_) | Self::Replay(_) | Self::Whoami(_) => Action::ReadData,
+            Self::Report(_) | Self::Replay(_) | Self::Traces(_) | Self::Whoami(_) => Action::ReadData,
             Self::Prices(command) => command.action(),
+            Self::Calls(command) => command.action(),
             Self::Tags(command) => command.action(),
             Self::Projections(command) => command.action(),
             Self::Jobs(_) => Action::OperateJobs,
@@ -153,6 +159,8 @@ impl Authorised {
             Self::Import(_)
             | Self::Report(_)
             | Self::Replay(_)
+            | Self::Calls(_)
+            | Self::Traces(_)
             | Self::Tags(_)
             | Self::Accounts(_)
             | Self::Keys(_)
@@ -189,6 +197,8 @@ impl Authorised {
             Self::Report(command) => command.run(session).await,
             Self::Replay(command) => command.run(session).await,
             Self::Prices(command) => command.run(session).await,
+            Self::Calls(command) => command.run(session).await,
+            Self::Traces(command) => command.run(session).await,
             Self::Tags(command) => command.run(session).await,
             Self::Projections(command) => command.run(session).await,
             Self::Jobs(command) => command.run(session).await,
@@ -367,7 +377,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 83] = [
+    const EXAMPLES: [(&str, Option<Action>); 86] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -380,6 +390,9 @@ mod tests {
         ("prices reprice", Some(Action::ReadData)),
         ("prices reprice --apply --reason x", Some(Action::SendCommand)),
         ("prices list", Some(Action::ReadData)),
+        ("calls correct 018bd12c-58b0-7683-8a5b-8752d0e86651 --set model=m --reason x", Some(Action::SendCommand)),
+        ("calls void 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::SendCommand)),
+        ("traces show 0af7651916cd43dd8448eb211c80319c", Some(Action::ReadData)),
         ("tags list", Some(Action::ReadData)),
         ("tags declare team", Some(Action::SendCommand)),
         ("tags withdraw team", Some(Action::SendCommand)),

@@ -13,10 +13,12 @@ pub(super) use dimension::Named;
 pub(super) use print::print;
 #[cfg(test)]
 pub(super) use server::{DOCUMENTS, document};
+pub(super) use source::OnDatabase as ReportOnDatabase;
 
 use self::arguments::Cost;
 use self::dimension::tag_key;
 use self::messages::{CALLS, MAX_WAIT, describe, incomplete, warn};
+use self::source::OnDatabase;
 use super::backend;
 use super::exports;
 use super::session::{Session, interruptible, with_rooms};
@@ -76,7 +78,7 @@ impl ReportCommand {
             if !cost.no_wait {
                 catch_up(rooms, &query.projections(), head, cost.wait).await?;
             }
-            let mut report = WholeReport::open(&rooms.reads, &query).await?;
+            let mut report = OnDatabase::from(WholeReport::open(&rooms.reads, &query).await?);
             print(&mut report, head, &cost.by, (cost.format, cost.cost.into())).await?;
             describe(&report, head, declared_at);
             warn_of_parked(rooms).await?;

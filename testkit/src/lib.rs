@@ -27,7 +27,7 @@ pub use fixtures::{append, at, call_append, call_payload, event, metadata, name,
 pub use kafka::KafkaServer;
 pub use principals::{access, context, operator, principal, with_roles};
 pub use process::{ReservedPort, memory_kb, send_signal, wait_until_stopped};
-pub use program::{ProgramOutput, Server, apex_binary};
+pub use program::{ProgramOutput, Server, apex_binary, http_client};
 pub use server_process::ServerProcess;
 pub use trials::{Trials, run_trials};
 pub use wait::{POLL_INTERVAL, TIMEOUT, wait_until};

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::LazyLock;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,19 @@ pub fn apex_binary() -> PathBuf {
     let path = std::env::var_os("CARGO_BIN_EXE_apex").map_or_else(beside, PathBuf::from);
     assert!(path.exists(), "{} does not exist: build it with `cargo build --bin apex`", path.display());
     path
+}
+
+/// The HTTP client of a test binary: to make one takes as long as several requests. It keeps no connections open, since each test
+/// has a runtime of its own, with which they would end.
+///
+/// # Panics
+/// If there can be none.
+pub fn http_client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        apex::cli::install_crypto_provider();
+        reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
+    });
+    &CLIENT
 }
 
 /// What a run of the program that has ended left behind.
@@ -145,7 +159,7 @@ impl Server {
     /// Sends a GraphQL request and returns the whole response, with its errors.
     pub async fn graphql_response(&self, query: &str, variables: Value) -> Value {
         let body = serde_json::json!({ "query": query, "variables": variables });
-        let request = reqwest::Client::new().post(format!("{}/graphql", self.address)).json(&body);
+        let request = http_client().post(format!("{}/graphql", self.address)).json(&body);
         request.send().await.unwrap().json().await.unwrap()
     }
 

@@ -11,7 +11,7 @@ const FLOATS: &[(&str, &str)] = &[
     ("commands/src/observe.rs", "metrics, of which no amount is read"),
     ("identity/src/people/totp_rows.rs", "periods of time"),
     ("identity/src/sessions/signing_keys.rs", "the age of a key"),
-    ("ingest/src/formats/otlp/attributes.rs", "attributes of spans that are no amounts"),
+    ("ingest/src/formats/otlp/attribute_value.rs", "attributes of spans that are no amounts"),
     ("ingest/src/formats/otlp/json/fields.rs", "attributes of spans that are no amounts"),
     ("ingest/src/formats/otlp/proto/mod.rs", "attributes of spans that are no amounts"),
     ("policies/src/finish_job.sql", "periods of time"),

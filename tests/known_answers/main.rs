@@ -4,6 +4,9 @@
 //! them. Other test runs report them as ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 
+mod captures;
+mod edge_cases;
+mod independent;
 mod orders;
 
 use domain::budget::{Budget, BudgetCommand, BudgetScope, BudgetTerms};
@@ -14,19 +17,19 @@ use serde_json::{Value, json};
 use testkit::{Server, TestDatabase, at, name, tenant};
 use uuid::Uuid;
 
-fn data(path: &str) -> String {
+pub(crate) fn data(path: &str) -> String {
     let folder = std::env::var("APEX_DATA").expect("APEX_DATA is not set to the folder of the traces");
     let path = format!("{folder}/{path}");
     assert!(std::path::Path::new(&path).exists(), "{path} does not exist");
     path
 }
 
-struct Trace {
+pub(crate) struct Trace {
     /// The format, if it is not to be recognised, and options.
     arguments: &'static [&'static str],
     /// A file, or a folder of files.
-    path: &'static str,
-    known: Value,
+    pub(crate) path: &'static str,
+    pub(crate) known: Value,
     /// The number of records that are refused.
     refused: u64,
 }
@@ -38,10 +41,16 @@ fn traces() -> Vec<Trace> {
 }
 
 /// The totals that `totals.py` works out: it reads the same files, and shares nothing with Apex.
-fn recognised_formats() -> Vec<Trace> {
+pub(crate) fn recognised_formats() -> Vec<Trace> {
     let trace = |path, known| Trace { arguments: &[], path, known, refused: 0 };
     let at = &["--at", "2025-01-01T00:00:00Z", "--model", "gpt-4o"];
     vec![
+        // Two sessions, and the files of two sub-agents of one of them.
+        trace(
+            "claude-code-sessions",
+            json!({"calls": 29, "input_tokens": 422, "output_tokens": 4602, "cache_read_tokens": 427_478,
+                   "cache_write_5min_tokens": 60_445}),
+        ),
         // An action and its observation carry one response.
         trace(
             "openhands-events",
@@ -207,7 +216,7 @@ async fn public_traces_have_their_known_totals_however_often_and_wherever_they_a
             assert_eq!(counts, [Some(0); 2], "{}: {ended}", trace.path);
             posted += 1;
         }
-        // That no import reports the calls, too, is noted.
+        // That another import reports the calls, too, is noted.
         assert_eq!(database.total().await, total, "{} posted", trace.path);
         database.verify_log().await;
         let data = server.graphql(TOTAL, json!({ "position": head.to_string() })).await["usageReport"]["total"].take();
@@ -258,131 +267,4 @@ async fn a_budget_of_ten_dollars_raises_three_alerts() {
     server.kill().await;
     let months = budgets::months(&database.reads, &testkit::access(), &[id]).await.unwrap();
     assert_eq!(months[0].spent.to_string(), "29.136964");
-}
-
-/// The bodies of real exporters: calls, tokens of prompts and of outputs, and the number of spans or records that are rejected.
-const CAPTURES: [(&str, (i64, u64, u64), u64); 28] = [
-    ("000-py-sdk-plain-http-traces.pb", (0, 0, 0), 1),
-    ("001-py-sdk-plain-http-metrics.pb", (0, 0, 0), 0),
-    ("002-py-sdk-plain-http-logs.pb", (0, 0, 0), 1),
-    ("003-py-traceloop-openai-http-traces.pb", (5, 4809, 1360), 0),
-    ("004-py-traceloop-openai-http-metrics.pb", (0, 0, 0), 0),
-    ("005-py-openinference-openai-http-traces.pb", (1, 1200, 340), 0),
-    ("007-py-traceloop-anthropic-http-traces.pb", (2, 3424, 680), 0),
-    ("008-py-traceloop-anthropic-http-metrics.pb", (0, 0, 0), 0),
-    ("009-py-pydantic-ai-http-traces.pb", (2, 2400, 680), 0),
-    ("010-py-pydantic-ai-http-metrics.pb", (0, 0, 0), 0),
-    ("011-py-sdk-plain-grpc-traces.pb", (0, 0, 0), 1),
-    ("012-py-sdk-plain-grpc-metrics.pb", (0, 0, 0), 0),
-    ("013-py-sdk-plain-grpc-logs.pb", (0, 0, 0), 1),
-    ("017-js-vercel-ai-http-json-traces.json", (4, 5312, 1360), 0),
-    ("018-js-vercel-ai-http-proto-traces.pb", (4, 5312, 1360), 0),
-    ("019-js-vercel-ai-grpc-traces.pb", (4, 5312, 1360), 0),
-    ("030-py-sdk-plain-http-json-traces.json", (0, 0, 0), 1),
-    ("031-py-sdk-plain-http-json-metrics.json", (0, 0, 0), 0),
-    ("032-py-sdk-plain-http-json-logs.json", (0, 0, 0), 1),
-    ("033-py-traceloop-openai-http-json-traces.json", (5, 4809, 1360), 0),
-    ("034-py-traceloop-openai-http-json-metrics.json", (0, 0, 0), 0),
-    ("090-py-genai-openai-content-http-traces.pb", (5, 4809, 1360), 0),
-    ("091-py-genai-openai-content-http-metrics.pb", (0, 0, 0), 0),
-    ("094-py-genai-grpc-traces.pb", (4, 3609, 1020), 0),
-    ("095-py-genai-grpc-traces.pb", (1, 1200, 340), 0),
-    ("096-py-genai-grpc-metrics.pb", (0, 0, 0), 0),
-    ("097-py-genai-grpc-traces.pb", (2, 3424, 680), 0),
-    ("098-py-genai-grpc-metrics.pb", (0, 0, 0), 0),
-];
-
-const TOKENS: &str = "query ($position: Position) {
-    usageReport(by: [], minPosition: $position) {
-        total { calls inputTokens cacheReadTokens cacheWrite5MinTokens cacheWrite1HourTokens outputTokens }
-    }
-}";
-
-/// The path that a body of an exporter was sent to.
-fn path_of(body: &str) -> &'static str {
-    match body {
-        _ if body.contains("-traces.") => "/v1/traces",
-        _ if body.contains("-logs.") => "/v1/logs",
-        _ => "/v1/metrics",
-    }
-}
-
-/// Posts a body as it is, as an exporter sent it.
-async fn post(server: &Server, body: &str) -> (StatusCode, Vec<u8>) {
-    let media_type = if body.ends_with(".json") { "application/json" } else { "application/x-protobuf" };
-    let content = std::fs::read(data(&format!("otlp-captures/{body}"))).unwrap();
-    let request = Client::new().post(format!("{}{}", server.address, path_of(body)));
-    let response = request.header("content-type", media_type).body(content).send().await.unwrap();
-    (response.status(), response.bytes().await.unwrap().to_vec())
-}
-
-/// The number of rejected items in a response.
-fn rejected(body: &str, response: &[u8]) -> u64 {
-    if body.ends_with(".json") {
-        let response: Value = serde_json::from_slice(response).unwrap();
-        let partial = response["partialSuccess"].as_object().cloned().unwrap_or_default();
-        let rejected = partial.iter().find(|(name, _)| name.starts_with("rejected"));
-        return rejected.map_or(0, |(_, number)| number.as_str().unwrap().parse().unwrap());
-    }
-    // Field 1 is the partial success, and its field 1 the number, which is left out if it is 0.
-    let after_length = response.iter().skip(1).position(|byte| byte & 0x80 == 0).map_or(0, |at| at + 2);
-    match response.get(after_length..) {
-        Some([0x08, number, ..]) => u64::from(*number),
-        _ => 0,
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the public traces: make known-answers"]
-async fn bodies_of_real_exporters_have_their_known_totals_once() {
-    for (body, (calls, input, output), refused) in CAPTURES {
-        let database = TestDatabase::new().await;
-        let server = database.serve(&[]).await;
-        let body = format!("clients/{body}");
-        let mut head = None;
-        for _ in 0..2 {
-            let (status, response) = post(&server, &body).await;
-            assert_eq!(status, StatusCode::OK, "{body}: {}", String::from_utf8_lossy(&response));
-            assert_eq!(rejected(&body, &response), refused, "{body}: {}", String::from_utf8_lossy(&response));
-            let before = head.replace(database.head().await);
-            assert!(before.is_none_or(|before| Some(before) == head), "{body}: a repetition wrote events");
-        }
-        let position = database.head().await.to_string();
-        let data = server.graphql(TOKENS, json!({ "position": position })).await["usageReport"]["total"].take();
-        let sum = |names: &[&str]| names.iter().map(|name| data[name].as_str().unwrap().parse::<u64>().unwrap()).sum();
-        let prompt: u64 = sum(&["inputTokens", "cacheReadTokens", "cacheWrite5MinTokens", "cacheWrite1HourTokens"]);
-        let generated: u64 = sum(&["outputTokens"]);
-        assert_eq!((data["calls"].as_i64().unwrap(), prompt, generated), (calls, input, output), "{body}: {data}");
-        server.kill().await;
-    }
-}
-
-/// Each edge case is accepted, or refused with a reason.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the public traces: make known-answers"]
-async fn edge_cases_of_json_are_accepted_or_refused_with_a_reason() {
-    let database = TestDatabase::new().await;
-    let server = database.serve(&[]).await;
-    let mut files: Vec<_> = std::fs::read_dir(data("otlp-captures/edge")).unwrap().map(|file| file.unwrap()).collect();
-    files.sort_by_key(std::fs::DirEntry::file_name);
-    let (mut accepted, mut refusals) = (0, Vec::new());
-    for file in files {
-        let name = file.file_name().into_string().unwrap();
-        if !name.ends_with(".json") {
-            continue;
-        }
-        let body = format!("edge/{name}");
-        let (status, response) = post(&server, &body).await;
-        let response = String::from_utf8(response).unwrap();
-        match status {
-            StatusCode::OK if response == "{}" => accepted += 1,
-            StatusCode::OK | StatusCode::BAD_REQUEST => refusals.push(format!("{name}: {response}")),
-            status => panic!("{name}: {status} {response}"),
-        }
-    }
-    println!("accepted {accepted}, refused:\n{}", refusals.join("\n"));
-    let refused: Vec<_> = refusals.iter().map(|refusal| &refusal[..3]).collect();
-    // A trace id of 31 digits, none at all, and another spelling of `resourceSpans`.
-    assert_eq!(refused, ["046", "048", "064"], "{refusals:?}");
-    server.kill().await;
 }

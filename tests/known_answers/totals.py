@@ -2,8 +2,13 @@
 
     python3 tests/known_answers/totals.py FOLDER
 
-reads the traces in FOLDER and prints calls, input, output, cache reads, cache writes and reasoning of each, as
-main.rs states them. Needs PyYAML for the cassettes. Each rule is stated where it is applied.
+reads the traces in FOLDER and prints, as a line of JSON each, the calls, input, output, cache reads, cache writes and
+reasoning of each.
+
+    python3 tests/known_answers/totals.py FOLDER --responses
+
+prints each recorded answer of a call instead, with its file, its number in it, and its usage, which is null if the answer
+states none. Needs PyYAML. Each rule is stated where it is applied.
 """
 
 import base64
@@ -16,6 +21,7 @@ import sys
 from decimal import Decimal
 
 FOLDER = sys.argv[1] if len(sys.argv) > 1 else "."
+NAMES = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5min_tokens", "reasoning_tokens"]
 
 
 def load(path):
@@ -28,10 +34,29 @@ def files(pattern):
     return sorted(glob.glob(f"{FOLDER}/{pattern}", recursive=True))
 
 
-def show(name, calls):
+def show(path, calls, cost=None):
     """calls: tuples of input, output, cache read, cache write, reasoning."""
-    sums = [sum(call[at] for call in calls) for at in range(5)]
-    print(f"{name}: {len(calls)} calls, input {sums[0]}, output {sums[1]}, read {sums[2]}, write {sums[3]}, reasoning {sums[4]}")
+    sums = dict(zip(NAMES, map(sum, zip(*calls))))
+    if cost is not None:
+        sums["reported_cost"] = f"{cost.normalize():f}"
+    print(json.dumps({"path": path, "calls": len(calls), **{name: count for name, count in sums.items() if count}}))
+
+
+def claude_code():
+    # A line for each block of a message: the last one, which has the most output, is its usage. Sub-agents have files of their
+    # own; a message in two files is one call.
+    found = {}
+    for path in files("claude-code-sessions/*.jsonl"):
+        with open(path, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        for message in (line["message"] for line in lines if line["type"] == "assistant"):
+            usage = message.get("usage")
+            if usage and message["model"] != "<synthetic>":
+                known = found.get(message["id"])
+                counts = (usage["input_tokens"], usage["output_tokens"], usage.get("cache_read_input_tokens") or 0,
+                          usage.get("cache_creation_input_tokens") or 0, 0)
+                found[message["id"]] = max(known or counts, counts, key=lambda counts: counts[1])
+    show("claude-code-sessions", list(found.values()))
 
 
 def openhands():
@@ -46,7 +71,7 @@ def openhands():
             read = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
             write = usage.get("cache_creation_input_tokens") or 0
             found[response["id"]] = (usage["prompt_tokens"] - read - write, usage["completion_tokens"], read, write, 0)
-    show("openhands", list(found.values()))
+    show("openhands-events", list(found.values()))
 
 
 def swe_agent():
@@ -58,8 +83,7 @@ def swe_agent():
             if stats["tokens_sent"] or stats["tokens_received"]:
                 calls.append((stats["tokens_sent"], stats["tokens_received"], 0, 0, 0))
                 cost += Decimal(repr(stats["instance_cost"])).quantize(Decimal("1e-12"))
-        show(folder, calls)
-        print("   recorded cost", cost.normalize())
+        show(folder, calls, cost)
 
 
 def langfuse():
@@ -82,8 +106,7 @@ def langfuse():
             assert not any(count for key, count in usage.items() if key not in ("input", "output", "total")), usage
             calls.append((usage["input"], usage["output"], 0, 0, 0))
             cost += Decimal(repr(observation["totalCost"]))
-    show("langfuse", calls)
-    print("   recorded cost", cost)
+    show("langfuse-framework-traces", calls, cost)
 
 
 def inspect():
@@ -97,13 +120,13 @@ def inspect():
             assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
             sums.update(usage)
     read = sums["input_tokens_cache_read"]
-    print(f"inspect: {calls} calls, input {sums['input_tokens'] - read}, output {sums['output_tokens']}, read {read}")
+    show("inspect-logs", [(sums["input_tokens"] - read, sums["output_tokens"], read, 0, 0)] + [(0,) * 5] * (calls - 1))
 
 
 def mooncake():
     with gzip.open(f"{FOLDER}/mooncake-conversation/conversation_trace.jsonl.gz", "rt") as file:
         rows = [json.loads(line) for line in file]
-    show("mooncake", [(row["input_length"], row["output_length"], 0, 0, 0) for row in rows])
+    show("mooncake-conversation/conversation_trace.jsonl.gz", [(row["input_length"], row["output_length"], 0, 0, 0) for row in rows])
 
 
 def jaeger():
@@ -123,7 +146,7 @@ def jaeger():
         while above:
             covered.add(above)
             above = parents.get(above)
-    show("jaeger", [(i - read, o, read, 0, 0) for span, (i, o, read) in usage.items() if span not in covered])
+    show("otlp-agentevals/helm.json", [(i - read, o, read, 0, 0) for span, (i, o, read) in usage.items() if span not in covered])
 
 
 CALL_PATHS = (
@@ -186,20 +209,19 @@ def aws_events(content):
         content = content[length:]
 
 
-def cassettes():
+def answers():
+    """The recorded answers of calls: file, number of the interaction in it, key, usage."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    calls, without, ids, answers = [], collections.Counter(), {}, 0
     for path in files("cassettes-openllmetry/**/*.yaml"):
         with open(path, encoding="utf-8") as file:
             interactions = yaml.load(file, Loader=loader)["interactions"]
-        for interaction in interactions:
+        for number, interaction in enumerate(interactions, 1):
             request, response = interaction["request"], interaction["response"]
             address = request["uri"].split("?")[0].split("#")[0]
             if request["method"] != "POST" or not address.endswith(CALL_PATHS) or response["status"]["code"] != 200:
                 continue
-            answers += 1
             headers = {name.lower(): values[0] for name, values in response["headers"].items()}
             content = response["body"]["string"]
             content = content.encode() if isinstance(content, str) else content
@@ -219,19 +241,23 @@ def cassettes():
                 usage = usage_of(body)
             if usage is None and "x-amzn-bedrock-input-token-count" in headers:
                 usage = (int(headers["x-amzn-bedrock-input-token-count"]), int(headers["x-amzn-bedrock-output-token-count"]), 0, 0, 0)
-            if usage is None:
-                without[address.split("://")[1]] += 1
-                continue
             # One response may be recorded several times: it is one call.
-            key = body.get("id") or headers.get("x-amzn-requestid") or headers.get("x-request-id") or body.get("responseId") or f"{path}{len(calls)}"
-            if (key, usage) not in ids:
-                ids[(key, usage)] = address
-                calls.append(usage)
-    print(f"cassettes: {answers} answers of calls, {sum(without.values())} state no usage:", dict(without))
-    show("cassettes", calls)
-    per_host = collections.Counter(address.split("/")[2] for address in ids.values())
-    print("  ", dict(per_host))
+            key = body.get("id") or headers.get("x-amzn-requestid") or headers.get("x-request-id") or body.get("responseId") or f"{path} {number}"
+            yield path, number, address, key, usage
 
 
-for compute in [openhands, swe_agent, langfuse, inspect, mooncake, jaeger, cassettes]:
-    compute()
+def cassettes():
+    calls = {(key, usage) for _, _, _, key, usage in answers() if usage is not None}
+    show("cassettes-openllmetry", [usage for _, usage in calls])
+
+
+def responses():
+    for path, number, address, _, usage in answers():
+        print(json.dumps({"file": path[len(FOLDER) + 1 :], "item": number, "address": address, "usage": usage}))
+
+
+if "--responses" in sys.argv[2:]:
+    responses()
+else:
+    for compute in [claude_code, openhands, swe_agent, langfuse, inspect, mooncake, jaeger, cassettes]:
+        compute()

@@ -2,9 +2,11 @@
 //!
 //! The tables are not part of this project: `make known-answers APEX_DATA=FOLDER` runs these tests on a folder that has them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::price_book::Price;
 use flate2::read::GzDecoder;
-use ingest::prices::{PriceTable, langfuse, litellm};
+use ingest::prices::{PriceTable, genai_prices, langfuse, litellm};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -38,7 +40,14 @@ fn summary(table: &PriceTable) -> String {
 #[test]
 #[ignore = "needs the public tables: make known-answers"]
 fn every_entry_of_litellms_table_is_a_price_or_listed() {
-    let text = table("litellm-1.109.1_model_prices_and_context_window.json.gz");
+    assert!(assert_read_or_listed("litellm-1.109.1_model_prices_and_context_window.json.gz") > 3_800);
+    // An older table of the same form, which tokencost ships.
+    assert!(assert_read_or_listed("tokencost-0.1.26_model_prices.json.gz") >= 1_200);
+}
+
+/// The number of prices in a table.
+fn assert_read_or_listed(name: &str) -> usize {
+    let text = table(name);
     let read = litellm(text.as_slice(), day()).unwrap();
     println!("{}", summary(&read));
     let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).unwrap();
@@ -46,7 +55,8 @@ fn every_entry_of_litellms_table_is_a_price_or_listed() {
     let not_read: BTreeSet<(&str, &str)> =
         read.not_read.iter().map(|one| (one.entry.as_str(), one.field.as_str())).collect();
     // Listed twice with the same price, once with the name of the provider before that of the model.
-    let twice = entries.len() - 1 - read.prices.len() - skipped.len();
+    let samples = usize::from(entries.contains_key("sample_spec"));
+    let twice = entries.len() - samples - read.prices.len() - skipped.len();
     println!("{} entries, {twice} of them listed twice with one price", entries.len());
     let mut lost = Vec::new();
     for (key, entry) in &entries {
@@ -74,11 +84,16 @@ fn every_entry_of_litellms_table_is_a_price_or_listed() {
             }
         }
     }
-    assert!(lost.is_empty(), "{} fields are lost in silence:\n{}", lost.len(), lost[..lost.len().min(40)].join("\n"));
-    assert!(read.prices.len() > 3_800, "{}", read.prices.len());
+    assert!(
+        lost.is_empty(),
+        "{name}: {} fields are lost in silence:\n{}",
+        lost.len(),
+        lost[..lost.len().min(40)].join("\n")
+    );
     for one in &read.skipped {
         assert!(!one.reason.is_empty(), "{}", one.entry);
     }
+    read.prices.len()
 }
 
 /// Whether another field of the entry, or of one of its tiers, has the same value, so that the price is the same without this
@@ -107,4 +122,155 @@ fn every_entry_of_langfuses_table_is_a_price_or_listed() {
     }
     assert_eq!(read.prices.len() + read.skipped.len(), 167);
     assert!(read.prices.len() >= 150, "{}", read.prices.len());
+}
+
+/// The models of the shipped table, each as a table of its own, with the name of its entry.
+fn models_of_genai_prices() -> Vec<(String, Value)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ingest/src/prices/shipped/genai-prices.json.gz");
+    let mut text = String::new();
+    GzDecoder::new(File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let table: Value = serde_json::from_str(&text).unwrap();
+    let providers = table["providers"].as_array().unwrap();
+    let of_provider = |provider: &Value| {
+        let id = provider["id"].as_str().unwrap().to_owned();
+        let models = provider["models"].as_array().unwrap().clone();
+        models.into_iter().map(move |model| {
+            let entry = format!("{id}/{}", model["id"].as_str().unwrap());
+            (entry, json!([{ "id": id, "models": [model] }]))
+        })
+    };
+    providers.iter().flat_map(of_provider).collect()
+}
+
+/// What a table says: its prices, and what of it is listed.
+fn said(table: &Value) -> (Vec<Price>, BTreeSet<String>) {
+    let read = genai_prices(table.to_string().as_bytes()).unwrap();
+    let skipped = read.skipped.into_iter().map(|one| format!("{}: {}", one.entry, one.reason));
+    let not_read = read.not_read.into_iter().map(|one| format!("{} {}: {}", one.entry, one.field, one.reason));
+    (read.prices, skipped.chain(not_read).collect())
+}
+
+/// The paths to all values of a table that are neither lists nor objects.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+            leaves(value, &format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+        }),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, value)| leaves(value, &format!("{path}/{at}"), found));
+        }
+        _ => found.push(path.to_owned()),
+    }
+}
+
+/// Another value of the same form.
+fn another(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_u64() => json!(number.as_u64().unwrap() + 77),
+        Value::Number(_) => json!(value.as_f64().unwrap() + 7.75),
+        Value::String(text) if text.parse::<NaiveDate>().is_ok() => json!("2021-02-03"),
+        Value::String(text) if text.ends_with(":00Z") => {
+            json!(if text == "05:07:00Z" { "06:07:00Z" } else { "05:07:00Z" })
+        }
+        Value::String(text) => json!(format!("{text}x")),
+        other => panic!("{other} is no value of a price"),
+    }
+}
+
+/// A table whose prices all differ: of two that are equal, a price book keeps one.
+fn with_different_prices(table: &Value, paths: &[String]) -> Value {
+    let mut changed = table.clone();
+    for (number, path) in paths.iter().enumerate() {
+        let value = changed.pointer_mut(path).unwrap();
+        if value.is_number() && !path.ends_with("/start") {
+            *value = json!(100.0 + f64::from(u32::try_from(number).unwrap()) / 8.0);
+        }
+    }
+    changed
+}
+
+/// Each value of each entry, changed alone, changes a price or what is listed, or is a part of what is listed.
+#[test]
+fn every_field_of_genai_prices_table_is_read_or_listed() {
+    let (mut lost, mut count, mut listed_count) = (Vec::new(), 0_u64, 0_u64);
+    let models = models_of_genai_prices();
+    for (entry, table) in &models {
+        let mut paths = Vec::new();
+        leaves(table, "", &mut paths);
+        let table = with_different_prices(table, &paths);
+        let (prices, listed) = said(&table);
+        for path in &paths {
+            count += 1;
+            let mut changed = table.clone();
+            let value = changed.pointer_mut(path).unwrap();
+            *value = another(value);
+            if said(&changed) != (prices.clone(), listed.clone()) {
+                continue;
+            }
+            // A variant without prices says nothing, whatever its conditions are.
+            let variant =
+                path.rsplit_once("/when/").or_else(|| path.rsplit_once("/constraint/")).map(|(variant, _)| variant);
+            let is_empty = variant.is_some_and(|variant| table.pointer(variant).unwrap()["prices"] == json!({}));
+            if is_empty {
+                continue;
+            }
+            let is_listed = listed.iter().any(|one| names(one, entry, &table, path));
+            listed_count += u64::from(is_listed);
+            if !is_listed {
+                lost.push(format!("{entry}: {path}"));
+            }
+        }
+    }
+    println!("{} entries, {count} values, {listed_count} of them listed as not read", models.len());
+    assert!(models.len() > 1_900 && listed_count > 50, "{} entries, {listed_count} listed", models.len());
+    assert!(lost.is_empty(), "{} values are lost in silence:\n{}", lost.len(), lost[..lost.len().min(40)].join("\n"));
+}
+
+/// Whether what is listed is a value of an entry, by the path of the value: the key of a price, or a variant as a whole.
+fn names(listed: &str, entry: &str, table: &Value, path: &str) -> bool {
+    // An entry as a whole is skipped, or a field of it is not read.
+    let Some(rest) = listed.strip_prefix(entry) else { return false };
+    if rest.starts_with(": ") {
+        return true;
+    }
+    let Some(field) = rest.strip_prefix(' ') else { return false };
+    let parts: Vec<_> = path.split('/').collect();
+    // /0/models/0/prices/KEY, /0/models/0/prices/N/prices/KEY, /0/models/0/price_variants/N/prices/KEY
+    let key = match parts.as_slice() {
+        [_, _, _, _, "prices", key] | [_, _, _, _, "prices", key, "base" | "tiers", ..]
+            if key.parse::<u32>().is_err() =>
+        {
+            key
+        }
+        [_, _, _, _, _, _, "prices", key, ..] => key,
+        _ => "",
+    };
+    let variant = match parts.as_slice() {
+        [_, _, _, _, "price_variants", number, ..] => {
+            let when = &table[0]["models"][0]["price_variants"][number.parse::<usize>().unwrap()]["when"];
+            let when =
+                when.as_object().unwrap().iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap()));
+            Some(format!("price_variants {}", when.collect::<Vec<_>>().join(" ")))
+        }
+        _ => None,
+    };
+    let holder = variant.clone().unwrap_or_else(|| "prices".to_owned());
+    let is_key = !key.is_empty() && field.starts_with(&format!("{holder}.{key}:"));
+    let is_match = parts.get(4) == Some(&"match") && field.starts_with("match");
+    is_key || is_match || variant.is_some_and(|variant| field.starts_with(&format!("{variant}:")))
+}
+
+/// The test above finds what is lost.
+#[test]
+fn a_field_that_is_dropped_in_silence_is_found() {
+    let table = json!([{ "id": "x", "models": [{ "id": "m", "name": "M", "match": { "equals": "m" }, "prices": { "input_mtok": 1 } }] }]);
+    let mut changed = table.clone();
+    changed[0]["models"][0]["name"] = json!("N");
+    assert_eq!(
+        said(&changed),
+        said(&table),
+        "the name of a model is no price, and stands for a field that is not read"
+    );
+    changed[0]["models"][0]["prices"]["input_mtok"] = json!(2);
+    assert_ne!(said(&changed), said(&table));
 }

@@ -234,3 +234,35 @@ async fn one_response_in_two_formats_is_one_call() {
     let files = [log(&[line]), ("otlp", spans(&[span]))];
     assert_total("a line and a span", &files, (1, 1000, 100, "0.0045")).await;
 }
+
+/// As above, from files that several processes import at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn responses_of_two_models_under_one_counter_have_the_same_total_in_racing_processes() {
+    let models = ["gpt-4o", "gpt-4o-mini"];
+    let lines = (0..40).flat_map(|counter| {
+        models.map(|model| {
+            json!({ "run": "r", "challenge": "c", "id": format!("chatcmpl-{counter}"), "created": 1_773_136_800, "model": model,
+                "usage": { "prompt_tokens": 1000, "completion_tokens": 100 } })
+            .to_string()
+        })
+    });
+    let mut lines: Vec<_> = lines.collect();
+    for _ in 0..3 {
+        let files = [lines.clone(), lines.iter().rev().cloned().collect()].map(|lines: Vec<String>| {
+            let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
+            std::io::Write::write_all(&mut file, lines.join("\n").as_bytes()).unwrap();
+            file
+        });
+        let [one, other] = files.each_ref().map(|file| file.path().to_str().unwrap());
+        let database = TestDatabase::new().await;
+        let import = async |file| database.run(&["import", "autogpt", file]).await.assert_success();
+        tokio::join!(import(one), import(other), import(one));
+        // 40 calls at 2.5 and 10, and 40 at 0.15 and 0.6 dollars per million tokens.
+        let total = database.total().await;
+        let right = json!({ "calls": 80, "input_tokens": 80_000, "output_tokens": 8000, "cost": "0.1484" });
+        for (field, value) in right.as_object().unwrap() {
+            assert_eq!(&total[field], value, "{field} of {total}");
+        }
+        lines.rotate_left(7);
+    }
+}

@@ -1,6 +1,6 @@
 //! The command line: complete reports, orderly shutdown, completions, man pages, and the README's example output.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::Path;
 use std::time::Instant;
@@ -63,11 +63,15 @@ async fn csv_cells_are_never_spreadsheet_formulas() {
     let database = TestDatabase::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calls.jsonl");
-    let call = json!({"run": "r", "challenge": "=HYPERLINK(\"http://203.0.113.9/\")", "id": "1", "created": 1_695_554_458,
+    let mut call = json!({"run": "r", "challenge": "=HYPERLINK(\"http://203.0.113.9/\")", "id": "1", "created": 1_695_554_458,
         "model": "@SUM(1+1)*cmd", "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
-    std::fs::write(&path, call.to_string()).unwrap();
-    let import = ["import", "autogpt", "--provider=-2+3", path.to_str().unwrap()];
-    database.run(&import).await.assert_success();
+    // A run is an agent, and a line without one is of the agent that the option names.
+    for agent in [&[][..], &["--agent==cmd|' /C calc'!A0"]] {
+        std::fs::write(&path, call.to_string()).unwrap();
+        let import = ["import", "autogpt", "--provider=-2+3", path.to_str().unwrap()];
+        database.run(&[&import, agent].concat()).await.assert_success();
+        call["run"] = Value::Null;
+    }
     let by = ["report", "cost", "--by", "agent,provider,model,task", "--format", "csv"];
     let output = database.run(&by).await.assert_success();
     let mut reader = csv::Reader::from_reader(output.stdout.as_bytes());
@@ -78,7 +82,11 @@ async fn csv_cells_are_never_spreadsheet_formulas() {
             assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?} in:\n{}", output.stdout);
         }
     }
-    assert!(cells > 10 && output.stdout.contains("'@SUM") && output.stdout.contains("'-2+3"), "{}", output.stdout);
+    assert!(cells > 10, "{}", output.stdout);
+    // Of the agent, the provider, the model and the task.
+    for cell in ["'=cmd|", "'-2+3", "'@SUM", "'=HYPERLINK"] {
+        assert!(output.stdout.contains(cell), "{cell}: {}", output.stdout);
+    }
 }
 
 #[tokio::test]

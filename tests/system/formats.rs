@@ -2,6 +2,7 @@
 //! calls that several sessions have. The totals were worked out by hand.
 
 use crate::otlp::{chat, export, span, with};
+use ingest::Format;
 use serde_json::{Value, json};
 use std::path::Path;
 use testkit::{ProgramOutput, TestDatabase};
@@ -87,6 +88,166 @@ async fn a_format_is_recognised_or_the_candidates_are_named() {
     write(empty.path(), "notes.txt", "hello");
     assert_eq!(import(&database, &[empty.path().to_str().unwrap()]).await.code, Some(4));
     assert_total(&database.total().await, &json!({"calls": 1}));
+}
+
+/// A file of each format with one call, with the options that name what it does not state. `None` is a format whose files cannot
+/// be told from others, and has to be named.
+fn files_of_formats() -> Vec<(Format, &'static [&'static str], Option<String>)> {
+    let at: &[&str] = &["--at", "2025-01-01T00:00:00Z", "--model", "gpt-4o"];
+    let usage = json!({ "prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110 });
+    let counted = json!({ "input_tokens": 100, "cached_input_tokens": 0, "output_tokens": 10, "total_tokens": 110 });
+    let codex = [
+        json!({ "timestamp": "2025-10-01T12:00:00.000Z", "type": "session_meta", "payload": { "id": "s1" } }),
+        json!({ "timestamp": "2025-10-01T12:00:01.000Z", "type": "turn_context", "payload": { "turn_id": "t1", "model": "gpt-4o" } }),
+        json!({ "timestamp": "2025-10-01T12:00:02.000Z", "type": "event_msg", "payload": { "type": "token_count",
+                "info": { "total_token_usage": counted, "last_token_usage": counted } } }),
+    ];
+    let model = json!({ "event": "model", "timestamp": "2025-05-12T20:27:44Z", "model": "openai/gpt-4o",
+                        "output": { "model": "gpt-4o", "usage": { "input_tokens": 100, "output_tokens": 10, "total_tokens": 110 } } });
+    let trace = "3a8f16d9764f0ca8fbb82b5ae4d117d9";
+    let tag = |key: &str, value: Value| json!({ "key": key, "value": value });
+    let observation = json!({ "id": "b38a82eaa62b551e", "traceId": trace, "type": "GENERATION", "model": "gpt-4o",
+                              "startTime": "2025-06-11T14:01:32Z", "usageDetails": { "input": 100, "output": 10, "total": 110 } });
+    let response = json!({ "id": "chatcmpl-908MD9ivBBLb6EaIjlqwFokntayQK", "object": "chat.completion", "created": 1_709_819_153,
+                           "model": "gpt-4o", "usage": usage });
+    let file = |text: Value| Some(text.to_string());
+    vec![
+        (
+            Format::Autogpt,
+            &[],
+            file(
+                json!({ "run": "r", "challenge": "c", "id": "1", "created": 1_695_554_458, "model": "gpt-4o", "usage": usage }),
+            ),
+        ),
+        (
+            Format::AzureLlm,
+            &["--model", "gpt-4o"],
+            Some("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,100,10\n".to_owned()),
+        ),
+        (Format::ClaudeCode, &[], Some(response_line([100, 10]))),
+        (Format::Codex, &[], Some(codex.map(|line| line.to_string()).join("\n"))),
+        (Format::Csv, &[], None),
+        (
+            Format::Inspect,
+            &[],
+            file(
+                json!({ "version": 2, "eval": { "eval_id": "V", "task": "t" }, "samples": [{ "id": 1, "epoch": 1, "events": [model] }] }),
+            ),
+        ),
+        (
+            Format::Jaeger,
+            &[],
+            file(json!({ "data": [{ "traceID": trace, "spans": [{ "traceID": trace, "spanID": "0c728e555894414d",
+            "operationName": "chat", "startTime": 1_771_237_534_579_946_u64, "duration": 1, "processID": "p1", "tags": [
+                tag("gen_ai.usage.input_tokens", json!(100)), tag("gen_ai.usage.output_tokens", json!(10)),
+                tag("gen_ai.response.model", json!("gpt-4o")) ] }], "processes": { "p1": { "serviceName": "shop" } } }] })),
+        ),
+        (Format::Jsonl, &[], None),
+        (
+            Format::Langfuse,
+            &[],
+            file(json!({ "trace": { "id": trace, "name": "run" }, "observations": [observation] })),
+        ),
+        (
+            Format::LiteLlm,
+            &[],
+            file(
+                json!([{ "request_id": "chatcmpl-908MD9ivBBLb6EaIjlqwFokntayQK", "call_type": "acompletion", "spend": 0.1,
+            "model": "gpt-4o", "custom_llm_provider": "openai", "startTime": "2025-05-01T10:00:00Z", "prompt_tokens": 100,
+            "completion_tokens": 10, "total_tokens": 110 }]),
+            ),
+        ),
+        (
+            Format::Mooncake,
+            at,
+            Some("{\"timestamp\":0,\"input_length\":100,\"output_length\":10,\"hash_ids\":[0]}\n".to_owned()),
+        ),
+        (
+            Format::OpenHands,
+            &[],
+            file(json!([{ "id": 3, "timestamp": "2025-01-20T20:29:13.519638", "source": "agent", "action": "run",
+            "tool_call_metadata": { "model_response": response } }])),
+        ),
+        (Format::Otlp, &[], file(export("shop", &[span("00000000000000a1", "", &chat("gpt-4o", 100, 10))]))),
+        (Format::Responses, &["--provider", "openai"], file(response.clone())),
+        (
+            Format::SweAgent,
+            at,
+            file(json!({ "environment": "main", "trajectory": [{ "action": "ls" }], "history": [],
+            "info": { "exit_status": "submitted", "model_stats": { "instance_cost": 0.1, "tokens_sent": 100, "tokens_received": 10, "api_calls": 1 } } })),
+        ),
+        (Format::TauBench, &[], file(json!({ "messages_display": "user: hi" }))),
+    ]
+}
+
+fn response_line(usage: [u64; 2]) -> String {
+    response(SESSIONS[0], "a", usage)
+}
+
+/// No format has to be named that can be told by its content, wherever the file comes from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_format_is_recognised_without_its_name() {
+    let files = files_of_formats();
+    let formats: Vec<_> = files.iter().map(|(format, ..)| *format).collect();
+    assert_eq!(formats, Format::ALL, "each format has a file");
+    for (format, options, content) in files {
+        let folder = tempfile::tempdir().unwrap();
+        // Neither its name nor its ending says what it is.
+        let path = folder.path().join("file");
+        let named = content.is_some();
+        std::fs::write(&path, content.unwrap_or_else(|| "time,input\n2025-05-01 10:00:00,1\n".to_owned())).unwrap();
+        let database = TestDatabase::new().await;
+        let arguments = [&[path.to_str().unwrap()], options].concat();
+        let output = import(&database, &[&arguments[..], &["--format", "json"]].concat()).await;
+        let format = format.as_str();
+        match (format, named) {
+            ("tau-bench", _) => {
+                assert_eq!(output.code, Some(1), "{}", output.stderr);
+                assert!(output.stderr.contains("tau-bench files cannot be imported"), "{}", output.stderr);
+            }
+            (_, false) => {
+                assert_eq!(output.code, Some(1), "{}", output.stderr);
+                assert!(output.stderr.contains("name it: apex import FORMAT FILE"), "{}", output.stderr);
+                assert!(output.stderr.contains(format), "{format}: {}", output.stderr);
+            }
+            (_, true) => {
+                assert_eq!(output.code, Some(0), "{format}: {}", output.stderr);
+                let report = &output.json()[0];
+                assert_eq!(report["imported"], 1, "{format}: {report}");
+                let query = "select payload->>'source' from apex.events where type = 'call.recorded'";
+                let source: String = sqlx::query_scalar(query).fetch_one(&database.pool).await.unwrap();
+                // Jaeger's traces are those of OpenTelemetry.
+                assert_eq!(source, if format == "jaeger" { "otlp" } else { format });
+                let right = json!({"calls": 1, "input_tokens": 100, "output_tokens": 10});
+                assert_total(&database.total().await, &right);
+            }
+        }
+    }
+}
+
+/// The progress of a sub-agent repeats its message, which is in a file of its own; other lines are no responses.
+#[tokio::test]
+async fn a_response_inside_of_a_line_of_progress_is_no_call_and_no_refusal() {
+    let message: Value = serde_json::from_str(&response(SESSIONS[0], "nested", [100, 50])).unwrap();
+    let progress = json!({ "type": "progress", "data": { "type": "agent_progress", "message": message }, "sessionId": SESSIONS[0],
+                           "uuid": "u-p", "timestamp": "2026-03-10T10:00:00Z", "toolUseID": "toolu_1" });
+    let lines = [progress.to_string(), response(SESSIONS[0], "a", [10, 5]), progress.to_string()];
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "log.jsonl", &lines.join("\n"));
+    let path = folder.path().join("log.jsonl");
+    let database = TestDatabase::new().await;
+    let output = import(&database, &[path.to_str().unwrap(), "--format", "json"]).await.assert_success();
+    let counts = &output.json()[0];
+    assert_eq!(
+        ["imported", "refused", "no_calls"].map(|count| &counts[count]),
+        [&json!(1), &json!(0), &json!(2)],
+        "{counts}"
+    );
+    assert_total(&database.total().await, &json!({"calls": 1, "input_tokens": 10, "output_tokens": 5}));
+    // The file of the sub-agent has the call.
+    write(folder.path(), "agent.jsonl", &message.to_string());
+    import(&database, &[folder.path().to_str().unwrap()]).await.assert_success();
+    assert_total(&database.total().await, &json!({"calls": 2, "input_tokens": 110, "output_tokens": 55}));
 }
 
 /// Each session has a copy of the same calls, with the same times.

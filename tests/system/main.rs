@@ -18,6 +18,7 @@ mod calls;
 mod command_ids;
 mod command_line;
 mod connections;
+mod corrections;
 mod cors;
 mod credentials;
 mod database_tls;

@@ -1,5 +1,7 @@
 //! Rate limits and quotas: of tenants, keys and addresses, over every transport, changed while the server runs.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use futures::{SinkExt as _, StreamExt as _};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -360,6 +362,75 @@ async fn open_subscriptions_are_limited_over_every_transport() {
     for _ in 0..2 {
         wait_until("there is room", async || events(&server, &key.text).await.status() == StatusCode::OK).await;
     }
+}
+
+/// `google.rpc.RetryInfo` as the only detail at the end of a `google.rpc.Status`.
+fn retry_info(seconds: u8) -> Vec<u8> {
+    let url = b"type.googleapis.com/google.rpc.RetryInfo";
+    let any = [&[0x0a, 40][..], url, &[0x12, 4, 0x0a, 2, 0x08, seconds]].concat();
+    [&[0x1a, u8::try_from(any.len()).unwrap()][..], &any].concat()
+}
+
+/// An exporter waits as long as it is told, and then sends the same again: over HTTP in both encodings, and over gRPC.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exporter_at_a_limit_is_told_when_to_retry_over_every_protocol() {
+    let installation = Installation::new().await;
+    let [key] = installation.keys("acme").await;
+    installation.set("acme", &["--requests", "3"]).await;
+    let server = installation.serve(&[]).await;
+    let span = crate::otlp::span("00000000000000a1", "", &crate::otlp::chat("gpt-4o", 10, 2));
+    let body = crate::otlp::export("shop", &[span]).to_string();
+    let send = async |path: &str, media_type: &str, body: Vec<u8>| {
+        let request = reqwest::Client::new().post(format!("{}{path}", server.address)).bearer_auth(&key.text);
+        let request = request.header("content-type", media_type).header("te", "trailers").body(body);
+        request.send().await.unwrap()
+    };
+    const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    for _ in 0..3 {
+        let accepted = send("/v1/traces", "application/json", body.clone().into_bytes()).await;
+        assert_eq!(accepted.status(), StatusCode::OK);
+        assert_eq!(header(&accepted, "retry-after"), None);
+    }
+    let recorded = async || -> i64 {
+        let query = "select count(*) from apex.events where type = 'call.recorded'";
+        sqlx::query_scalar(query).fetch_one(&installation.database.pool).await.unwrap()
+    };
+    assert_eq!(recorded().await, 1);
+    let retry_after = |response: &Response| header(response, "retry-after").unwrap().parse::<u8>().unwrap();
+
+    let refused = send("/v1/traces", "application/json", body.clone().into_bytes()).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!((1..=60).contains(&retry_after(&refused)));
+    assert!(header(&refused, "content-type").unwrap().starts_with("application/json"));
+    let answer: Value = refused.json().await.unwrap();
+    assert_eq!(answer["code"], 8, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("limit"), "{answer}");
+
+    for path in ["/v1/traces", "/v1/logs", "/v1/metrics"] {
+        let refused = send(path, "application/x-protobuf", Vec::new()).await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+        let seconds = retry_after(&refused);
+        let status = refused.bytes().await.unwrap();
+        assert!(status.starts_with(&[0x08, 8]) && status.ends_with(&retry_info(seconds)), "{path}: {status:?}");
+    }
+
+    let refused = send(GRPC, "application/grpc", vec![0; 5]).await;
+    // The status of a call is that of gRPC: RESOURCE_EXHAUSTED, which exporters retry if it says when.
+    assert_eq!((refused.status(), header(&refused, "grpc-status")), (StatusCode::OK, Some("8")));
+    let details = header(&refused, "grpc-status-details-bin").unwrap();
+    let details = STANDARD_NO_PAD.decode(details.trim_end_matches('=')).unwrap();
+    let seconds = *details.last().unwrap();
+    assert!((1..=60).contains(&seconds) && details.ends_with(&retry_info(seconds)), "{details:?}");
+    assert_eq!(recorded().await, 1, "what is refused changes nothing");
+
+    // When the limit allows it, the same request is what it was: a repetition, and another one a call.
+    installation.set("acme", &["--requests", "1000"]).await;
+    wait_until("the new limit applies", async || {
+        let accepted = send("/v1/traces", "application/json", body.replace("00a1", "00a2").into_bytes()).await;
+        accepted.status() == StatusCode::OK
+    })
+    .await;
+    assert_eq!(recorded().await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

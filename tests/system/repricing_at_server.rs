@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testkit::Server;
 
 const SELECTION: &str = "outcome position error { code message } failed { call }
-    repricing { calls bookVersion next nextFrom differences { model day calls unpricedBefore before after difference }
+    repricing { calls bookVersions { version calls } next nextFrom differences { model day calls unpricedBefore before after difference }
         unpriced { model provider reason calls charged } }";
 
 /// Calls whose prices change: three of a model, one of a model that had no price, one of one that still has none, and one of one

@@ -9,7 +9,7 @@
 //! | `BAD_USER_INPUT` | an argument is not valid | `reason` |
 //! | `FORBIDDEN` | the principal of the request may not do it | |
 //! | `LATE` | the read models did not reach `minPosition` in time; retry | `reached`, `wanted` |
-//! | `BUSY` | the write queue is full; retry | `retryAfterMs` |
+//! | `BUSY` | the write queue is full, or too many reports as known at an earlier time are being made; retry | `retryAfterMs` |
 //! | `CONTENDED` | concurrent commands changed the same object; retry | |
 //! | `INDETERMINATE` | the outcome of the write is unknown; retry with the same `commandId` | |
 //! | `ARCHIVED` | the events are archived, and this server has no archive configured | |
@@ -26,7 +26,11 @@ use identity::IdentityError;
 use projections::{DatabaseError, HistoryError, ReportError, WaitError};
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 use streams::{AppendError, ReadError};
+
+/// When a report is asked for again for which there was no room.
+const REPORT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Creates an error with a code.
 pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
@@ -68,6 +72,12 @@ pub(crate) fn forbidden_content() -> Error {
     let error = coded("FORBIDDEN", "not allowed to read this text: the roles that allow it are for other agents");
     let permission = Permission::of(Action::ReadData, ResourceKind::Contents);
     permission.map_or(error.clone(), |permission| with(error, "permission", permission.to_string()))
+}
+
+/// The error of a request for which there is no room at the moment.
+fn busy(message: String, retry_after: Duration) -> Error {
+    let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+    with(coded("BUSY", message), "retryAfterMs", Value::Number(ms.into()))
 }
 
 /// Logs a fault of the server. The client learns only that there was one.
@@ -199,6 +209,7 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),
         ReportError::TooManyEvents { .. } => bad_input("TOO_MANY_EVENTS", error.to_string()),
         ReportError::TooManyRows { .. } => bad_input("TOO_MANY_ROWS", error.to_string()),
+        ReportError::TooManyReports { .. } => busy(error.to_string(), REPORT_RETRY_AFTER),
         ReportError::History(error) => history(error),
         ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
@@ -242,10 +253,7 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
         commands::Error::Forbidden(error) => forbidden(error),
         commands::Error::Contended => coded("CONTENDED", error.to_string()),
         commands::Error::TooManyAggregates { .. } => coded("BAD_USER_INPUT", error.to_string()),
-        commands::Error::Append(AppendError::Busy { retry_after }) => {
-            let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-            with(coded("BUSY", error.to_string()), "retryAfterMs", Value::Number(ms.into()))
-        }
+        commands::Error::Append(AppendError::Busy { retry_after }) => busy(error.to_string(), *retry_after),
         commands::Error::Append(AppendError::Indeterminate(cause)) => {
             tracing::warn!(error = cause as &(dyn StdError + 'static), "the outcome of an append is unknown");
             coded("INDETERMINATE", error.to_string())
@@ -271,7 +279,6 @@ pub(crate) fn failed<R: StdError + 'static>(error: &commands::Error<R>) -> Error
 mod tests {
     use super::*;
     use domain::agent::AgentError;
-    use std::time::Duration;
 
     fn code(error: &Error) -> Value {
         error.extensions.as_ref().and_then(|extensions| extensions.get("code").cloned()).unwrap()
@@ -300,6 +307,10 @@ mod tests {
         let events = ReportError::TooManyEvents { position: 7.into(), limit: 5 };
         assert_eq!(reason(&events), Value::from("TOO_MANY_EVENTS"));
         assert_eq!(reason(&ReportError::TooManyRows { limit: 5 }), Value::from("TOO_MANY_ROWS"));
+        let busy = report(&ReportError::TooManyReports { limit: 2, waited: Duration::from_secs(15) });
+        assert_eq!(code(&busy), Value::from("BUSY"));
+        assert_eq!(busy.extensions.unwrap().get("retryAfterMs"), Some(&Value::Number(2_000.into())));
+        assert!(busy.message.ends_with("within 15 s: retry"), "{}", busy.message);
     }
 
     #[test]

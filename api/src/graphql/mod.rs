@@ -43,6 +43,7 @@ use crate::limits::ComplexityLimit;
 use crate::rate_limits::RateLimiter;
 use async_graphql::connection::Connection;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
+use projections::KnownReports;
 use services::Services;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +110,8 @@ pub(crate) fn schema(
         pool: deps.pool.clone(),
         reads: deps.reads.clone(),
         events: deps.commands.log().of_tenants(deps.reads.clone()),
+        // The other half is for the report.
+        known_reports: KnownReports::new(limits.request_timeout / 2),
         limits: limits.clone(),
         rate_limiter: rate_limiter.clone(),
         shutdown,

@@ -238,10 +238,9 @@ impl ReportRequest {
 
     /// Reads the requested page of the report as it was known at a point of the log.
     async fn read_known(&self, services: &Services, known_at: AsOf) -> Result<UsageReport> {
-        let (log, limits) = (services.commands.log(), models::KnownLimits::OF_REQUEST);
-        let known = models::KnownReport::read(log, &services.events, &self.query, known_at.into(), limits).await;
-        let known = known.map_err(|error| errors::report(&error))?;
-        let report = known.page(&services.reads, &self.query, &self.page).await;
+        let Services { known_reports, events, reads, commands, .. } = services;
+        let query = (&self.query, known_at.into());
+        let report = known_reports.page((commands.log(), events), reads, query, &self.page).await;
         Ok(self.connection(report.map_err(|error| errors::report(&error))?))
     }
 
@@ -338,7 +337,8 @@ impl ReportQuery {
     ///
     /// No sums are kept of what was known earlier: a report with `knownAt` sums up the events of calls in the log up to that
     /// point, at most 100000. With more, it fails with the reason `TOO_MANY_EVENTS`; with more than 50000 rows, with
-    /// `TOO_MANY_ROWS`. It has a complexity of 2000 more. Its names of agents and tasks are the present ones, and each call is
+    /// `TOO_MANY_ROWS`. It has a complexity of 2000 more. A server sums up two of them at the same time, and keeps them for a while
+    /// for further pages; others wait, and fail with `BUSY` if none ends in time. Its names of agents and tasks are the present ones, and each call is
     /// under the value of its tag.
     #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)
         + source_cost(known_at, by.as_deref(), filter.as_deref(), from.as_ref(), to.as_ref())")]

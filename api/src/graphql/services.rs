@@ -9,7 +9,7 @@ use commands::Commands;
 use domain::AgentId;
 use domain::permissions::{Access, ActionType, ReadContents};
 use identity::Identities;
-use projections::Pool;
+use projections::{KnownReports, Pool};
 use std::sync::Arc;
 use streams::{TenantLog, TenantReads};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ pub(crate) struct Services {
     pub(crate) pool: Pool,
     pub(crate) reads: TenantReads,
     pub(crate) events: TenantLog,
+    pub(crate) known_reports: KnownReports,
     pub(crate) limits: Limits,
     pub(crate) rate_limiter: Arc<RateLimiter>,
     /// Cancelled when the server shuts down.

@@ -17,15 +17,17 @@ use chrono::{DateTime, Utc};
 use domain::AgentId;
 use domain::call::TraceId;
 use domain::permissions::ReadCalls;
-use projections::DatabaseError;
 use projections::calls::CallRow;
 use projections::spans::{self, PlacedSpan, SpanKey, SpanRow, StoredTrace};
+use projections::{DatabaseError, MAX_REPORT_CALLS};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// The complexity of reading where the spans of a trace are in it, of which there are up to 10,000.
 const TREE_COST: usize = 100;
+/// The complexity of summing up the calls of a trace, of which there are up to [`MAX_REPORT_CALLS`].
+const TOTALS_COST: usize = 1_000;
 
 /// What a span is in the communication with other services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -95,12 +97,16 @@ impl Trace {
         self.stored.is_truncated
     }
 
-    /// Totals of the calls of the trace, also of calls whose spans are no longer kept or were not sent.
-    #[graphql(complexity = "connection::STATEMENT_COST + child_complexity")]
-    async fn totals(&self, ctx: &Context<'_>) -> Result<UsageTotals> {
+    /// Totals of the calls of the trace, also of calls whose spans are no longer kept or were not sent. They are read, at most
+    /// 100000: with more, this is null, with an error that has the reason `TOO_MANY_CALLS`. It has a complexity of 1000.
+    #[graphql(complexity = "TOTALS_COST + child_complexity")]
+    async fn totals(&self, ctx: &Context<'_>) -> Result<Option<UsageTotals>> {
         let access = authorise::<ReadCalls>(ctx)?;
         let totals = spans::totals(&services(ctx)?.reads, &access, self.stored.trace_id).await;
-        Ok(totals.map_err(|error| errors::database(&error))?.into())
+        match totals.map_err(|error| errors::database(&error))? {
+            Some(totals) => Ok(Some(totals.into())),
+            None => Err(errors::bad_input("TOO_MANY_CALLS", too_many_calls(self.stored.trace_id))),
+        }
     }
 
     /// Lists its spans in the order in which a tree is drawn: each before those inside of it, and those of one parent in the
@@ -229,6 +235,13 @@ impl Loader<(TraceId, SpanKey)> for Rows {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         Ok(spans::calls_of(&self.reads, &access, keys).await?)
     }
+}
+
+fn too_many_calls(trace_id: TraceId) -> String {
+    format!(
+        "the trace {trace_id} has more than {MAX_REPORT_CALLS} calls, which is the most that are summed up: leave `totals` out, or \
+         read `usageReport` for the time of the trace"
+    )
 }
 
 fn time(ns: i64) -> Timestamp {

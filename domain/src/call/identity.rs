@@ -6,8 +6,9 @@
 //! 1. the id that the provider gave the response, if it has a form that providers make unique, with the family of the
 //!    provider and the model;
 //! 2. its trace and span;
-//! 3. its session, with its request and the id of its response, or with the first message of its turn;
-//! 4. its content, and the number of equal records before it in its input.
+//! 3. the id that the provider gave the request, if it has a form that providers make unique;
+//! 4. its session, with its request and the id of its response, or with the first message of its turn;
+//! 5. its content, and the number of equal records before it in its input.
 
 use crate::call::values::{CallKind, CallSpan};
 use crate::ids::{CallId, derived_id};
@@ -40,6 +41,10 @@ const ID_FORMS: [IdForm; 8] = [
     IdForm { prefix: "resp_", made_by: None, is_always_unique: false },
 ];
 
+/// The forms of ids of requests that providers make unique: `req_011C…` of Anthropic, `req_vrtx_011C…` of Anthropic's models at
+/// Google, and `req_` with 32 hexadecimal digits of OpenAI. No two providers make one id.
+const REQUEST_FORMS: [IdForm; 1] = [IdForm { prefix: "req_", made_by: None, is_always_unique: false }];
+
 /// The minimum number of characters of a random part of an id that has letters and digits. Counters are shorter, or digits
 /// with or without a word before them.
 const MIN_MIXED: usize = 8;
@@ -55,9 +60,12 @@ const MIN_DIFFERENT_DIGITS: usize = 8;
 
 impl CallKey {
     /// The key of a response; none if the form of its id does not make it unique. A provider or model that the record does
-    /// not name is empty.
+    /// not name is empty. Some clients give the id of the request as that of the response: then it is the key of the request.
     #[must_use]
     pub fn of_response(provider: &str, model: &str, response_id: &str) -> Option<Self> {
+        if let Some(of_request) = Self::of_provider_request(response_id) {
+            return Some(of_request);
+        }
         let family = issuer(response_id)?.map_or_else(|| family(provider), str::to_owned);
         Some(Self::new(&["response", &family, model, response_id]))
     }
@@ -68,6 +76,14 @@ impl CallKey {
     pub fn of_issuer(model: &str, response_id: &str) -> Option<Self> {
         issuer(response_id)??;
         Self::of_response("", model, response_id)
+    }
+
+    /// The key of a request by the id that its provider gave it; none if the form of the id does not make it unique. A request has
+    /// one response, so that neither the provider nor the model is a part of the key: clients name the models that they ask for.
+    #[must_use]
+    pub fn of_provider_request(request_id: &str) -> Option<Self> {
+        unique_form(&REQUEST_FORMS, request_id)?;
+        Some(Self::new(&["provider-request", request_id]))
     }
 
     /// The key of a call that a span describes. A span may describe both a call to a model and one to a tool.
@@ -176,13 +192,19 @@ impl From<CallId> for CallIds {
 
 /// The family that makes ids of the form of an id, if only one does; none if the form does not make the id unique.
 fn issuer(response_id: &str) -> Option<Option<&'static str>> {
-    let Some(form) = ID_FORMS.iter().find(|form| response_id.starts_with(form.prefix)) else {
+    if !ID_FORMS.iter().any(|form| response_id.starts_with(form.prefix)) {
         let is_unique = is_uuid(response_id) || is_random_hex(response_id) || is_random_token(response_id);
         return is_unique.then_some(None);
-    };
-    let random = &response_id[form.prefix.len()..];
+    }
+    unique_form(&ID_FORMS, response_id).map(|form| form.made_by)
+}
+
+/// The form of an id, if it makes the id unique.
+fn unique_form<'f>(forms: &'f [IdForm], id: &str) -> Option<&'f IdForm> {
+    let form = forms.iter().find(|form| id.starts_with(form.prefix))?;
+    let random = &id[form.prefix.len()..];
     let is_unique = if form.is_always_unique { is_id(random) } else { is_random(random) };
-    is_unique.then_some(form.made_by)
+    is_unique.then_some(form)
 }
 
 fn is_id(text: &str) -> bool {
@@ -301,6 +323,27 @@ mod tests {
             "00000000-0000-0000-0000-000000000007",
         ] {
             assert_eq!(id("openai", "m", other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn ids_of_requests_that_providers_make_unique_are_keys_of_any_model() {
+        for unique in [
+            "req_011CStqPRADRX9fx9ReRNWHf",
+            "req_vrtx_011CSkYcMEvHeYsmhawbaJbD",
+            "req_002091b85b4bbb0b66c5a8a8d4c7a3f1",
+        ] {
+            let key = CallKey::of_provider_request(unique);
+            assert!(key.is_some(), "{unique}");
+            for (provider, model) in [("anthropic", "m"), ("", ""), ("vertex_ai", "other")] {
+                assert_eq!(CallKey::of_response(provider, model, unique), key, "{unique} as the id of a response");
+            }
+            assert!(!key.is_some_and(|key| key.is_of_request()), "{unique}: it is of no session");
+        }
+        for other in
+            ["", "req_", "req_1", "req_request-1", "req_0000000000000001", "req-011CStqPRADRX9fx9ReRNWHf", "msg_9"]
+        {
+            assert_eq!(CallKey::of_provider_request(other), None, "{other:?}");
         }
     }
 

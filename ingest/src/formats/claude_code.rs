@@ -2,11 +2,12 @@
 //!
 //! All lines of one response carry its message id, and the counts known when the line was written: early lines have fewer
 //! output tokens than the last. Every line is reported, and the domain keeps the usage with the largest total. A message id
-//! that Anthropic made identifies the call, also where a copy of the line has lost its request id. Relays between the client
-//! and the provider may give one id to all messages, or none: then a call is identified by its session and the first line of
-//! its message. Anthropic counts `input_tokens` without what was read from or written to the cache
-//! (<https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>, "Tracking cache performance"), which
-//! is how the domain counts too.
+//! that Anthropic made identifies the call, also where a copy of the line has lost its request id; so does a request id that
+//! it made, which is the only id of the call in the telemetry of Claude Code. Relays between the client and the provider may
+//! give one id to all messages, or none: then a call is identified by its session and the first line of its message.
+//! Anthropic counts `input_tokens` without what was read from or written to the cache
+//! (<https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>, "Tracking cache performance"), which is how the
+//! domain counts too.
 //!
 //! A session becomes an agent and a task of that agent; sub-agents (sidechains) belong to their session. Lines of
 //! users, tools, summaries and the client's own messages (model `<synthetic>`) are not calls. Deliberately absent: tool
@@ -42,7 +43,7 @@ pub(crate) const SPEC: Spec = Spec {
     format: Format::ClaudeCode,
     about: "Session logs of Claude Code, with those of sub-agents: JSONL, several lines per call",
     extensions: &["jsonl", "jsonl.gz"],
-    identity: &[KeyKind::Response, KeyKind::Request, KeyKind::Turn, KeyKind::Content],
+    identity: &[KeyKind::Response, KeyKind::ProviderRequest, KeyKind::Request, KeyKind::Turn, KeyKind::Content],
     recognises: |sketch| sketch.has("sessionId") && (sketch.has("uuid") || sketch.has("message.usage")),
     open: |lines, defaults| Ok(open(lines, defaults)),
 };
@@ -199,6 +200,9 @@ fn parse(
     let named = message.model.as_deref().unwrap_or_default();
     let key = message.id.as_deref().and_then(|id| CallKey::of_issuer(named, id));
     let call_ids = key.map_or_else(|| unidentified.call_ids(&line, message, text), |key| key.call_id().into());
+    // The telemetry of Claude Code has this one alone.
+    let of_request = line.request_id.as_deref().and_then(CallKey::of_provider_request);
+    let call_ids = of_request.iter().map(CallKey::call_id).fold(call_ids, CallIds::with);
     Ok(Record::new(location, call_ids, agent, task, facts).ignoring(ignored).into())
 }
 

@@ -21,7 +21,7 @@ pub(crate) const SPEC: Spec = Spec {
     format: Format::Jaeger,
     about: "Traces of OpenTelemetry SDKs as Jaeger exports them: JSON, read as otlp",
     extensions: &["json", "json.gz"],
-    identity: &[KeyKind::Response, KeyKind::Span],
+    identity: &[KeyKind::Response, KeyKind::Span, KeyKind::ProviderRequest],
     recognises: |sketch| sketch.has("data[].spans") && sketch.has("data[].traceID"),
     open,
 };

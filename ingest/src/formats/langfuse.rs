@@ -234,6 +234,7 @@ fn call_ids(observation: &Observation<'_>, [provider, model]: [&str; 2], respons
         provider,
         model,
         response_id,
+        request_id: None,
         span: span(observation),
         request: Some((&observation.trace, &observation.id)),
         content: &[observation.text],

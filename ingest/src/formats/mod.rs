@@ -45,6 +45,7 @@ pub use document::MAX_DOCUMENT_BYTES;
 pub use folder::{MAX_FILES, files_in};
 pub use input::{Input, open_path};
 pub use lines::MAX_LINE_BYTES;
+pub use otlp::KeptSpans;
 pub(crate) use otlp::{MAX_EXPORTED_SPANS, not_counted, request as otlp_request};
 pub use reader::{RecordReader, Records};
 pub use registry::recognise;

@@ -81,6 +81,7 @@ mod tests {
             match self {
                 Self::Response => "response id",
                 Self::Span => "trace and span",
+                Self::ProviderRequest => "request id",
                 Self::Request => "id in the source",
                 Self::Turn => "session and turn",
                 Self::Content => "content",

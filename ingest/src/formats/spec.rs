@@ -31,6 +31,8 @@ pub(crate) enum KeyKind {
     Response,
     /// The ids of the trace and the span.
     Span,
+    /// The id that the provider gave the request, if its form is one that providers make unique.
+    ProviderRequest,
     /// An id that the source gives the call, within an id of the source that contains it.
     Request,
     /// The session, and the first record of the turn.
@@ -47,6 +49,8 @@ pub(crate) struct Identifiers<'a> {
     /// The model that the record names, or nothing.
     pub(crate) model: &'a str,
     pub(crate) response_id: Option<&'a str>,
+    /// The id that the provider gave the request.
+    pub(crate) request_id: Option<&'a str>,
     pub(crate) span: Option<CallSpan>,
     /// The id of what contains the call in its source, such as a session or a trace, and the id of the call in it.
     pub(crate) request: Option<(&'a str, &'a str)>,
@@ -59,6 +63,7 @@ impl Spec {
         let source = self.format.as_str();
         let certain = self.identity.iter().filter_map(|kind| match kind {
             KeyKind::Response => CallKey::of_response(record.provider, record.model, record.response_id?),
+            KeyKind::ProviderRequest => CallKey::of_provider_request(record.request_id?),
             KeyKind::Span => record.span.as_ref().map(|span| CallKey::of_span(CallKind::Llm, span)),
             KeyKind::Request | KeyKind::Turn => {
                 let (container, id) = record.request?;

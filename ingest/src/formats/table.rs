@@ -33,7 +33,7 @@ pub(crate) const CSV: Spec = Spec {
     format: Format::Csv,
     about: "CSV with a header: --column names what its columns hold",
     extensions: &["csv", "csv.gz"],
-    identity: &[KeyKind::Response, KeyKind::Content],
+    identity: &[KeyKind::Response, KeyKind::ProviderRequest, KeyKind::Content],
     recognises: |_| false,
     open: open_csv,
 };
@@ -42,7 +42,7 @@ pub(crate) const JSONL: Spec = Spec {
     format: Format::Jsonl,
     about: "JSON, one object per line or a list of them: --column names what their fields hold",
     extensions: &["jsonl", "json", "jsonl.gz", "json.gz"],
-    identity: &[KeyKind::Response, KeyKind::Content],
+    identity: &[KeyKind::Response, KeyKind::ProviderRequest, KeyKind::Content],
     recognises: |_| false,
     open: open_jsonl,
 };
@@ -85,7 +85,7 @@ impl Reader {
             None => agent_or_format(self.format, &self.defaults),
         };
         let task = text(Column::Task).and_then(|task| TaskRef::new(self.format, &[&task], &task, agent.as_ref()));
-        let response_id = text(Column::ResponseId);
+        let (response_id, request_id) = (text(Column::ResponseId), text(Column::RequestId));
         let facts = CallFacts {
             provider: provider("provider", named_provider.as_deref(), &self.defaults)?,
             model: Some(model("model", named_model.as_deref(), &self.defaults)?),
@@ -101,7 +101,7 @@ impl Reader {
             outcome: error.as_ref().map(|_| Outcome::Error),
             error: error.as_deref().and_then(clipped_error),
             response_id: informative(response_id.as_deref()),
-            request_id: informing(Column::RequestId),
+            request_id: informative(request_id.as_deref()),
             tags: self.tags(row)?,
             ..minimal_facts(CallKind::Llm, start("time", started, &self.defaults)?, self.format)?
         };
@@ -110,7 +110,9 @@ impl Reader {
             CallKey::of_response(&seller, &called, id)
         });
         let of_content = CallKey::of_content(self.format.as_str(), content, self.equal.count(content)).call_id();
-        let ids = of_response.iter().map(CallKey::call_id).fold(CallIds::from(of_content), CallIds::with);
+        let of_request = request_id.as_deref().and_then(CallKey::of_provider_request);
+        let certain = of_response.iter().chain(&of_request).map(CallKey::call_id);
+        let ids = certain.fold(CallIds::from(of_content), CallIds::with);
         Ok(Record::new(location, ids, agent, task, facts).ignoring(ignored))
     }
 

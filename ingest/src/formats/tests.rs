@@ -245,7 +245,7 @@ fn the_ids_of_calls_never_change() {
         [
             "azure-llm 60 76b7196b-18b8-5104-bd25-7ab36acc822e",
             "autogpt 37 d80de6b0-7c57-5419-96b1-3cca6f7712fb",
-            "claude-code 19 cfd0656d-50ad-5232-83a9-be0c6ac41724",
+            "claude-code 19 5256d977-6a91-5ced-a4d9-073d185a4770",
             "otlp 38 cdec1387-7c3a-5b50-9dbd-9182210790ba",
             "autogpt 2 e5d05724-0f1e-5e75-b642-a39579276b49",
             "azure-llm 2 a1a0ce6d-eafb-5a94-9f56-6d1729b5c6d1",

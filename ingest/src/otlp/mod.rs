@@ -6,6 +6,7 @@ mod received;
 mod receiver;
 
 pub use crate::error::DecodeError;
+pub use crate::formats::KeptSpans;
 pub use crate::formats::otlp_request::Encoding;
 pub use received::Received;
 
@@ -13,7 +14,6 @@ use crate::error::Refusal;
 use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
 use crate::item::Item;
 use crate::receiver::of_content;
-use domain::telemetry::ExportedSpan;
 use domain::{AgentId, ImportId, content_id};
 use uuid::Uuid;
 
@@ -60,6 +60,15 @@ pub struct Export {
     import: ImportOf,
 }
 
+/// What the spans of a request are used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanUse {
+    /// The calls that they were.
+    Calls,
+    /// The calls, and the spans are kept so that their traces can be drawn.
+    CallsAndTraces,
+}
+
 /// What the id of the import is that a request is.
 #[derive(Debug, Clone, Copy)]
 enum ImportOf {
@@ -79,10 +88,10 @@ impl Export {
         signal: Signal,
         encoding: Encoding,
         body: &[u8],
-        import_id: Option<ImportId>,
+        (import_id, spans): (Option<ImportId>, SpanUse),
     ) -> Result<Self, DecodeError> {
         let decoded = match signal {
-            Signal::Traces => decode_traces(body, encoding)?,
+            Signal::Traces => decode_traces(body, encoding, spans == SpanUse::CallsAndTraces)?,
             Signal::Logs => decode_logs(body, encoding)?,
             Signal::Metrics => decode_metrics(body, encoding)?,
         };
@@ -105,9 +114,10 @@ impl Export {
         self.decoded.count
     }
 
-    /// Takes the spans as they are kept so that a trace can be drawn: all that can be read, up to 50,000.
+    /// Takes the spans as they are kept so that a trace can be drawn: all that can be read, up to 50,000. None, if they are not
+    /// kept.
     #[must_use]
-    pub fn take_spans(&mut self) -> Vec<ExportedSpan> {
+    pub fn take_spans(&mut self) -> KeptSpans {
         std::mem::take(&mut self.decoded.exported)
     }
 

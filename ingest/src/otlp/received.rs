@@ -40,6 +40,8 @@ pub struct Received {
     /// The number of reasons that are not shown.
     hidden: u64,
     warnings: Vec<String>,
+    /// The number of warnings that are not shown.
+    hidden_warnings: u64,
 }
 
 impl Received {
@@ -60,6 +62,7 @@ impl Received {
             reasons: Vec::new(),
             hidden: 0,
             warnings: Vec::new(),
+            hidden_warnings: 0,
         }
     }
 
@@ -79,9 +82,7 @@ impl Received {
     }
 
     pub(super) fn warn_of_mismatch(&mut self, mismatch: &Mismatch) {
-        if self.warnings.len() < MAX_SHOWN {
-            self.warnings.push(mismatch.to_string());
-        }
+        self.warn(mismatch.to_string());
     }
 
     pub(super) fn warn_of_dropped_links(&mut self, count: u64) {
@@ -114,17 +115,23 @@ impl Received {
         self.warnings.insert(0, warning);
     }
 
-    pub(super) fn warn_of_large_request(&mut self, count: u64) {
-        self.not_kept += count;
-        self.warn(format!(
-            "{count} spans are not kept, so that their traces cannot be drawn whole: a request has more than \
-             {MAX_EXPORTED_SPANS} of them; what they say of calls was recorded"
-        ));
+    /// Notes that spans of the request are not kept, because it has too many. It is said before all else.
+    pub fn warn_of_large_request(&mut self, count: u64) {
+        if count > 0 {
+            self.not_kept += count;
+            let warning = format!(
+                "{count} spans are not kept, so that their traces cannot be drawn whole: a request has more than \
+                 {MAX_EXPORTED_SPANS} of them; what they say of calls was recorded"
+            );
+            self.warnings.insert(0, warning);
+        }
     }
 
     pub(super) fn warn(&mut self, warning: String) {
         if self.warnings.len() < MAX_SHOWN {
             self.warnings.push(warning);
+        } else {
+            self.hidden_warnings += 1;
         }
     }
 
@@ -139,6 +146,9 @@ impl Received {
         for warning in &self.warnings {
             let separator = if message.is_empty() { "" } else { "; " };
             write!(message, "{separator}{warning}").unwrap_or_default();
+        }
+        if self.hidden_warnings > 0 {
+            write!(message, "; and {} more warnings", self.hidden_warnings).unwrap_or_default();
         }
         (!message.is_empty()).then_some(message)
     }

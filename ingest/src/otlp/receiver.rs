@@ -23,10 +23,7 @@ impl Receiver {
         let decoded = export.decoded;
         let mut received = Received::of(decoded.count, import_id);
         decoded.refusals.iter().for_each(|refusal| received.refuse(refusal));
-        if decoded.not_exported > 0 {
-            received.warn_of_large_request(decoded.not_exported);
-        }
-        not_counted::of_unread(&decoded.unread).for_each(|warning| received.warn(warning));
+        decoded.not_read.into_iter().for_each(|warning| received.warn(warning));
         not_counted::of_unmeasured(decoded.unmeasured).into_iter().for_each(|warning| received.warn(warning));
         for metric in &decoded.usage_metrics {
             received.warn(format!("the metric {metric:?} is a sum over calls, which are charged by their spans or events: it was not counted"));

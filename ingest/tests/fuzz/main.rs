@@ -10,7 +10,7 @@ mod protobuf;
 mod seeds;
 mod targets;
 
-use ingest::otlp::{Encoding, Export, Signal};
+use ingest::otlp::{Encoding, Export, Signal, SpanUse};
 use ingest::{Format, Item};
 use mutate::{Random, mutated};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,7 +118,7 @@ fn every_seed_is_understood() {
         let mut found = std::collections::BTreeSet::new();
         for seed in seeds::of_target(name) {
             let signal = targets::SIGNALS[usize::from(seed[0])];
-            let export = Export::decode(signal, encoding, &seed[1..], None).unwrap();
+            let export = Export::decode(signal, encoding, &seed[1..], (None, SpanUse::CallsAndTraces)).unwrap();
             assert!(export.count() > 0 && export.refusals().is_empty(), "{export:?}");
             found.insert(signal.name());
             assert!(signal == Signal::Metrics || !export.into_items().is_empty());
@@ -139,7 +139,9 @@ fn every_seed_is_understood() {
 fn random_changes_find_a_planted_bug() {
     fn planted(input: &[u8]) {
         let Some((_, body)) = input.split_first() else { return };
-        let Ok(export) = Export::decode(Signal::Traces, Encoding::Json, body, None) else { return };
+        let Ok(export) = Export::decode(Signal::Traces, Encoding::Json, body, (None, SpanUse::CallsAndTraces)) else {
+            return;
+        };
         let is_too_large = export.refusals().iter().any(|refusal| refusal.to_string().contains("is too large"));
         assert!(!is_too_large || export.into_items().iter().map(Item::len).sum::<u64>() == 0, "planted");
     }

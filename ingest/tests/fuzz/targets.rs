@@ -11,7 +11,7 @@ use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Name};
 use ingest::langfuse::{Batch, KnownOfBatch};
 use ingest::ndjson::Line;
-use ingest::otlp::{Encoding, Export, Signal};
+use ingest::otlp::{Encoding, Export, Signal, SpanUse};
 use ingest::prices::{PriceTable, genai_prices, langfuse, litellm};
 use ingest::{
     Columns, Defaults, Format, Input, Item, Location, Record, RecordError, SkippedCounts, read_records, recognise,
@@ -50,7 +50,8 @@ fn otlp_json(input: &[u8]) {
 fn otlp(encoding: Encoding, input: &[u8]) {
     let Some((selector, body)) = input.split_first() else { return };
     let signal = SIGNALS[usize::from(*selector) % SIGNALS.len()];
-    let decode = || Export::decode(signal, encoding, body, None).map_err(|error| error.to_string());
+    let decode =
+        || Export::decode(signal, encoding, body, (None, SpanUse::CallsAndTraces)).map_err(|error| error.to_string());
     let export = match (decode(), decode()) {
         (Ok(export), Ok(again)) => {
             assert_eq!(format!("{export:?}"), format!("{again:?}"), "the same body is not read the same twice");

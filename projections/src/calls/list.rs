@@ -7,8 +7,20 @@ use chrono::{DateTime, Utc};
 use domain::CallId;
 use domain::call::CallKind;
 use domain::permissions::{Access, ReadCalls};
+use sqlx::AssertSqlSafe;
 use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
+
+/// The columns of a [`CallRow`]. They are named, so that a statement that is prepared is not outdated by a new column.
+const COLUMNS: &str = "tenant_id, call_id, kind, agent_id, task_id, dag_id, conversation, user_id, team, key, provider, model, tool, \
+    service_tier, speed, region, outcome, tags, usage, usage_assumed, started_at, latency_ms, first_token_ms, cost, \
+    price_effective_from, price_tier, price_book_version, reported_cost, reported_cost_source, error, source, trace_id, \
+    span_id, parent_span_id, response_id, request_id, record_id, provenance, version, position";
+
+/// A statement that selects the columns of a [`CallRow`], where its text has `{columns}`.
+pub(crate) fn with_columns(text: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(text.replace("{columns}", COLUMNS))
+}
 
 /// Which calls to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +82,7 @@ pub async fn list(
     page: Page,
 ) -> Result<Vec<CallRow>, DatabaseError> {
     let (after_time, after_id) = page.after();
-    let rows = sqlx::query_as(include_str!("list.sql"))
+    let rows = sqlx::query_as(with_columns(include_str!("list.sql")))
         .bind(access.tenant().as_str())
         .bind(&filter.ids)
         .bind(filter.kind.as_deref())

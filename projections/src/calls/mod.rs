@@ -4,6 +4,7 @@ mod list;
 pub(crate) mod rollup;
 mod usage;
 
+pub(crate) use list::with_columns;
 pub use list::{CallFilter, list, part};
 
 use crate::projection::{Applied, ApplyError, Projection, Sharding};

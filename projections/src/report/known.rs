@@ -18,6 +18,11 @@ use uuid::Uuid;
 
 /// The number of events read at a time.
 const PAGE_EVENTS: usize = 1_000;
+/// The memory of a row without its keys, in bytes: itself, and the digits of its four sums of money.
+const ROW_BYTES: usize = size_of::<ReportRow>() + 4 * 32;
+/// The memory of a key without its text, and of the name beside it, in bytes.
+const CELL_BYTES: usize = 2 * size_of::<Option<String>>();
+
 /// A point of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownAt {
@@ -68,7 +73,17 @@ impl KnownReport {
         limits: KnownLimits,
     ) -> Result<Self, ReportError> {
         let selection = query.select()?;
-        let end = end(log, known_at).await?;
+        Self::sum_up(events, query, selection, end(log, known_at).await?, limits).await
+    }
+
+    /// Sums up the events of calls up to a position.
+    pub(super) async fn sum_up(
+        events: &TenantLog,
+        query: &ReportQuery,
+        selection: Selection,
+        end: Position,
+        limits: KnownLimits,
+    ) -> Result<Self, ReportError> {
         let filter = TenantFilter::new(&query.access, Some(Call::CATEGORY.to_owned()), Vec::new(), None);
         let mut pages = events.pages(Position::ZERO, filter, PAGE_EVENTS);
         let (mut known, mut seen) = (KnownSums::new(&selection), 0);
@@ -94,39 +109,41 @@ impl KnownReport {
     /// What such a report is summed from, in words.
     pub const SUMMED_FROM: &str = "events of calls";
 
-    /// A page of the report. The names of agents and tasks are the present ones.
+    /// A page of the report, without names.
     ///
     /// # Errors
-    /// [`ReportError`] if the cursor is invalid, or the database fails.
-    pub async fn page(
-        self,
-        reads: &TenantReads,
-        query: &ReportQuery,
-        page: &ReportPage,
-    ) -> Result<Report, ReportError> {
+    /// [`ReportError`] if the cursor is invalid.
+    pub(super) fn page(&self, page: &ReportPage) -> Result<Report, ReportError> {
         let Self { total, position, by, rows } = self;
         let start = match &page.after {
             Some(after) => {
-                after.check(&by)?;
-                rows.partition_point(|row| compare(&by, &row.cursor(&by), after) != Ordering::Greater)
+                after.check(by)?;
+                rows.partition_point(|row| compare(by, row.into(), after.into()) != Ordering::Greater)
             }
             None => 0,
         };
         let end = start.saturating_add(page.size).min(rows.len());
-        let rest = sum(&rows[end..]);
-        let has_next_page = end < rows.len();
-        let mut rows: Vec<_> = rows.into_iter().skip(start).take(end - start).collect();
-        add_names(reads, query, &by, &mut rows).await?;
         // Without dimensions there are no rows, so that the rest is the total.
-        let rest = if by.is_empty() { total.clone() } else { rest };
+        let rest = || if by.is_empty() { total.clone() } else { sum(&rows[end..]) };
         Ok(Report {
-            rows,
-            has_next_page,
-            total: page.wants_total.then_some(total),
-            rest: page.wants_rest.then_some(rest),
-            position,
+            rows: rows[start..end].to_vec(),
+            has_next_page: end < rows.len(),
+            total: page.wants_total.then(|| total.clone()),
+            rest: page.wants_rest.then(rest),
+            position: *position,
             summed_from: Self::SUMMED_FROM.to_owned(),
         })
+    }
+
+    /// About how much memory the report takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = |row: &ReportRow| row.keys.iter().flatten().map(String::capacity).sum::<usize>();
+        self.rows.iter().map(|row| texts(row) + ROW_BYTES + row.keys.len() * CELL_BYTES).sum::<usize>() + ROW_BYTES
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_rows(position: Position, by: Vec<Dimension>, rows: Vec<ReportRow>) -> Self {
+        Self { total: Totals::default(), position, by, rows }
     }
 
     /// All rows, in the order of [`Report::rows`]. The names of agents and tasks are the present ones.
@@ -141,7 +158,7 @@ impl KnownReport {
 }
 
 /// The last position that is included. It is never beyond the end of the log, so that it means the same later.
-async fn end(log: &Log, known_at: KnownAt) -> Result<Position, ReportError> {
+pub(super) async fn end(log: &Log, known_at: KnownAt) -> Result<Position, ReportError> {
     let head = log.head().await?;
     let position = match known_at {
         KnownAt::Position(position) => position,
@@ -217,7 +234,7 @@ impl<'s> KnownSums<'s> {
             (totals.calls != 0 || totals.tool_calls != 0).then_some(ReportRow { keys, names, totals })
         };
         let mut rows: Vec<_> = self.rows.into_iter().filter_map(row).collect();
-        rows.sort_by(|a, b| compare(by, &a.cursor(by), &b.cursor(by)));
+        rows.sort_by(|a, b| compare(by, a.into(), b.into()));
         (Totals::from(&self.total), rows)
     }
 }
@@ -247,20 +264,40 @@ fn key(call: &ChargedCall, by: Dimension, tag_key: Option<&TagKey>) -> Option<St
     }
 }
 
+/// What rows are sorted by.
+#[derive(Clone, Copy)]
+struct SortKey<'r> {
+    cost: &'r Sum,
+    calls: i64,
+    keys: &'r [Option<String>],
+}
+
+impl<'r> From<&'r ReportRow> for SortKey<'r> {
+    fn from(row: &'r ReportRow) -> Self {
+        Self { cost: &row.totals.cost, calls: row.totals.calls, keys: &row.keys }
+    }
+}
+
+impl<'r> From<&'r ReportCursor> for SortKey<'r> {
+    fn from(cursor: &'r ReportCursor) -> Self {
+        Self { cost: &cursor.cost, calls: cursor.calls, keys: &cursor.keys }
+    }
+}
+
 /// The order of rows, as the statements of other reports have it.
-fn compare(by: &[Dimension], a: &ReportCursor, b: &ReportCursor) -> Ordering {
+fn compare(by: &[Dimension], a: SortKey<'_>, b: SortKey<'_>) -> Ordering {
     let time = finest_time(by).map_or(Ordering::Equal, |(n, _)| a.keys.get(n).cmp(&b.keys.get(n)));
     // Nulls last; text by bytes, which for ids is the order of the ids.
-    let ties = by.iter().zip(a.keys.iter().zip(&b.keys)).filter(|(by, _)| !by.is_time());
+    let ties = by.iter().zip(a.keys.iter().zip(b.keys)).filter(|(by, _)| !by.is_time());
     let ties = || {
         let mut ties = ties.map(|(_, (a, b))| a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(b)));
         ties.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     };
-    time.then_with(|| b.cost.cmp(&a.cost)).then_with(|| b.calls.cmp(&a.calls)).then_with(ties)
+    time.then_with(|| b.cost.cmp(a.cost)).then_with(|| b.calls.cmp(&a.calls)).then_with(ties)
 }
 
 /// Looks up the names of the agents and tasks of rows.
-async fn add_names(
+pub(super) async fn add_names(
     reads: &TenantReads,
     query: &ReportQuery,
     by: &[Dimension],

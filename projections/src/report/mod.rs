@@ -5,6 +5,7 @@
 
 mod dimension;
 mod known;
+mod known_reports;
 mod query;
 mod sql;
 mod usage_source;
@@ -13,6 +14,7 @@ pub(crate) use sql::sums_of_trace;
 
 pub use dimension::{Dimension, UnknownDimension};
 pub use known::{KnownAt, KnownLimits, KnownReport};
+pub use known_reports::{KnownReports, MAX_KNOWN_REPORTS};
 pub use query::{InvalidFilter, MAX_FILTERS, ReportError, ReportFilter, ReportQuery, ReportTag};
 pub use usage_source::{MAX_REPORT_CALLS, UsageSource};
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::permissions::{Access, ReadReports};
 use domain::{DecodeError, TagKey, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use streams::{DatabaseError, Position, ReadError};
 use thiserror::Error;
 
@@ -44,7 +45,7 @@ pub struct ReportTag {
 }
 
 /// A condition on calls: the value that they have of one dimension.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReportFilter {
     dimension: Dimension,
     /// The value in the form of the keys of rows; none for calls that have no value.
@@ -137,6 +138,18 @@ pub enum ReportError {
     TooManyRows {
         /// The most rows that may be kept.
         limit: usize,
+    },
+    /// As many reports as known at an earlier time are being summed up as may be, and none ended in time.
+    #[error(
+        "{limit} reports as known at an earlier time are being summed up, the most at the same time, and none ended within \
+         {} s: retry",
+        waited.as_secs()
+    )]
+    TooManyReports {
+        /// The most reports that are summed up at the same time.
+        limit: usize,
+        /// How long the report waited for one of them to end.
+        waited: Duration,
     },
     /// The events that a report as known at an earlier time is summed up from cannot be read.
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! The calls that spans were.
 
 use super::SpanKey;
-use crate::calls::CallRow;
+use crate::calls::{CallRow, with_columns};
 use crate::rows::agent_ids;
 use domain::call::TraceId;
 use domain::permissions::{Access, ReadCalls};
@@ -27,7 +27,7 @@ pub async fn calls_of(
     access: &Access<ReadCalls>,
     spans: &[(TraceId, SpanKey)],
 ) -> Result<HashMap<(TraceId, SpanKey), CallRow>, DatabaseError> {
-    let rows: Vec<OfSpan> = sqlx::query_as(include_str!("calls.sql"))
+    let rows: Vec<OfSpan> = sqlx::query_as(with_columns(include_str!("calls.sql")))
         .bind(access.tenant().as_str())
         .bind(spans.iter().map(|(trace_id, _)| trace_id.to_string()).collect::<Vec<_>>())
         .bind(spans.iter().map(|(_, key)| key.span_id.to_string()).collect::<Vec<_>>())

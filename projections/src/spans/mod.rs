@@ -9,7 +9,7 @@ mod tree;
 pub use calls::calls_of;
 pub use tree::PlacedSpan;
 
-use crate::report::{Totals, sums_of_trace};
+use crate::report::{MAX_REPORT_CALLS, Totals, sums_of_trace};
 use crate::rows::agent_ids;
 use domain::call::{SpanId, TraceId};
 use domain::permissions::{Access, ReadCalls};
@@ -17,8 +17,8 @@ use domain::telemetry::{ExportedSpan, MAX_KEPT_SPANS, Rank, SpanKind};
 use domain::{AgentId, TenantId};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use streams::{DatabaseError, TenantReads, Turns};
 use tree::SpanLink;
 use uuid::Uuid;
@@ -54,7 +54,8 @@ impl SpanStore {
 
     /// Keeps spans of a tenant, which were sent by a credential that may be bound to an agent. Of several exports of a span, now
     /// or before, the one with the highest [`Rank`] is kept. Returns the number of spans that are not kept, because their
-    /// traces have more than [`MAX_KEPT_SPANS`].
+    /// traces have more than [`MAX_KEPT_SPANS`]. These traces are truncated, and so are those of which other spans were left
+    /// out before.
     ///
     /// # Errors
     /// [`DatabaseError`] if they could not all be written. It is safe to try again.
@@ -62,15 +63,28 @@ impl SpanStore {
         &self,
         tenant: &TenantId,
         sent_by: Option<AgentId>,
-        spans: &[ExportedSpan],
+        (latest, truncated): (LatestSpans<'_>, &BTreeSet<TraceId>),
     ) -> Result<u64, DatabaseError> {
-        let spans: Vec<_> = latest(spans).into_values().collect();
+        if !truncated.is_empty() {
+            self.mark_truncated(tenant, truncated).await?;
+        }
         let mut left_out = 0;
-        for batch in spans.chunks(BATCH_SPANS) {
+        for batch in latest.0.chunks(BATCH_SPANS) {
             let omitted = self.keep_batch(tenant, sent_by.map_or(Uuid::nil(), |agent| agent.0), batch).await?;
             left_out += u64::try_from(omitted).unwrap_or(0);
         }
         Ok(left_out)
+    }
+
+    /// Notes of traces that spans of them were left out, also of those that have no spans yet.
+    async fn mark_truncated(&self, tenant: &TenantId, traces: &BTreeSet<TraceId>) -> Result<(), DatabaseError> {
+        let _turn = self.turns.take(|| tenant.clone()).await;
+        sqlx::query("select apex.truncate_traces($1, $2)")
+            .bind(tenant.as_str())
+            .bind(traces.iter().map(|id| trace_column(*id)).collect::<Vec<_>>())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// In one statement, which is a transaction.
@@ -108,21 +122,28 @@ impl SpanStore {
     }
 }
 
-/// Of each span the export that is kept, in the order of the traces.
-fn latest(spans: &[ExportedSpan]) -> BTreeMap<(TraceId, SpanId), (&ExportedSpan, Rank)> {
-    let mut latest = BTreeMap::new();
-    for span in spans {
-        let rank = span.rank();
-        match latest.entry((span.trace_id, span.span_id)) {
-            Entry::Vacant(entry) => _ = entry.insert((span, rank)),
-            Entry::Occupied(mut entry) if rank > entry.get().1 => _ = entry.insert((span, rank)),
-            Entry::Occupied(_) => {}
-        }
-    }
-    latest
-}
-
 type Ranked<'s> = (&'s ExportedSpan, Rank);
+
+/// Of each span of a request the export that is kept, in the order of the traces.
+#[derive(Debug)]
+pub struct LatestSpans<'s>(Vec<Ranked<'s>>);
+
+impl<'s> LatestSpans<'s> {
+    /// Of each of the spans the export with the highest [`Rank`]. It is CPU-bound: each is hashed.
+    #[must_use]
+    pub fn of(spans: &'s [ExportedSpan]) -> Self {
+        let mut latest: BTreeMap<(TraceId, SpanId), Ranked<'s>> = BTreeMap::new();
+        for span in spans {
+            let rank = span.rank();
+            match latest.entry((span.trace_id, span.span_id)) {
+                Entry::Vacant(entry) => _ = entry.insert((span, rank)),
+                Entry::Occupied(mut entry) if rank > entry.get().1 => _ = entry.insert((span, rank)),
+                Entry::Occupied(_) => {}
+            }
+        }
+        Self(latest.into_values().collect())
+    }
+}
 
 fn required<'s, T>(spans: &'s [Ranked<'s>], column: impl Fn(&'s Ranked<'s>) -> T) -> Vec<T> {
     spans.iter().map(column).collect()
@@ -253,7 +274,8 @@ pub async fn rows(
     Ok(keyed.collect())
 }
 
-/// Sums up the calls of a trace that the reader may see.
+/// Sums up the calls of a trace that the reader may see. None if the trace has more than [`MAX_REPORT_CALLS`] calls: any number
+/// of records may name one trace.
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
@@ -261,10 +283,10 @@ pub async fn totals(
     reads: &TenantReads,
     access: &Access<ReadCalls>,
     trace_id: TraceId,
-) -> Result<Totals, DatabaseError> {
+) -> Result<Option<Totals>, DatabaseError> {
+    let (tenant, agents) = (access.tenant(), agent_ids(access.agents()));
     let mut connection = reads.acquire(access).await?;
-    let sums = sums_of_trace(&mut connection, access.tenant(), trace_id, agent_ids(access.agents())).await;
-    Ok(sums?)
+    Ok(sums_of_trace(&mut connection, tenant, trace_id, agents, MAX_REPORT_CALLS).await?)
 }
 
 /// Deletes some of the traces to which no span has come for a number of days, the oldest first; with 0 days, of all. Returns

@@ -1,10 +1,12 @@
 //! Where a subcommand is done: by this process on the database, or by a server that it asks over GraphQL. What it prints is
 //! the same.
 
+mod correction;
 mod database;
 mod operations;
 mod server;
 
+pub(super) use correction::{Assignment, Correction, parse_field};
 pub(super) use database::now;
 pub(super) use operations::{Backend, IssuedKey, Listed};
 pub(super) use server::{GlobalId, tag_keys, viewer};
@@ -98,12 +100,12 @@ pub(super) fn is_late(error: &ClientError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::server::DOCUMENTS;
-    use crate::cli::{import, prices, replay, report};
+    use crate::cli::{import, prices, replay, report, traces};
 
     /// Every document of the subcommands, with its name.
     fn documents() -> Vec<(&'static str, String)> {
         let fixed = DOCUMENTS.iter().chain(import::DOCUMENTS).chain(replay::DOCUMENTS);
-        let fixed = fixed.chain(report::DOCUMENTS).chain(prices::DOCUMENTS);
+        let fixed = fixed.chain(report::DOCUMENTS).chain(prices::DOCUMENTS).chain(traces::DOCUMENTS);
         let mut documents: Vec<_> = fixed.map(|(name, text)| (*name, (*text).to_owned())).collect();
         documents.push(("REPORT", report::document()));
         documents

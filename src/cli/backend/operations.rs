@@ -1,5 +1,6 @@
-//! What the subcommands about identities and tags do, wherever it is done: by this process on the database, or by a server.
+//! What the subcommands about identities, calls and tags do, wherever it is done: by this process on the database, or by a server.
 
+use super::correction::Correction;
 use crate::config::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::OutcomeKind;
@@ -8,7 +9,7 @@ use domain::custom_role::RoleDefinition;
 use domain::permissions::Role;
 use domain::role_assignment::{Assignment, Holder};
 use domain::team::Member;
-use domain::{AgentId, ApiKeyId, Body, InvitationId, Name, RoleId, ServiceAccountId, TagKey, TeamId, UserId};
+use domain::{AgentId, ApiKeyId, Body, CallId, InvitationId, Name, RoleId, ServiceAccountId, TagKey, TeamId, UserId};
 use identity::{
     AccountSummary, AssignmentSummary, Email, InvitationSummary, KeySummary, MemberSummary, ReviewRow, RoleSummary,
     TeamAgentSummary, TeamSummary, UserSummary,
@@ -115,6 +116,12 @@ pub(in crate::cli) trait ReviewOperations {
     fn inactive_tenant(&self) -> Option<String>;
 }
 
+/// Calls.
+pub(in crate::cli) trait CallOperations {
+    async fn correct_call(&self, id: CallId, correction: Correction, reason: Body) -> anyhow::Result<OutcomeKind>;
+    async fn void_call(&self, id: CallId, reason: Body) -> anyhow::Result<OutcomeKind>;
+}
+
 /// Tag keys.
 pub(in crate::cli) trait TagOperations {
     async fn tag_keys(&self) -> anyhow::Result<Vec<(TagKey, DateTime<Utc>)>>;
@@ -124,7 +131,14 @@ pub(in crate::cli) trait TagOperations {
 
 /// All of it.
 pub(in crate::cli) trait Backend:
-    AccountOperations + KeyOperations + RoleOperations + TeamOperations + UserOperations + ReviewOperations + TagOperations
+    AccountOperations
+    + KeyOperations
+    + RoleOperations
+    + TeamOperations
+    + UserOperations
+    + ReviewOperations
+    + CallOperations
+    + TagOperations
 {
 }
 
@@ -135,6 +149,7 @@ impl<B> Backend for B where
         + TeamOperations
         + UserOperations
         + ReviewOperations
+        + CallOperations
         + TagOperations
 {
 }

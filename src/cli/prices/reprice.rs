@@ -21,12 +21,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The most models and days of which differences are kept in memory. A command that finds more ends before the other calls.
-const MAX_DIFFERENCES: usize = 200_000;
+/// The most rows that are kept in memory: differences by model and day, models without a price, and versions of the price book. A
+/// command that finds more ends before the other calls.
+const MAX_ROWS: usize = 200_000;
+/// The most calls that could not be charged again which are named. The others are counted.
+const MAX_NAMED: usize = 1_000;
 /// How long the command waits for the read model of calls.
 const WAIT: Duration = Duration::from_secs(600);
-/// The exit code if a call refused to be charged again, as that of an import with refused records.
+/// The exit code if calls could not be charged again, as that of an import with refused records.
 const SOME_REFUSED: u8 = 3;
+/// The exit code if calls were not looked at, because there are too many differences.
+const CUT_SHORT: u8 = 5;
 
 /// Charge calls again by the prices that the price book has now
 ///
@@ -38,7 +43,8 @@ const SOME_REFUSED: u8 = 3;
 /// What was done is kept if the command is interrupted; run it again to go on. Charging calls again by the same prices changes
 /// nothing.
 ///
-/// Exits with 0, and with 3 if a call refused to be charged again: the rest was charged.
+/// Exits with 0; with 3 if calls could not be charged again, of which the first 1,000 are named: the rest was charged; and with 5
+/// if it ended before all calls were looked at, because it had found 200,000 differences: run it again with the given --from.
 #[derive(Debug, clap::Args)]
 pub(super) struct Reprice {
     /// Only calls that started at or after this day or time
@@ -74,7 +80,10 @@ struct Part<C> {
 #[derive(Debug, Default)]
 struct Done {
     repriced: Repriced,
+    /// The first [`MAX_NAMED`] calls that could not be charged again, with the reasons.
     failed: Vec<(Uuid, String)>,
+    /// The number of those that are not among them.
+    more_failed: usize,
     /// If calls are left, the earliest start that they can have.
     left_from: Option<DateTime<Utc>>,
 }
@@ -103,10 +112,10 @@ impl Reprice {
             let (ids, next) = calls::part(&rooms.reads, &access, &filter, after, max).await?;
             let mut repriced = rooms.commands.reprice(&reprice, &ids).await?;
             let failed = std::mem::take(&mut repriced.failed);
-            let failed = failed.into_iter().map(|failed| (failed.call_id.0, failed.error.to_string())).collect();
+            let failed = failed.into_iter().map(|failed| (failed.call_id.0, failed.reason.to_string())).collect();
             Ok(Part { repriced, failed, next: next.map(|next| (next, next.0)) })
         };
-        let (done, result) = all_parts(MAX_DIFFERENCES, part).await;
+        let (done, result) = all_parts(MAX_ROWS, part).await;
         self.end(&done, result)
     }
 
@@ -115,7 +124,7 @@ impl Reprice {
         interruptible(async {
             let head = server::head(client).await?;
             let part = async |after| server::part(client, &self, &head, after).await;
-            let (done, result) = all_parts(MAX_DIFFERENCES, part).await;
+            let (done, result) = all_parts(MAX_ROWS, part).await;
             self.end(&done, result)
         })
         .await
@@ -131,13 +140,36 @@ impl Reprice {
         self.print(done)?;
         result
             .map_err(|error| error.context("stopped before all calls were looked at; what was done before is kept"))?;
-        Ok(if done.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
+        Ok(done.exit_code())
     }
 }
 
-/// Does one part after the other, until no calls are left, a part fails, or there are more differences than fit into memory.
+impl Done {
+    fn add(&mut self, repriced: Repriced, failed: Vec<(Uuid, String)>) {
+        self.repriced.add(repriced);
+        let mut failed = failed.into_iter();
+        self.failed.extend(failed.by_ref().take(MAX_NAMED.saturating_sub(self.failed.len())));
+        self.more_failed += failed.count();
+    }
+
+    /// The number of rows in memory, but for the calls that could not be charged again.
+    fn rows(&self) -> usize {
+        let Repriced { differences, unpriced, book_versions, .. } = &self.repriced;
+        differences.len() + unpriced.len() + book_versions.len()
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match (self.failed.is_empty(), self.left_from) {
+            (_, Some(_)) => ExitCode::from(CUT_SHORT),
+            (false, None) => ExitCode::from(SOME_REFUSED),
+            (true, None) => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// Does one part after the other, until no calls are left, a part fails, or there are more rows than fit into memory.
 async fn all_parts<C: Clone>(
-    max_differences: usize,
+    max_rows: usize,
     part: impl AsyncFn(Option<C>) -> anyhow::Result<Part<C>>,
 ) -> (Done, anyhow::Result<()>) {
     let (mut done, mut after) = (Done::default(), None);
@@ -146,11 +178,10 @@ async fn all_parts<C: Clone>(
             Ok(part) => part,
             Err(error) => return (done, Err(error)),
         };
-        done.repriced.add(repriced);
-        done.failed.extend(failed);
+        done.add(repriced, failed);
         done.left_from = next.as_ref().map(|(_, started_at)| *started_at);
         let Some((cursor, _)) = next else { return (done, Ok(())) };
-        if done.repriced.differences.len() >= max_differences {
+        if done.rows() >= max_rows {
             return (done, Ok(()));
         }
         after = Some(cursor);
@@ -169,7 +200,7 @@ mod tests {
 
     /// A part with one call, of a model and a day of its own.
     fn part_of(number: i64, is_last: bool) -> Part<i64> {
-        let mut repriced = Repriced { calls: 1, book_version: 7, ..Repriced::default() };
+        let mut repriced = Repriced { calls: 1, book_versions: [(7, 1)].into(), ..Repriced::default() };
         let cost = |text: &str| domain::Sum::from(Money::parse(text).unwrap());
         let difference = PriceDifference { calls: 1, unpriced: 0, before: cost("3"), after: cost("2.5") };
         repriced.differences.insert((Name::new(format!("m{number}")).ok(), at(0).date_naive()), difference);
@@ -185,9 +216,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_is_known_if_there_are_too_many_differences_or_a_part_fails() {
-        let (done, result) = all_parts(3, async |after| Ok(part_of(after.unwrap_or(0), false))).await;
+        // Three differences, and the version.
+        let (done, result) = all_parts(4, async |after| Ok(part_of(after.unwrap_or(0), false))).await;
         result.unwrap();
         assert_eq!((done.repriced.calls, done.left_from), (3, Some(at(2))));
+        assert_eq!(done.exit_code(), ExitCode::from(CUT_SHORT));
         let fails = async |after: Option<i64>| match after {
             Some(2) => anyhow::bail!("no connection"),
             after => Ok(part_of(after.unwrap_or(0), false)),
@@ -195,5 +228,18 @@ mod tests {
         let (done, result) = all_parts(100, fails).await;
         assert_eq!(result.unwrap_err().to_string(), "no connection");
         assert_eq!((done.repriced.calls, done.left_from), (2, Some(at(1))));
+    }
+
+    #[tokio::test]
+    async fn calls_that_could_not_be_charged_again_are_named_up_to_a_limit_and_counted() {
+        let part = async |after: Option<i64>| {
+            let mut part = part_of(after.unwrap_or(0), after == Some(2));
+            part.failed = (0..450).map(|n| (Uuid::from_u128(n), "contended".to_owned())).collect();
+            Ok(part)
+        };
+        let (done, result) = all_parts(100, part).await;
+        result.unwrap();
+        assert_eq!((done.failed.len(), done.more_failed), (MAX_NAMED, 3 * 450 - MAX_NAMED));
+        assert_eq!(done.exit_code(), ExitCode::from(SOME_REFUSED));
     }
 }

@@ -5,31 +5,21 @@ use super::super::point::Point;
 use super::arguments::Cost;
 use super::messages::describe_known;
 use super::print::print;
-use super::source::Source;
+use super::source::{Source, Summary};
 use crate::rooms::Rooms;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
-use projections::{KnownAt, KnownLimits, KnownReport, ReportQuery, ReportRow, Totals};
-use streams::Position;
+use projections::{KnownAt, KnownLimits, KnownReport, ReportQuery, ReportRow};
 
 /// A report whose rows are in memory.
 struct InMemory {
-    total: Totals,
-    position: Position,
+    summary: Summary,
     rows: Vec<ReportRow>,
 }
 
 impl Source for InMemory {
-    fn total(&self) -> &Totals {
-        &self.total
-    }
-
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn summed_from(&self) -> String {
-        KnownReport::SUMMED_FROM.to_owned()
+    fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     fn rows(&mut self) -> BoxStream<'_, anyhow::Result<ReportRow>> {
@@ -50,7 +40,8 @@ pub(super) async fn report(rooms: &Rooms, cost: &Cost, query: &ReportQuery, know
     }
     let (total, position) = (known.total.clone(), known.position);
     let rows = known.into_rows(&rooms.reads, query).await?;
-    let mut report = InMemory { total, position, rows };
+    let summed_from = KnownReport::SUMMED_FROM.to_owned();
+    let mut report = InMemory { summary: Summary { total, position, summed_from }, rows };
     print(&mut report, position, &cost.by, (cost.format, cost.cost.into())).await?;
     describe_known(position);
     Ok(())

@@ -1,6 +1,6 @@
 //! What is said about a report beside its rows.
 
-use super::source::Source;
+use super::source::{Source, Summary};
 use chrono::{DateTime, Utc};
 use projections::UsageSource;
 use std::time::Duration;
@@ -14,9 +14,10 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Says of which position a report is, and what it was summed from.
 pub(super) fn describe(report: &impl Source, head: Position, declared_at: Option<DateTime<Utc>>) {
-    say!("Report as of position {} of {}.", report.position(), head.max(report.position()));
-    say!("Summed from: {}.", report.summed_from());
-    if let (true, Some(at)) = (report.summed_from() == UsageSource::TagHours.to_string(), declared_at) {
+    let Summary { position, summed_from, .. } = report.summary();
+    say!("Report as of position {position} of {}.", head.max(*position));
+    say!("Summed from: {summed_from}.");
+    if let (true, Some(at)) = (*summed_from == UsageSource::TagHours.to_string(), declared_at) {
         say!(
             "The tag key was last declared at {at}: calls that were reported only while it was not declared have no value in this report."
         );

@@ -21,7 +21,7 @@ pub(in crate::cli) async fn print(
     by: &[Named],
     (format, policy): (Format, CostPolicy),
 ) -> anyhow::Result<()> {
-    let head = head.max(report.position());
+    let head = head.max(report.summary().position);
     match format {
         Format::Json => print_json(report, head, by, policy).await,
         Format::Table => print_tables(report, by, policy).await,
@@ -30,8 +30,9 @@ pub(in crate::cli) async fn print(
 }
 
 async fn print_json(report: &mut impl Source, head: Position, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
-    let (total, position) = (serde_json::to_string(&totals(report.total(), policy))?, report.position());
-    let source = serde_json::to_string(&report.summed_from())?;
+    let (total, position) =
+        (serde_json::to_string(&totals(&report.summary().total, policy))?, report.summary().position);
+    let source = serde_json::to_string(&report.summary().summed_from)?;
     output::write("{\"rows\":[")?;
     let mut rows = report.rows().try_chunks(TABLE_ROWS);
     let mut separator = "\n";
@@ -48,7 +49,7 @@ async fn print_json(report: &mut impl Source, head: Position, by: &[Named], poli
 }
 
 async fn print_tables(report: &mut impl Source, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
-    let total: Vec<_> = columns(report.total(), policy).collect();
+    let total: Vec<_> = columns(&report.summary().total, policy).collect();
     let shown = shown_columns(&total, by.len());
     let print = |rows: Vec<Vec<String>>| {
         let rows: Vec<_> = rows.into_iter().map(|row| keep(row, &shown)).collect();
@@ -72,9 +73,9 @@ async fn print_tables(report: &mut impl Source, by: &[Named], policy: CostPolicy
 
 async fn print_csv(report: &mut impl Source, head: Position, by: &[Named], policy: CostPolicy) -> anyhow::Result<()> {
     output::csv(&csv_header(by), &[])?;
-    let positions = [report.position().to_string(), head.to_string()];
+    let positions = [report.summary().position.to_string(), head.to_string()];
     if by.is_empty() {
-        return output::csv_rows(&[columns(report.total(), policy).chain(positions).collect()]);
+        return output::csv_rows(&[columns(&report.summary().total, policy).chain(positions).collect()]);
     }
     let line =
         |row: ReportRow| csv_line(&row, by, policy).into_iter().chain(positions.iter().cloned()).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use super::arguments::Cost;
 use super::dimension::{Named, NamedFilter};
 use super::messages::{CALLS, MAX_WAIT, describe, describe_known, incomplete, warn};
 use super::print::print;
-use super::source::Source;
+use super::source::{Source, Summary};
 use crate::cli::backend::{self, while_late};
 use crate::cli::point::Point;
 use crate::client::{Client, ClientError, PageInfo};
@@ -141,9 +141,7 @@ struct ServerReport<'c> {
     client: &'c Client,
     document: String,
     variables: Value,
-    total: Totals,
-    position: Position,
-    summed_from: String,
+    summary: Summary,
     rows: VecDeque<ReportRow>,
     next: Option<String>,
     /// The position of the last page, if it is another one than that of the first page.
@@ -156,18 +154,18 @@ impl<'c> ServerReport<'c> {
             client,
             document,
             variables,
-            total: Totals::default(),
-            position: Position::default(),
-            summed_from: String::new(),
+            summary: Summary { total: Totals::default(), position: Position::default(), summed_from: String::new() },
             rows: VecDeque::new(),
             next: None,
             moved_to: None,
         };
         let page = report.page(true).await?;
-        report.position = report.position_of(&page)?;
         let total = page.total.as_ref().and_then(Sums::totals);
-        report.total = total.ok_or_else(|| client.incomplete("total of the report"))?;
-        report.summed_from.clone_from(&page.summed_from);
+        report.summary = Summary {
+            position: report.position_of(&page)?,
+            total: total.ok_or_else(|| client.incomplete("total of the report"))?,
+            summed_from: page.summed_from.clone(),
+        };
         report.accept(page)?;
         Ok(report)
     }
@@ -185,7 +183,7 @@ impl<'c> ServerReport<'c> {
 
     fn accept(&mut self, page: Page) -> anyhow::Result<()> {
         let position = self.position_of(&page)?;
-        if position != self.position {
+        if position != self.summary.position {
             self.moved_to = Some(position);
         }
         self.next = page.page_info.next();
@@ -204,16 +202,8 @@ impl<'c> ServerReport<'c> {
 }
 
 impl Source for ServerReport<'_> {
-    fn total(&self) -> &Totals {
-        &self.total
-    }
-
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn summed_from(&self) -> String {
-        self.summed_from.clone()
+    fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     fn rows(&mut self) -> BoxStream<'_, anyhow::Result<ReportRow>> {
@@ -248,7 +238,7 @@ pub(super) async fn report(client: &Client, cost: &Cost, key: Option<&TagKey>) -
         say!(
             "The log grew while the report was read: its total is as of position {}, and its last rows are as of {position}, so \
              that they may not add up to it. Run it again, or end it with --to.",
-            report.position
+            report.summary.position
         );
     }
     warn_of_parked(client).await
@@ -264,8 +254,8 @@ async fn known_report(client: &Client, cost: &Cost, key: Option<&TagKey>, known_
     variables["knownAt"] = known_at;
     let mut report = ServerReport::open(client, document(), variables).await?;
     // What a time means is decided once.
-    report.variables["knownAt"] = json!({ "position": report.position.to_string() });
-    let position = report.position;
+    let position = report.summary.position;
+    report.variables["knownAt"] = json!({ "position": position.to_string() });
     print(&mut report, position, &cost.by, (cost.format, cost.cost.into())).await?;
     describe_known(position);
     Ok(())

@@ -5,32 +5,44 @@ use futures::{StreamExt, TryStreamExt};
 use projections::{ReportRow, Totals, WholeReport};
 use streams::Position;
 
+/// What is known of a report before its rows.
+#[derive(Debug)]
+pub(in crate::cli) struct Summary {
+    /// The sums over all rows.
+    pub(super) total: Totals,
+    /// The report contains every call up to this position.
+    pub(super) position: Position,
+    /// What the report is summed from, in words.
+    pub(super) summed_from: String,
+}
+
 /// A report that is read row by row.
 pub(in crate::cli) trait Source {
-    /// The sums over all rows.
-    fn total(&self) -> &Totals;
-    /// The report contains every call up to this position.
-    fn position(&self) -> Position;
-    /// What the report is summed from, in words.
-    fn summed_from(&self) -> String;
+    /// What is known of it before its rows.
+    fn summary(&self) -> &Summary;
     /// The rows.
     fn rows(&mut self) -> BoxStream<'_, anyhow::Result<ReportRow>>;
 }
 
-impl Source for WholeReport {
-    fn total(&self) -> &Totals {
-        &self.total
-    }
+/// A report on the database.
+pub(in crate::cli) struct OnDatabase {
+    summary: Summary,
+    report: WholeReport,
+}
 
-    fn position(&self) -> Position {
-        self.position
+impl From<WholeReport> for OnDatabase {
+    fn from(report: WholeReport) -> Self {
+        let (total, position, summed_from) = (report.total.clone(), report.position, report.source().to_string());
+        Self { summary: Summary { total, position, summed_from }, report }
     }
+}
 
-    fn summed_from(&self) -> String {
-        self.source().to_string()
+impl Source for OnDatabase {
+    fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     fn rows(&mut self) -> BoxStream<'_, anyhow::Result<ReportRow>> {
-        Self::rows(self).map_err(anyhow::Error::from).boxed()
+        self.report.rows().map_err(anyhow::Error::from).boxed()
     }
 }

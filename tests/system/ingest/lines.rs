@@ -6,7 +6,7 @@ use crate::otlp::{post_as, total};
 use rand::seq::SliceRandom as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use testkit::TestDatabase;
+use testkit::{Server, TestDatabase};
 
 fn task(id: &str, more: &Value) -> Value {
     let mut line = json!({ "type": "task", "id": id, "title": "Fix the build", "agent": "shop" });
@@ -261,6 +261,53 @@ async fn total_calls(installation: &Installation) -> i64 {
     sqlx::query_scalar(sql).fetch_one(&installation.database.pool).await.unwrap()
 }
 
+/// Posts lines without an id. Returns the status and the id in the answer.
+async fn send_for_id(server: &Server, lines: &[Value], is_compressed: bool) -> (StatusCode, String) {
+    let lines = body(lines);
+    let request = testkit::http_client().post(format!("{}/v1/ingest", server.address)).header(NDJSON.0, NDJSON.1);
+    let request = match is_compressed {
+        true => request.header("content-encoding", "gzip").body(gzip(&lines)),
+        false => request.body(lines),
+    };
+    let response = request.send().await.unwrap();
+    let (status, id) = (response.status(), response.headers()["x-correlation-id"].to_str().unwrap().to_owned());
+    // What was sent is recorded once it is answered.
+    response.bytes().await.unwrap();
+    (status, id)
+}
+
+/// A body whose length is not told gets a new id each time, which is told before the first answer. So does a file, whose calls
+/// are taken back by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_of_any_form_is_an_import_that_is_taken_back() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let post = async |path: &str, content: reqwest::Body| {
+        let request = testkit::http_client().post(format!("{}{path}", server.address)).header(NDJSON.0, NDJSON.1);
+        let response = request.body(content).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let id = response.headers()["x-correlation-id"].to_str().unwrap().to_owned();
+        response.bytes().await.unwrap();
+        id
+    };
+    let lines = body(&[call("a", 10, 1)]);
+    let (one, two) = (post("/v1/ingest", chunked(lines.clone())).await, post("/v1/ingest", chunked(lines)).await);
+    assert_ne!(one, two);
+    let file = std::fs::read(testkit::sample("claude-code.jsonl")).unwrap();
+    let of_file = post("/v1/ingest/claude-code", file.clone().into()).await;
+    let counted = total(&database, &server).await.0;
+    assert_eq!(counted, 14);
+    assert_eq!(post("/v1/ingest/claude-code", file.into()).await, of_file);
+    assert_eq!(total(&database, &server).await.0, counted);
+    let undo = async |id: &str| {
+        let words = ["import", "undo", id, "--reason", "a test", "--format", "json"];
+        database.run(&words).await.assert_success().json()["reversed"].as_u64().unwrap()
+    };
+    assert_eq!((undo(&of_file).await, undo(&one).await, undo(&two).await), (13, 0, 1));
+    assert_eq!(total(&database, &server).await.0, 0);
+    server.kill().await;
+}
+
 /// Requests with an id are imports: what two of them reported stays until both are taken back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_with_an_id_are_taken_back_by_it() {
@@ -284,6 +331,16 @@ async fn requests_with_an_id_are_taken_back_by_it() {
     assert_eq!(take_back(&one).await, (1, 1), "a is gone, and b was reported by the other one, too");
     assert_eq!(total(&database, &server).await.1, 90);
     assert_eq!(take_back(&two).await, (1, 1), "b is gone, and c was reported without an id, too");
+    assert_eq!(total(&database, &server).await.1, 70);
+    // A request without an id has one in the answer, which follows from what is sent: the same again is the same import.
+    let (status, one) = send_for_id(&server, &[call("x", 100, 1), call("y", 200, 2)], false).await;
+    let again = send_for_id(&server, &[call("x", 100, 1), call("y", 200, 2)], true).await;
+    let (_, other) = send_for_id(&server, &[call("y", 200, 2), call("z", 400, 4)], false).await;
+    assert_eq!((status, &again.1), (StatusCode::OK, &one), "also compressed");
+    assert_ne!(one, other);
+    assert_eq!(total(&database, &server).await.1, 770);
+    assert_eq!(take_back(&one).await, (1, 1), "x is gone, and y was reported by the other one, too");
+    assert_eq!(take_back(&other).await, (2, 0), "y and z are gone");
     assert_eq!(total(&database, &server).await.1, 70);
     // An id that is none is refused before anything is read.
     let headers = [NDJSON, ("x-correlation-id", "7")];

@@ -84,6 +84,73 @@ async fn spans_are_deleted_after_their_retention_and_none_are_kept_with_0_days()
     wait_until("all are deleted", async || count(&mut database.owner().await, "spans").await == 0).await;
     post(&server, &export("shop", &[span(&id(1), "", &chat("gpt-4o", 10, 1))])).await;
     assert_eq!((count(&mut owner, "spans").await, total(&database, &server).await.0), (0, 4));
+    // What is not kept is not missing: nothing is said of it.
+    assert_eq!(post(&server, &beyond_a_request()).await, json!({}));
+    assert_eq!((count(&mut owner, "traces").await, count(&mut owner, "spans").await), (0, 0));
+    server.kill().await;
+}
+
+fn trace_id(number: u64) -> String {
+    format!("{number:032x}")
+}
+
+/// A request with 110 spans more than are kept of one: 8,350 of each of six traces, and 10 of a seventh one.
+fn beyond_a_request() -> Value {
+    let span = |n: u64| {
+        let (trace_id, span_id) = (trace_id(1 + n / 8_350), id(1 + n));
+        json!({ "traceId": trace_id, "spanId": span_id, "startTimeUnixNano": "1773136800000000000" })
+    };
+    export("shop", &(0..50_110).map(span).collect::<Vec<_>>())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_says_that_spans_beyond_the_limit_of_a_request_are_missing() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let response = post(&server, &beyond_a_request()).await;
+    let message = response["partialSuccess"]["errorMessage"].as_str().unwrap_or_else(|| panic!("{response}"));
+    assert!(message.starts_with("110 spans are not kept") && message.contains("more than 50000 of them"), "{message}");
+    // Of the last trace no span was kept. One that comes later is a part of a trace that lacks some.
+    assert!(trace(&database, &server, &trace_id(7), 5).await.is_null());
+    assert_eq!(post(&server, &export("shop", &[of(&trace_id(7), span(&id(1), "", &json!({})))])).await, json!({}));
+    let query = "query ($id: String!) { trace(id: $id) { spanCount isTruncated } }";
+    for (number, count, is_truncated) in [(1, 8_350, false), (5, 8_350, false), (6, 8_250, true), (7, 1, true)] {
+        let found = server.graphql(query, json!({ "id": trace_id(number) })).await["trace"].take();
+        assert_eq!(found, json!({ "spanCount": count, "isTruncated": is_truncated }), "trace {number}");
+    }
+    server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_totals_of_a_trace_read_a_limited_number_of_calls() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    assert_eq!(post(&server, &export("shop", &[span(&id(1), "", &chat("gpt-4o", 10, 1))])).await, json!({}));
+    let drawn = trace(&database, &server, TRACE, 5).await;
+    assert_eq!(drawn["totals"]["calls"], 1);
+    let query = "query ($id: String!) { trace(id: $id) { spanCount totals { calls inputTokens cost } } }";
+    // Each of the others is the same call with another id.
+    let columns: String = sqlx::query_scalar(
+        "select string_agg(quote_ident(column_name), ', ') from information_schema.columns
+         where table_schema = 'apex' and table_name = 'calls' and column_name <> 'call_id'",
+    )
+    .fetch_one(&mut database.owner().await)
+    .await
+    .unwrap();
+    let more = |count: u32| {
+        format!(
+            "insert into apex.calls (call_id, {columns}) select gen_random_uuid(), {columns}
+                 from (select * from apex.calls limit 1) c, generate_series(1, {count})"
+        )
+    };
+    sqlx::raw_sql(AssertSqlSafe(more(99_999))).execute(&mut database.owner().await).await.unwrap();
+    let all = server.graphql(query, json!({ "id": TRACE })).await["trace"]["totals"].take();
+    assert_eq!((&all["calls"], &all["inputTokens"]), (&json!(100_000), &json!("1000000")), "{all}");
+    sqlx::raw_sql(AssertSqlSafe(more(1))).execute(&mut database.owner().await).await.unwrap();
+    let answer = server.graphql_response(query, json!({ "id": TRACE })).await;
+    let rest = &answer["data"]["trace"];
+    assert!(rest["spanCount"] == 1 && rest["totals"].is_null(), "the rest of the trace is answered: {answer}");
+    assert_eq!(answer["errors"][0]["extensions"]["reason"], "TOO_MANY_CALLS", "{answer}");
     server.kill().await;
 }
 

@@ -1,5 +1,7 @@
 //! OpenTelemetry over the network: what exporters send is charged once, whatever its form, its order and its requests.
 
+mod agents;
+mod compressed;
 mod drawn;
 mod forms;
 mod hostile;
@@ -11,7 +13,7 @@ mod repeats;
 mod sdk;
 mod taken_back;
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Server, TestDatabase};
 
@@ -59,7 +61,7 @@ pub(super) async fn post_as(
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> (StatusCode, Vec<u8>) {
-    let mut request = Client::new().post(format!("{}{path}", server.address)).body(body);
+    let mut request = testkit::http_client().post(format!("{}{path}", server.address)).body(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

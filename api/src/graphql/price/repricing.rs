@@ -58,6 +58,15 @@ pub(crate) struct UnpricedCalls {
     charged: Long,
 }
 
+/// Version of the price book, with the calls that were looked at by it.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct RepricingVersion {
+    /// The version.
+    version: Long,
+    /// Number of the calls.
+    calls: Long,
+}
+
 /// What charging some calls again changes, or would change: a part of a repricing, to be added to the others.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct Repricing {
@@ -67,8 +76,10 @@ pub(crate) struct Repricing {
     differences: Vec<RepricingDifference>,
     /// Calls for which the price book has no price now. They are in none of the differences.
     unpriced: Vec<UnpricedCalls>,
-    /// Version of the price book.
-    book_version: Long,
+    /// Calls that could not be charged again, such as one that others kept changing. They are in none of the differences.
+    failed: Vec<NotRepriced>,
+    /// Versions of the price book by which the calls were looked at: one, unless prices changed meanwhile.
+    book_versions: Vec<RepricingVersion>,
     /// Cursor of the last call: pass it as `after` to go on with the calls that are left. Null if none is left.
     next: Option<String>,
     /// Start of the last call, if calls are left: they started then or later.
@@ -97,24 +108,35 @@ impl Repricing {
             calls: Long::from_unsigned(count.calls),
             charged: Long::from_unsigned(count.charged),
         };
+        let version = |(version, calls): (&u64, &u64)| RepricingVersion {
+            version: Long::from_unsigned(*version),
+            calls: Long::from_unsigned(*calls),
+        };
         Self {
             calls: Long::from_unsigned(repriced.calls),
             differences: repriced.differences.iter().map(difference).collect(),
             unpriced: repriced.unpriced.iter().map(unpriced).collect(),
-            book_version: Long::from_unsigned(repriced.book_version),
+            failed: repriced.failed.iter().map(NotRepriced::from).collect(),
+            book_versions: repriced.book_versions.iter().map(version).collect(),
             next: next.map(connection::encode),
             next_from: next.map(|(started_at, _)| started_at.into()),
         }
     }
 }
 
-/// A call that refused to be charged again.
+/// A call that could not be charged again, or of which it could not be found out what that would change.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct NotRepriced {
     /// Global id of the call.
     call: ID,
-    /// Reason for which it refused.
+    /// Reason for which it could not.
     message: String,
+}
+
+impl From<&commands::NotRepriced> for NotRepriced {
+    fn from(failed: &commands::NotRepriced) -> Self {
+        Self { call: Kind::Call.id(failed.call_id), message: failed.reason.to_string() }
+    }
 }
 
 /// Conditions on the calls that are charged again. A call must meet all conditions that are given.
@@ -160,7 +182,7 @@ pub(crate) struct RepriceCallsPayload {
     error: Option<CallCommandError>,
     /// What was changed, and which calls are left. Null if the command was rejected.
     repricing: Option<Repricing>,
-    /// Calls that refused to be charged again. The rest was charged all the same.
+    /// Calls that could not be charged again. The rest was charged all the same.
     failed: Vec<NotRepriced>,
 }
 
@@ -264,16 +286,13 @@ impl RepriceCallsPayload {
 
     fn new(command_id: Uuid, repriced: &Repriced, next: Option<projections::Cursor>) -> Self {
         let is_written = repriced.position > commands::Position::ZERO;
-        let failed = repriced.failed.iter();
         Self {
             command_id: command_id.into(),
             outcome: if is_written { Outcome::Done } else { Outcome::AlreadyDone },
             position: is_written.then_some(Position(repriced.position)),
             error: None,
             repricing: Some(Repricing::new(repriced, next)),
-            failed: failed
-                .map(|failed| NotRepriced { call: Kind::Call.id(failed.call_id), message: failed.error.to_string() })
-                .collect(),
+            failed: repriced.failed.iter().map(NotRepriced::from).collect(),
         }
     }
 }

@@ -41,7 +41,7 @@ struct Wanted {
 pub(super) async fn receive(
     state: &Arc<State>,
     requester: &Requester,
-    import_id: Option<ImportId>,
+    import_id: &mut Option<ImportId>,
     (name, pairs): (&str, Vec<(String, String)>),
     request: Request,
 ) -> Result<Response, Failure> {

@@ -26,7 +26,7 @@ const MEDIA_TYPES: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl
 pub(super) async fn receive(
     state: &Arc<State>,
     requester: &Requester,
-    import_id: Option<ImportId>,
+    import_id: &mut Option<ImportId>,
     request: Request,
 ) -> Result<Response, Failure> {
     admit(state, requester, Receiver::authorise_any)?;

@@ -9,6 +9,7 @@ mod answer;
 mod drained;
 mod failure;
 mod file;
+mod import_id;
 mod langfuse;
 mod lines;
 mod permits;
@@ -69,10 +70,13 @@ async fn answer(state: &Arc<Shared>, request: Request, sent: Sent) -> Response {
         Ok(requester) => requester,
         Err(rejection) => return rejection.into_response(),
     };
-    let import_id = requester.correlation_id.map(ImportId);
+    // It is told also where a part of what was sent is recorded before the rest fails.
+    let mut import_id = requester.correlation_id.map(ImportId);
     let received = match sent {
-        Sent::Lines => lines::receive(state, &requester, import_id, request).await,
-        Sent::File { format, pairs } => file::receive(state, &requester, import_id, (&format, pairs), request).await,
+        Sent::Lines => lines::receive(state, &requester, &mut import_id, request).await,
+        Sent::File { format, pairs } => {
+            file::receive(state, &requester, &mut import_id, (&format, pairs), request).await
+        }
         Sent::Batch => langfuse::receive(state, &requester, import_id, request).await,
     };
     let mut response = received.unwrap_or_else(IntoResponse::into_response);

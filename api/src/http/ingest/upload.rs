@@ -2,6 +2,7 @@
 
 use super::admission::paid;
 use super::failure::Failure;
+use super::import_id::import_of;
 use crate::authenticator::EndReason;
 use crate::http::body::Compression;
 use crate::http::state::State;
@@ -52,17 +53,19 @@ struct Reading {
     is_paid: bool,
 }
 
-/// Begins to read the body of a request that is admitted, and makes what imports it. `max_decompressed` is the most bytes of
+/// Begins to read the body of a request that is admitted, and makes what imports it, under the id of the import that it is. `max_decompressed` is the most bytes of
 /// the content of a body that is compressed; what one that is not takes is what its sender sends.
 pub(super) async fn begin(
     state: &Arc<State>,
     requester: &Requester,
-    import_id: Option<ImportId>,
+    import_id: &mut Option<ImportId>,
     request: Request,
     (compression, max_decompressed): (Compression, u64),
 ) -> Result<(Importer, Upload), Failure> {
     let is_paid = paid(state, requester, request.headers())?;
-    let importer = state.receiver.importer(requester.principal.clone(), import_id).await;
+    let (import, request) = import_of(state, requester, compression, request).await?;
+    *import_id = Some(import);
+    let importer = state.receiver.importer(requester.principal.clone(), Some(import)).await;
     let importer = importer.map_err(|error| Failure::from(&error))?;
     let max_bytes = (compression != Compression::None).then_some(max_decompressed);
     let reading = Reading { compression, max_bytes, is_paid };

@@ -58,10 +58,22 @@ fn access_of(path: &str) -> Option<RouteAccess> {
     ROUTES.iter().find(|(route, _)| *route == path).map(|(_, access)| *access)
 }
 
+/// The header with the id of an import.
+const IMPORT_ID: &str = crate::http::auth::CORRELATION;
+
 fn of(operation: &Operation) -> Value {
     let Operation { path, summary, sent, answer, .. } = operation;
-    let (status, response) = answer.response();
+    let (status, mut response) = answer.response();
     let failed = |description: &str| json!({ "description": description, "content": answer.failure() });
+    let mut parameters = parameters(path);
+    if answer.is_of_import() {
+        let id = || json!({ "type": "string", "format": "uuid" });
+        let given = "The id of the import that the request is, by which it is taken back. Without it, the id follows from what is \
+                     sent, or is new if the body is long and states no length.";
+        parameters.push(json!({ "name": IMPORT_ID, "in": "header", "description": given, "schema": id() }));
+        response["headers"] =
+            json!({ IMPORT_ID: { "description": "The id of the import that the request is.", "schema": id() } });
+    }
     let mut responses = Map::new();
     responses.insert(status.to_string(), response);
     let is_authorised = access_of(path) == Some(RouteAccess::Authorised);
@@ -84,7 +96,6 @@ fn of(operation: &Operation) -> Value {
     if let Some(body) = sent.body() {
         described["requestBody"] = body;
     }
-    let parameters = parameters(path);
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
@@ -137,6 +148,22 @@ mod tests {
         assert_eq!(differences(&routes), Vec::<String>::new());
         // Control: a route that the document lacks is found.
         assert_eq!(differences(&[&routes[..], &["/v1/new"]].concat()), ["/v1/new"]);
+    }
+
+    #[test]
+    fn requests_that_are_imports_have_an_id_and_no_others() {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let header = |path: &str, method: &str| {
+            let operation = &document["paths"][path][method];
+            let responses = operation["responses"].as_object().unwrap_or_else(|| panic!("{path}"));
+            let answered = responses.values().any(|response| response["headers"]["x-correlation-id"].is_object());
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            (parameters.iter().any(|parameter| parameter["name"] == "x-correlation-id"), answered)
+        };
+        for path in ["/v1/ingest", "/v1/ingest/{format}", "/v1/traces", "/api/public/ingestion"] {
+            assert_eq!(header(path, "post"), (true, true), "{path}");
+        }
+        assert_eq!(header("/graphql", "post"), (false, false));
     }
 
     #[test]

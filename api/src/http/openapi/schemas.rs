@@ -122,6 +122,21 @@ impl Answer {
 }
 
 impl Answer {
+    /// Whether a request is an import, which has an id.
+    pub(super) fn is_of_import(&self) -> bool {
+        match self {
+            Self::Lines | Self::FileLines | Self::Batch | Self::Otlp => true,
+            Self::Json
+            | Self::Tokens
+            | Self::OAuth
+            | Self::Text
+            | Self::File(_)
+            | Self::Html
+            | Self::EventStream
+            | Self::Status(_) => false,
+        }
+    }
+
     /// What an operation answers if it fails.
     pub(super) fn failure(&self) -> Value {
         match self {

@@ -10,10 +10,13 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use domain::ImportId;
 use domain::rate_limits::LimitedResource;
-use domain::telemetry::ExportedSpan;
-use ingest::otlp::{Encoding, Export, Received, Signal};
+use ingest::otlp::{Encoding, Export, KeptSpans, Received, Signal, SpanUse};
 use ingest::{ReceiveError, Receiver};
 use metrics::counter;
+use projections::spans::LatestSpans;
+
+/// The number of spans above which it takes long to find out which exports of them are kept.
+const MANY_SPANS: usize = 100;
 
 /// Takes a request from what the caller may send.
 pub(super) fn check_request(state: &State, requester: &Requester) -> Result<(), Failure> {
@@ -36,7 +39,8 @@ pub(super) struct Sent {
 pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> Result<Received, Failure> {
     let Sent { signal, encoding, body } = sent;
     let import_id = requester.correlation_id.map(ImportId);
-    let decode = || Export::decode(signal, encoding, &body, import_id);
+    let spans = if state.deps.span_store.is_some() { SpanUse::CallsAndTraces } else { SpanUse::Calls };
+    let decode = || Export::decode(signal, encoding, &body, (import_id, spans));
     let mut export = state.cpu_permits.run(is_large(body.len()), decode).await?;
     drop(body);
     let receiving = async {
@@ -70,9 +74,11 @@ pub(super) async fn export(state: &State, requester: &Requester, sent: Sent) -> 
 async fn keep(
     state: &State,
     requester: &Requester,
-    spans: &[ExportedSpan],
+    kept: &KeptSpans,
     received: &mut Received,
 ) -> Result<(), ReceiveError> {
+    let KeptSpans { spans, truncated, left_out: of_request } = kept;
+    // If none are kept, none were collected.
     let (Some(store), false) = (&state.deps.span_store, spans.is_empty()) else { return Ok(()) };
     let (principal, count) = (&requester.principal, spans.len() as u64);
     let agents = Receiver::agents_of(principal).map_err(ReceiveError::Forbidden)?;
@@ -80,7 +86,8 @@ async fn keep(
     let left_out = match agents.as_deref() {
         None | Some([_]) => {
             let sent_by = agents.and_then(|agents| agents.first().copied());
-            let left_out = store.keep(principal.tenant(), sent_by, spans).await.map_err(|error| {
+            let latest = state.cpu_permits.run(spans.len() > MANY_SPANS, || LatestSpans::of(spans)).await;
+            let left_out = store.keep(principal.tenant(), sent_by, (latest, truncated)).await.map_err(|error| {
                 let is_temporary = error.is_retryable() || error.is_unavailable();
                 if is_temporary {
                     ReceiveError::Unavailable(error.into())
@@ -89,10 +96,11 @@ async fn keep(
                 }
             })?;
             received.warn_of_full_traces(left_out);
+            received.warn_of_large_request(*of_request);
             left_out
         }
         Some(_) => {
-            received.warn_of_several_agents(count);
+            received.warn_of_several_agents(count + of_request);
             count
         }
     };

@@ -1,96 +1,22 @@
 //! The attributes of a span or a resource that are read, and the usage that they state.
 
+pub(crate) use super::attribute_value::AttributeValue;
+use super::attribute_value::MAX_TEXT_BYTES;
 use super::conventions::{self, ScopeBasis, Slot, is_unread_usage, operation, slot_of};
+use super::placement::{Counts, Placement, checked};
+use super::vendors::{self, Counting};
 use crate::error::RefusalReason;
 use crate::formats::values;
-use crate::text::{clip, json_decimal, quoted};
+use crate::text::clip;
 use domain::call::{CostSource, ReportedCost, provider_name};
 use domain::{Meter, Money, Quantity, Usage};
-use rust_decimal::prelude::ToPrimitive;
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::RoundingStrategy;
 use std::collections::BTreeMap;
 
 pub(crate) use conventions::Operation;
 
-/// The prefix of the name of a span that runs a tool.
-pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
-
 /// The most attributes of a span, a record of a log, or a resource. SDKs have 128 by default.
 pub(crate) const MAX_ATTRIBUTES: usize = 4_096;
-
-/// The maximum length of an attribute's text, in bytes; longer text is clipped. Names have a lower limit, and are
-/// refused beyond it rather than clipped.
-const MAX_TEXT_BYTES: usize = 1024;
-
-/// The number from which on a float is shown with an exponent, rather than with up to 309 digits.
-const LONGEST_FLOAT: f64 = 1e15;
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum AttributeValue {
-    Text(String),
-    Whole(i64),
-    Float(f64),
-    Flag(bool),
-    /// A list, an object, or null.
-    Other,
-}
-
-impl AttributeValue {
-    pub(crate) fn clipped(text: &str) -> Self {
-        Self::Text(clip(text, MAX_TEXT_BYTES).to_owned())
-    }
-
-    pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn into_text(self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The value as a whole number: OTLP's JSON has 64-bit integers as strings, and some exporters write counts as
-    /// doubles.
-    pub(crate) fn whole(&self) -> Option<i64> {
-        match self {
-            Self::Whole(number) => Some(*number),
-            Self::Text(text) => text.parse().ok(),
-            Self::Float(number) => Decimal::try_from(*number).ok().filter(Decimal::is_integer)?.to_i64(),
-            Self::Flag(_) | Self::Other => None,
-        }
-    }
-
-    /// The value as a decimal, from its digits.
-    fn decimal(&self) -> Option<Decimal> {
-        match self {
-            Self::Text(text) => json_decimal(text),
-            Self::Whole(number) => Some(Decimal::from(*number)),
-            Self::Float(number) => Decimal::try_from(*number).ok(),
-            Self::Flag(_) | Self::Other => None,
-        }
-    }
-
-    /// The value as milliseconds, of a number of seconds.
-    fn seconds_as_ms(&self) -> Option<u64> {
-        self.decimal()?.checked_mul(Decimal::ONE_THOUSAND)?.to_u64()
-    }
-
-    pub(crate) fn display(&self) -> String {
-        match self {
-            Self::Text(text) => quoted(text),
-            Self::Whole(number) => number.to_string(),
-            Self::Float(number) if number.abs() >= LONGEST_FLOAT => format!("{number:e}"),
-            Self::Float(number) => number.to_string(),
-            Self::Flag(_) | Self::Other => "neither text nor number".to_owned(),
-        }
-    }
-}
 
 /// What attributes are read into, one after the other.
 pub(crate) trait AttributeSink: Default {
@@ -99,7 +25,7 @@ pub(crate) trait AttributeSink: Default {
 }
 
 /// The most attributes of a span that are named as not understood.
-const MAX_UNREAD: usize = 4;
+const MAX_UNREAD: usize = 32;
 
 /// The number of decimal places of a reported cost, the same as that of a charge.
 const COST_SCALE: u32 = 12;
@@ -111,6 +37,8 @@ pub(crate) struct Attributes {
     known: BTreeMap<Slot, (&'static str, AttributeValue)>,
     /// The names of attributes that say something about usage and are not read.
     unread: Vec<Box<str>>,
+    /// Attributes that only spans of coding agents have, until it is known whether the span is one.
+    bare: Vec<(&'static str, AttributeValue)>,
 }
 
 /// The usage that a span states.
@@ -124,22 +52,65 @@ pub(crate) struct StatedUsage {
 impl AttributeSink for Attributes {
     /// Keeps a value if its name is that of a slot, and no preferred name of the same slot was inserted before.
     fn insert(&mut self, key: &str, value: AttributeValue) {
+        if value == AttributeValue::Null {
+            return;
+        }
+        match vendors::span_attribute(key) {
+            Some(name) => self.bare.push((name, value)),
+            None => self.insert_value(key, value),
+        }
+    }
+}
+
+impl Attributes {
+    /// As [`AttributeSink::insert`], of what is no span of a coding agent.
+    pub(crate) fn insert_value(&mut self, key: &str, value: AttributeValue) {
         let Some((slot, name, rank)) = slot_of(key) else {
-            let is_stated = value.whole() != Some(0) && value != AttributeValue::Other;
-            if self.unread.len() < MAX_UNREAD && is_stated && is_unread_usage(key) {
-                self.unread.push(clip(key, MAX_TEXT_BYTES / 8).into());
+            if is_unread_usage(key) {
+                self.note_unread(key, &value);
             }
             return;
         };
+        // A list is no text, and hides none under another name.
+        if value == AttributeValue::Other && !slot.is_number() {
+            return;
+        }
         // A name of the source's own is preferred to all others.
         let is_preferred = |known: &str| slot_of(known).is_some_and(|(_, _, known)| rank <= known);
         if self.known.get(&slot).is_none_or(|(known, _)| is_preferred(known)) {
             self.known.insert(slot, (name, value));
         }
     }
-}
 
-impl Attributes {
+    /// Notes that an attribute says something about usage and is not read, if it says anything.
+    pub(crate) fn note_unread(&mut self, key: &str, value: &AttributeValue) {
+        let is_stated = value.whole() != Some(0);
+        if self.unread.len() < MAX_UNREAD && is_stated {
+            self.unread.push(clip(key, MAX_TEXT_BYTES / 8).into());
+        }
+    }
+
+    /// Takes the attributes that only spans of coding agents have.
+    pub(crate) fn take_bare(&mut self) -> Vec<(&'static str, AttributeValue)> {
+        std::mem::take(&mut self.bare)
+    }
+
+    /// The attributes whose values are not what they should be, with what that is and the value as it was found. They are not
+    /// read, and the rest of the span is.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+        self.known.iter().filter_map(|(slot, (name, value))| {
+            let (expected, is_read) = match slot {
+                Slot::Cost => ("an amount of money", amount(value).is_some()),
+                Slot::Total => ("a count", value.whole().is_some_and(|total| total >= 0)),
+                Slot::FirstToken => ("a duration", value.seconds_as_ms().is_some()),
+                Slot::FirstTokenMs | Slot::LatencyMs => ("a duration", value.milliseconds().is_some()),
+                _ => return None,
+            };
+            let is_stated = value.text().is_none_or(|text| !text.trim().is_empty());
+            (is_stated && !is_read).then(|| (*name, expected, value.display()))
+        })
+    }
+
     /// Keeps a value in a slot under a name of the source's own, which is preferred to all names of the conventions.
     pub(crate) fn set(&mut self, slot: Slot, name: &'static str, value: AttributeValue) {
         self.known.insert(slot, (name, value));
@@ -163,6 +134,7 @@ impl Attributes {
     pub(crate) fn heap_bytes(&self) -> usize {
         let text = |(_, value): &(&str, AttributeValue)| value.text().map_or(0, str::len);
         let unread = self.unread.iter().map(|name| size_of::<Box<str>>() + name.len()).sum::<usize>();
+        let bare = self.bare.iter().map(|bare| size_of_val(bare) + text(bare)).sum::<usize>();
         // A node of a `BTreeMap` has room for eleven entries. With more entries there are leaves with five at least, and a
         // root.
         let nodes = match self.known.len() {
@@ -171,7 +143,7 @@ impl Attributes {
             len => 1 + len / 5,
         } * 12
             * size_of::<(Slot, &str, AttributeValue)>();
-        nodes + unread + self.known.values().map(text).sum::<usize>()
+        nodes + unread + bare + self.known.values().map(text).sum::<usize>()
     }
 
     /// The text of an attribute, unless it is blank.
@@ -194,6 +166,9 @@ impl Attributes {
     /// their whole are beside it, and so are those without which the total is not reached. Where the counts decide
     /// neither way, the convention does, and the usage is marked as assumed.
     pub(crate) fn usage(&self, scope: ScopeBasis) -> Result<Option<StatedUsage>, RefusalReason> {
+        if scope == ScopeBasis::CachedBeside {
+            return self.usage_of_vendor(Counting { is_cached_beside: true, is_reasoning_beside: false });
+        }
         let mut usage = Usage::default();
         for &meter in Meter::ALL {
             usage.set(meter, self.quantity(meter)?);
@@ -208,7 +183,7 @@ impl Attributes {
         let (placement, is_decided) = counts.placement(self.total());
         placement.apply(&mut usage)?;
         let is_assumed = match scope {
-            ScopeBasis::Provider => false,
+            ScopeBasis::Provider | ScopeBasis::CachedBeside => false,
             ScopeBasis::AddsUpStreams if is_streamed => true,
             ScopeBasis::AddsUpStreams | ScopeBasis::Usual => !is_decided,
         };
@@ -216,19 +191,21 @@ impl Attributes {
     }
 
     /// As [`Attributes::usage`], for a source that is known to count cached tokens or reasoning tokens beside the others.
-    pub(crate) fn usage_of_vendor(
-        &self,
-        is_cached_beside: bool,
-        is_reasoning_beside: bool,
-    ) -> Result<Option<StatedUsage>, RefusalReason> {
+    pub(crate) fn usage_of_vendor(&self, counting: Counting) -> Result<Option<StatedUsage>, RefusalReason> {
         let mut usage = Usage::default();
         for &meter in Meter::ALL {
             usage.set(meter, self.quantity(meter)?);
+        }
+        if let Some((field, value)) = self.known.get(&Slot::ToolPrompt) {
+            let of_tools = value.whole().ok_or_else(|| RefusalReason::NotACount { field, found: value.display() })?;
+            let of_tools = values::quantity(field, Some(of_tools))?;
+            usage.set(Meter::Input, checked(usage.get(Meter::Input).get() + of_tools.get())?);
         }
         if usage.is_empty() {
             return Ok(None);
         }
         let (by_counts, is_decided) = Counts::of(&usage).placement(self.total());
+        let Counting { is_cached_beside, is_reasoning_beside } = counting;
         let vendor = Placement { cached_beside: is_cached_beside, reasoning_beside: is_reasoning_beside };
         let placement = if is_decided { by_counts } else { vendor };
         placement.apply(&mut usage)?;
@@ -256,10 +233,19 @@ impl Attributes {
 
     /// The cost that the client computed, rounded half to even to 12 decimal places; none if it is not an amount.
     pub(crate) fn cost(&self) -> Option<ReportedCost> {
-        let amount = self.known.get(&Slot::Cost)?.1.decimal()?;
-        let amount = amount.round_dp_with_strategy(COST_SCALE, RoundingStrategy::MidpointNearestEven);
-        let amount = Money::parse(&amount.normalize().to_string()).ok().filter(|amount| !amount.is_negative())?;
+        let amount = amount(&self.known.get(&Slot::Cost)?.1)?;
         Some(ReportedCost { amount, source: Some(CostSource::Client) })
+    }
+
+    /// The duration that an event states, in milliseconds.
+    pub(crate) fn latency_ms(&self) -> Option<u64> {
+        self.known.get(&Slot::LatencyMs)?.1.milliseconds()
+    }
+
+    /// A count of a meter as it is stated, or nothing.
+    pub(crate) fn stated_count(&self, meter: Meter) -> String {
+        let stated = self.known.get(&Slot::Meter(meter)).and_then(|(_, value)| value.whole());
+        stated.map(|count| count.to_string()).unwrap_or_default()
     }
 
     /// What the span is, by its operation.
@@ -271,7 +257,7 @@ impl Attributes {
     pub(crate) fn first_token_ms(&self) -> Option<u64> {
         let value = |slot| self.known.get(&slot).map(|(_, value)| value);
         let of_seconds = value(Slot::FirstToken).and_then(AttributeValue::seconds_as_ms);
-        of_seconds.or_else(|| value(Slot::FirstTokenMs)?.decimal()?.to_u64())
+        of_seconds.or_else(|| value(Slot::FirstTokenMs)?.milliseconds())
     }
 
     /// The provider, by its name in price tables.
@@ -288,88 +274,12 @@ impl Attributes {
     }
 }
 
+/// A value as an amount of money, rounded half to even to 12 decimal places; none if it is negative, or no amount.
+fn amount(value: &AttributeValue) -> Option<Money> {
+    let amount = value.decimal()?.round_dp_with_strategy(COST_SCALE, RoundingStrategy::MidpointNearestEven);
+    Money::parse(&amount.normalize().to_string()).ok().filter(|amount| !amount.is_negative())
+}
+
 /// The interfaces of providers in the names of Vercel's AI SDK, such as `openai.chat`.
 const INTERFACES: [&str; 8] =
     [".chat", ".messages", ".responses", ".completion", ".embedding", ".image", ".generative-ai", ".text-embedding"];
-
-fn checked(number: u64) -> Result<Quantity, RefusalReason> {
-    Quantity::new(number).map_err(|cause| RefusalReason::Quantity { field: "gen_ai.usage", cause })
-}
-
-/// The counts that decide what is inside of what.
-struct Counts {
-    input: u64,
-    output: u64,
-    cached: u64,
-    reasoning: u64,
-}
-
-/// Whether parts are beside their whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Placement {
-    cached_beside: bool,
-    reasoning_beside: bool,
-}
-
-impl Counts {
-    fn of(usage: &Usage) -> Self {
-        let input = usage.get(Meter::Input).get();
-        let reasoning = usage.get(Meter::Reasoning).get();
-        Self { input, output: usage.get(Meter::Output).get(), cached: usage.prompt() - input, reasoning }
-    }
-
-    /// Where cached tokens and reasoning tokens are, and whether the counts decide it.
-    fn placement(&self, total: Option<u64>) -> (Placement, bool) {
-        let places = [(false, false), (true, false), (false, true), (true, true)];
-        let places = places.map(|(cached_beside, reasoning_beside)| Placement { cached_beside, reasoning_beside });
-        let fits = |place: &Placement| {
-            // What is zero is inside.
-            let is_possible = |part: u64, whole: u64, beside: bool| if beside { part > 0 } else { part <= whole };
-            is_possible(self.cached, self.input, place.cached_beside)
-                && is_possible(self.reasoning, self.output, place.reasoning_beside)
-        };
-        let possible: Vec<_> = places.into_iter().filter(fits).collect();
-        let sum = |place: &Placement| {
-            // Fewer than 2^11 quantities below 2^53: the sum does not overflow.
-            let beside = |part: u64, beside: bool| if beside { part } else { 0 };
-            let cached = beside(self.cached, place.cached_beside);
-            self.input + cached + self.output + beside(self.reasoning, place.reasoning_beside)
-        };
-        let of_total: Vec<_> = possible.iter().filter(|place| Some(sum(place)) == total).collect();
-        let convention = possible.first().copied();
-        let convention = convention.unwrap_or(Placement { cached_beside: false, reasoning_beside: false });
-        match of_total.as_slice() {
-            [decided] => (**decided, true),
-            // By the total both may be: the convention is one of them, or none is.
-            _ => (convention, possible.len() == 1),
-        }
-    }
-}
-
-impl Placement {
-    /// Makes the meters disjoint, and each whole include its parts.
-    fn apply(self, usage: &mut Usage) -> Result<(), RefusalReason> {
-        if self.reasoning_beside {
-            usage.set(Meter::Output, checked(usage.get(Meter::Output).get() + usage.get(Meter::Reasoning).get())?);
-        }
-        for &whole in Meter::ALL {
-            let parts: u64 = whole.parts().map(|part| usage.get(part).get()).sum();
-            if parts > usage.get(whole).get() {
-                usage.set(whole, checked(usage.get(whole).get() + parts)?);
-            }
-        }
-        let input = usage.get(Meter::Input).get();
-        let cached = usage.prompt() - input;
-        if !self.cached_beside {
-            usage.set(Meter::Input, checked(input.saturating_sub(cached))?);
-        }
-        // What was cached of the parts of the input is counted as cached.
-        let mut rest = usage.get(Meter::Input);
-        for part in Meter::Input.parts() {
-            let uncached = usage.get(part).min(rest);
-            usage.set(part, uncached);
-            rest = checked(rest.get() - uncached.get())?;
-        }
-        Ok(())
-    }
-}

@@ -5,14 +5,15 @@
 
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
-use super::exported::ExportedSpans;
+use super::exported::{ExportedSpans, KeptSpans};
 use super::forest::{Details, Forest, Node};
+use super::not_counted::NotRead;
 use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId};
+use super::vendor_attributes;
 use crate::error::{Refusal, RefusalReason};
 use crate::record::Location;
-use domain::telemetry::ExportedSpan;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// The maximum memory for the spans of a file, in bytes: 256 MiB, enough for a million spans, or for 200,000 with the
 /// attributes of a call. A larger file is refused as a whole, because a part of a trace cannot be told from all of it.
@@ -28,8 +29,6 @@ const SPAN_BYTES: usize =
 const REFUSAL_BYTES: usize = GROWTH * size_of::<Refusal>() + 64;
 /// The memory of a resource without its attributes, in bytes.
 const RESOURCE_BYTES: usize = GROWTH * size_of::<Attributes>();
-/// The most names of attributes that are noted as not understood.
-const MAX_UNREAD_NAMES: usize = 64;
 
 /// A state of the collector to roll back to.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +49,7 @@ pub(crate) struct SpanCollector {
     /// Whether the current resource has an entry in `resources`: only one with spans or attributes needs it.
     has_resource: bool,
     scope: ScopeBasis,
-    /// The number of spans with each attribute that says something about usage and is not read.
-    unread: BTreeMap<Box<str>, u64>,
+    not_read: NotRead,
     held_bytes: usize,
     span_count: u64,
     /// Refused spans that have not been taken by [`SpanCollector::take_refusals`].
@@ -71,7 +69,7 @@ impl SpanCollector {
             resources: Vec::new(),
             has_resource: false,
             scope: ScopeBasis::Usual,
-            unread: BTreeMap::new(),
+            not_read: NotRead::default(),
             held_bytes: 0,
             span_count: 0,
             refusals: VecDeque::new(),
@@ -85,8 +83,8 @@ impl SpanCollector {
         Self { exported: Some(ExportedSpans::default()), ..Self::new(limit_bytes) }
     }
 
-    /// The spans as they are kept, and the number of those that are not among them because there are too many.
-    pub(crate) fn take_exported(&mut self) -> (Vec<ExportedSpan>, u64) {
+    /// The spans as they are kept, and what is not among them because there are too many; nothing if they are not collected.
+    pub(crate) fn take_exported(&mut self) -> KeptSpans {
         self.exported.as_mut().map(|exported| exported.take(&self.resources)).unwrap_or_default()
     }
 
@@ -134,9 +132,14 @@ impl SpanCollector {
         Err("too many spans")
     }
 
-    /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
-    pub(crate) fn take_unread(&mut self) -> BTreeMap<Box<str>, u64> {
-        std::mem::take(&mut self.unread)
+    /// Notes what of the attributes of a record is not read.
+    pub(crate) fn note_not_read(&mut self, attributes: &mut Attributes) {
+        self.not_read.note(attributes);
+    }
+
+    /// The attributes that were not counted or not read.
+    pub(crate) fn take_not_read(&mut self) -> NotRead {
+        std::mem::take(&mut self.not_read)
     }
 
     /// Adds a span, or the reason why the front end could not read it. Of a span that was exported before, perhaps while
@@ -174,11 +177,8 @@ impl SpanCollector {
 
     fn node(&mut self, mut span: Span, location: Location) -> Node {
         let (id, parent, resource) = (span.id, span.parent, self.current_resource());
-        for name in span.attributes.take_unread() {
-            if self.unread.len() < MAX_UNREAD_NAMES || self.unread.contains_key(&name) {
-                *self.unread.entry(name).or_default() += 1;
-            }
-        }
+        span.scope = vendor_attributes::read_span(span.name.as_deref(), &mut span.attributes).unwrap_or(span.scope);
+        self.not_read.note(&mut span.attributes);
         if span.attributes.is_empty() {
             return Node { id, parent, location, resource, details: None };
         }

@@ -29,15 +29,39 @@ pub(crate) enum Slot {
     Conversation,
     User,
     ServiceTier,
+    /// Of coding agents only.
+    Speed,
+    Region,
+    RequestId,
+    /// Tokens that tools gave, which are beside the prompt. Of coding agents only.
+    ToolPrompt,
     FirstToken,
     FirstTokenMs,
+    /// Of events of coding agents only: spans have two times.
+    LatencyMs,
     Error,
     Streaming,
     Service,
 }
 
+impl Slot {
+    /// Whether the attribute is a number. Of one with another value it is said that it is not read.
+    pub(crate) fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Meter(_)
+                | Self::Total
+                | Self::Cost
+                | Self::ToolPrompt
+                | Self::FirstToken
+                | Self::FirstTokenMs
+                | Self::LatencyMs
+        )
+    }
+}
+
 /// The names of each slot other than a meter, the preferred name first.
-const NAMES: [(&str, Slot); 52] = [
+const NAMES: [(&str, Slot); 55] = [
     ("gen_ai.usage.total_tokens", Slot::Total),
     ("llm.usage.total_tokens", Slot::Total),
     ("llm.token_count.total", Slot::Total),
@@ -83,6 +107,9 @@ const NAMES: [(&str, Slot); 52] = [
     ("traceloop.association.properties.user_id", Slot::User),
     ("openai.response.service_tier", Slot::ServiceTier),
     ("gen_ai.openai.response.service_tier", Slot::ServiceTier),
+    ("cloud.region", Slot::Region),
+    ("aws.region", Slot::Region),
+    ("aws.request_id", Slot::RequestId),
     ("gen_ai.response.time_to_first_chunk", Slot::FirstToken),
     ("gen_ai.client.operation.time_to_first_chunk", Slot::FirstToken),
     ("gen_ai.server.time_to_first_token", Slot::FirstToken),
@@ -114,6 +141,13 @@ impl Slot {
             Self::Conversation => "The conversation, likewise; the task, if none is named.",
             Self::User => "The user, likewise.",
             Self::ServiceTier => "The service tier.",
+            Self::Speed => "The speed, such as `fast`.",
+            Self::Region => {
+                "The region that served the call. Of the span alone: that of the resource is where the agent runs."
+            }
+            Self::RequestId => "The id that the provider gave the request.",
+            Self::ToolPrompt => "Tokens that tools gave, which are beside the prompt.",
+            Self::LatencyMs => "The duration, in milliseconds.",
             Self::FirstToken => "The time to the first token, in seconds.",
             Self::FirstTokenMs => "The time to the first token, in milliseconds.",
             Self::Error => "The error.",
@@ -170,6 +204,9 @@ pub(crate) fn is_unread_usage(attribute: &str) -> bool {
         && slot_of(attribute).is_none()
 }
 
+/// The operation of a span that runs a tool, and the prefix of its name.
+pub(crate) const EXECUTE_TOOL: &str = "execute_tool";
+
 /// What a span is, by its operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -199,7 +236,7 @@ const OPERATIONS: [(&str, Operation); 23] = [
     ("ai.streamobject", Operation::Usage(SpanKind::Summary)),
     ("ai.embed", Operation::Usage(SpanKind::Summary)),
     ("ai.embedmany", Operation::Usage(SpanKind::Summary)),
-    ("execute_tool", Operation::Tool),
+    (EXECUTE_TOOL, Operation::Tool),
     ("tool", Operation::Tool),
     ("ai.toolcall", Operation::Tool),
     ("run_tool", Operation::Tool),
@@ -245,6 +282,8 @@ pub(crate) enum ScopeBasis {
     Provider,
     /// It adds up the counts of a streamed response, and is sometimes off by one.
     AddsUpStreams,
+    /// It counts cached tokens beside the input.
+    CachedBeside,
 }
 
 /// Instrumentations whose usage is known to be better or worse than that of others, by the beginning of their names.

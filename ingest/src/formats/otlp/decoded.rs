@@ -1,9 +1,9 @@
 //! What the body of a request holds, whatever its signal and its encoding.
 
+use super::exported::KeptSpans;
 use crate::error::Refusal;
 use crate::item::Item;
-use domain::telemetry::ExportedSpan;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,14 +18,12 @@ pub enum Encoding {
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
     pub(crate) items: Vec<Item>,
-    /// The spans as they are kept, in their order.
-    pub(crate) exported: Vec<ExportedSpan>,
-    /// The number of spans that are not among them, because the request has too many.
-    pub(crate) not_exported: u64,
+    /// The spans as they are kept.
+    pub(crate) exported: KeptSpans,
     /// The spans or records that cannot be read.
     pub(crate) refusals: Vec<Refusal>,
-    /// The names of attributes that say something about usage and are not read, with the number of spans that have them.
-    pub(crate) unread: BTreeMap<Box<str>, u64>,
+    /// What of the attributes was not counted or not read.
+    pub(crate) not_read: Vec<String>,
     /// The number of calls to models whose usage nothing states.
     pub(crate) unmeasured: u64,
     /// The number of spans, records or data points.

@@ -7,13 +7,28 @@ use super::span::{Span, SpanTime};
 use crate::format::Format;
 use crate::record::AgentRef;
 use crate::text::{clipped_error, clipped_name};
-use domain::call::CallSpan;
+use domain::call::{CallSpan, TraceId};
 use domain::telemetry::ExportedSpan;
 use domain::{AgentId, Name};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The most spans of a request that are kept. They take up to 30 MB.
 pub(crate) const MAX_EXPORTED_SPANS: usize = 50_000;
+
+/// The most traces of a request that are marked because spans of them are left out. Each takes 16 bytes.
+const MAX_TRUNCATED_TRACES: usize = 10_000;
+
+/// The spans of a request that are kept, and which are not.
+#[derive(Debug, Default, PartialEq)]
+pub struct KeptSpans {
+    /// The spans, in their order.
+    pub spans: Vec<ExportedSpan>,
+    /// The traces of which spans are left out, because the request has too many spans. At most 10,000 are named.
+    pub truncated: BTreeSet<TraceId>,
+    /// The number of spans that are left out.
+    pub left_out: u64,
+}
 
 /// Collects the spans of a request. What their resources say is added at the end: in JSON it may follow the spans.
 #[derive(Debug, Default)]
@@ -21,6 +36,7 @@ pub(super) struct ExportedSpans {
     spans: Vec<(ExportedSpan, usize)>,
     /// The instrumentation that wrote the spans that follow.
     scope: Option<Arc<Name>>,
+    truncated: BTreeSet<TraceId>,
     left_out: u64,
 }
 
@@ -31,16 +47,19 @@ impl ExportedSpans {
 
     /// Adds a span of the resource with an index.
     pub(super) fn push(&mut self, span: &Span, resource: usize) {
+        let Some(ids) = span.call_span() else { return };
         if self.spans.len() >= MAX_EXPORTED_SPANS {
             self.left_out += 1;
+            if self.truncated.len() < MAX_TRUNCATED_TRACES {
+                self.truncated.insert(ids.trace_id);
+            }
             return;
         }
-        let Some(ids) = span.call_span() else { return };
         self.spans.push((exported(span, &ids, self.scope.clone()), resource));
     }
 
-    /// The spans, with what their resources say, and the number of those that were left out.
-    pub(super) fn take(&mut self, resources: &[Attributes]) -> (Vec<ExportedSpan>, u64) {
+    /// The spans, with what their resources say, and what was left out.
+    pub(super) fn take(&mut self, resources: &[Attributes]) -> KeptSpans {
         let resources: Vec<_> = resources.iter().map(of_resource).collect();
         let spans = std::mem::take(&mut self.spans).into_iter().map(|(mut span, resource)| {
             if let Some((service, agent)) = resources.get(resource) {
@@ -48,7 +67,8 @@ impl ExportedSpans {
             }
             span
         });
-        (spans.collect(), std::mem::take(&mut self.left_out))
+        let (truncated, left_out) = (std::mem::take(&mut self.truncated), std::mem::take(&mut self.left_out));
+        KeptSpans { spans: spans.collect(), truncated, left_out }
     }
 }
 

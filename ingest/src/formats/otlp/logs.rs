@@ -1,96 +1,34 @@
 //! Records of logs that say what a call used: GenAI events, and the telemetry of coding agents.
 //!
 //! A GenAI event of a span says what the span does: it is reported as that span. The coding agents write one event for each
-//! call, under names of their own ([`EVENTS`]); it has no id of a response, so that the call is identified by the content of
-//! the record. Other records are no calls.
+//! call, under names of their own ([`EVENTS`]). It names the request, by an id that the provider made unique, or else the call is
+//! identified by the content of the record. Other records are no calls.
 
-use super::attributes::{AttributeSink, AttributeValue, Attributes};
+use super::attributes::{AttributeSink, AttributeValue, Attributes, MAX_ATTRIBUTES};
 use super::collector::SpanCollector;
 use super::conventions::Slot;
 use super::json::{AttributeList, Fields, JsonItems, span_id, trace_id};
 use super::proto::{self, ProtobufItems, Value};
 use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId, SpanTime};
+use super::vendor_attributes::read_event;
+use super::vendors::{EVENTS, GENAI_EVENT, VendorEvent};
 use crate::error::RefusalReason;
 use crate::format::Format;
 use crate::formats::values::{informative, minimal_facts, name};
 use crate::item::Item;
 use crate::record::{AgentRef, Location, Record, TaskRef};
-use crate::text::quoted;
+use crate::text::{clip, quoted};
 use chrono::DateTime;
-use domain::Meter;
-use domain::call::{CallFacts, CallKey, CallKind, Outcome};
+use domain::call::{CallFacts, CallIds, CallKey, CallKind, Outcome};
 use domain::telemetry::SpanStatus;
+use domain::{Meter, Usage};
 use serde::de::{Error, IgnoredAny, MapAccess};
 
-/// The most attributes of a record that are kept.
-const MAX_KEPT: usize = 128;
-/// The longest name of an attribute that is kept, in bytes.
+/// The longest name of an attribute, or text of a body, that is kept, in bytes.
 const MAX_KEY_BYTES: usize = 128;
-
-/// An event of a coding agent, which is one call.
-struct VendorEvent {
-    /// The name of the event.
-    name: &'static str,
-    /// An attribute with the value that the event of a call has.
-    only_if: Option<(&'static str, &'static str)>,
-    agent: &'static str,
-    /// Its attributes, with what they say.
-    attributes: &'static [(&'static str, Slot)],
-    /// Whether cached tokens are beside the input.
-    is_cached_beside: bool,
-    /// Whether reasoning tokens are beside the output, if no total says so.
-    is_reasoning_beside: bool,
-}
-
-/// The events of coding agents that are calls.
-const EVENTS: [VendorEvent; 3] = [
-    VendorEvent {
-        name: "claude_code.api_request",
-        only_if: None,
-        agent: "claude-code",
-        attributes: &[
-            ("model", Slot::ResponseModel),
-            ("input_tokens", Slot::Meter(Meter::Input)),
-            ("output_tokens", Slot::Meter(Meter::Output)),
-            ("cache_read_tokens", Slot::Meter(Meter::CacheRead)),
-            ("cache_creation_tokens", Slot::Meter(Meter::CacheWrite5Min)),
-            ("cost_usd", Slot::Cost),
-        ],
-        is_cached_beside: true,
-        is_reasoning_beside: false,
-    },
-    VendorEvent {
-        name: "codex.sse_event",
-        only_if: Some(("event.kind", "response.completed")),
-        agent: "codex",
-        attributes: &[
-            ("model", Slot::ResponseModel),
-            ("input_token_count", Slot::Meter(Meter::Input)),
-            ("output_token_count", Slot::Meter(Meter::Output)),
-            ("cached_token_count", Slot::Meter(Meter::CacheRead)),
-            ("reasoning_token_count", Slot::Meter(Meter::Reasoning)),
-            ("conversation.id", Slot::Conversation),
-        ],
-        is_cached_beside: false,
-        is_reasoning_beside: false,
-    },
-    VendorEvent {
-        name: "gemini_cli.api_response",
-        only_if: None,
-        agent: "gemini-cli",
-        attributes: &[
-            ("model", Slot::ResponseModel),
-            ("input_token_count", Slot::Meter(Meter::Input)),
-            ("output_token_count", Slot::Meter(Meter::Output)),
-            ("cached_content_token_count", Slot::Meter(Meter::CacheRead)),
-            ("thoughts_token_count", Slot::Meter(Meter::Reasoning)),
-            ("total_token_count", Slot::Total),
-        ],
-        is_cached_beside: false,
-        is_reasoning_beside: true,
-    },
-];
+/// The time of an event as its agent wrote it, which is the same in all records of the event.
+const EVENT_TIMESTAMP: &str = "event.timestamp";
 
 /// Scalar attributes under their own names.
 #[derive(Debug, Default)]
@@ -98,8 +36,8 @@ pub(crate) struct RawAttributes(Vec<(String, AttributeValue)>);
 
 impl AttributeSink for RawAttributes {
     fn insert(&mut self, key: &str, value: AttributeValue) {
-        if self.0.len() < MAX_KEPT && key.len() <= MAX_KEY_BYTES {
-            self.0.push((key.to_owned(), value));
+        if self.0.len() < MAX_ATTRIBUTES && value != AttributeValue::Null {
+            self.0.push((clip(key, MAX_KEY_BYTES).to_owned(), value));
         }
     }
 }
@@ -124,6 +62,38 @@ struct LogRecord {
     event: Option<String>,
     body: Option<String>,
     attributes: RawAttributes,
+}
+
+impl LogRecord {
+    /// The time of the record, in nanoseconds since 1970.
+    fn time_ns(&self) -> Result<i64, RefusalReason> {
+        match self.time.as_ref().or(self.observed.as_ref()) {
+            Some(SpanTime::UnixNanos(ns)) => Ok(*ns),
+            Some(SpanTime::Invalid(found)) => Err(RefusalReason::Time { field: "timeUnixNano", found: found.clone() }),
+            None => Err(RefusalReason::Missing("timeUnixNano")),
+        }
+    }
+
+    /// The key of the call of a coding agent by the content of the record. If the agent writes two records of it, it is by what
+    /// both of them say.
+    fn key(
+        &self,
+        event: &VendorEvent,
+        attributes: &Attributes,
+        conversation: Option<&str>,
+        time_ns: i64,
+        usage: &Usage,
+    ) -> CallKey {
+        let (session, model) = (conversation.unwrap_or_default(), attributes.model().unwrap_or_default());
+        if let (true, Some(time)) = (event.repeats_as_genai_event, self.attributes.text(EVENT_TIMESTAMP)) {
+            let counts = [Meter::Input, Meter::Output].map(|meter| attributes.stated_count(meter));
+            return CallKey::of_content("otlp-event", &[event.name, session, time, model, &counts[0], &counts[1]], 0);
+        }
+        let sequence = self.attributes.get("event.sequence").map(AttributeValue::display).unwrap_or_default();
+        let request_id = attributes.text(Slot::RequestId).unwrap_or_default();
+        let content = [event.name, session, &time_ns.to_string(), &sequence, request_id, model, &usage.to_string()];
+        CallKey::of_content("otlp-event", &content, 0)
+    }
 }
 
 /// What a record of a log is.
@@ -169,28 +139,23 @@ impl LogCollector {
         }
     }
 
-    fn read(&self, location: Location, record: LogRecord) -> Result<Event, RefusalReason> {
-        let named = [record.event.as_deref(), record.attributes.text("event.name"), record.body.as_deref()];
-        let names = |event: &VendorEvent, name: &str| {
-            // Claude Code leaves out its prefix in the attribute.
-            name == event.name || event.name.split_once('.').is_some_and(|(_, last)| name == last)
-        };
-        let is_named = |event: &&VendorEvent| {
-            named.iter().flatten().any(|name| *name == event.name)
-                || (record.body.as_deref() == Some(event.name))
-                || (self.is_of(event) && named.iter().flatten().any(|name| names(event, name)))
-        };
-        let event = EVENTS.iter().find(is_named);
-        let event =
-            event.filter(|event| event.only_if.is_none_or(|(key, value)| record.attributes.text(key) == Some(value)));
-        if let Some(event) = event {
-            return self.vendor_call(location, &record, event).map(|call| Event::Call(Box::new(call)));
+    fn read(&mut self, location: Location, record: LogRecord) -> Result<Event, RefusalReason> {
+        if let Some(event) = self.vendor_event(&record) {
+            let read = record.attributes.0.iter().map(|(key, value)| (key.as_str(), value));
+            let mut attributes = read_event(event, read);
+            self.spans.note_not_read(&mut attributes);
+            if event.is_call_by_counts && !attributes.has_count() {
+                return Ok(Event::Other);
+            }
+            let call = self.vendor_call(location, &record, event, &attributes)?;
+            return Ok(Event::Call(Box::new(call)));
         }
         let mut attributes = Attributes::default();
         let time = record.time.or(record.observed);
         record.attributes.0.into_iter().for_each(|(key, value)| attributes.insert(&key, value));
         let scope = self.spans.scope();
         if attributes.usage(scope)?.is_none() {
+            self.spans.note_not_read(&mut attributes);
             return Ok(Event::Other);
         }
         let trace = record.trace.ok_or(RefusalReason::Missing("traceId"))?;
@@ -209,6 +174,25 @@ impl LogCollector {
         })))
     }
 
+    /// The event of a coding agent that a record is, or repeats as a GenAI event.
+    fn vendor_event(&self, record: &LogRecord) -> Option<&'static VendorEvent> {
+        let named = [record.event.as_deref(), record.attributes.text("event.name"), record.body.as_deref()];
+        // Claude Code leaves out its prefix in the attribute.
+        let short = |event: &VendorEvent| event.name.split_once('.').map(|(_, last)| last);
+        let is_named = |event: &&VendorEvent| {
+            let names_it = |name: &str| name == event.name || self.is_of(event) && Some(name) == short(event);
+            named.iter().flatten().any(|name| names_it(name))
+        };
+        let is_call =
+            |event: &&VendorEvent| event.only_if.is_none_or(|(key, value)| record.attributes.text(key) == Some(value));
+        let is_repeated = |event: &&VendorEvent| {
+            let has_time = record.attributes.text(EVENT_TIMESTAMP).is_some();
+            event.repeats_as_genai_event && has_time && named.contains(&Some(GENAI_EVENT)) && self.is_of(event)
+        };
+        let repeated = || EVENTS.iter().find(is_repeated);
+        EVENTS.iter().find(is_named).filter(is_call).or_else(repeated)
+    }
+
     /// What the resource says.
     fn of_resource(&self, slot: Slot) -> Option<&str> {
         self.spans.resource().and_then(|resource| resource.text(slot))
@@ -224,27 +208,15 @@ impl LogCollector {
         location: Location,
         record: &LogRecord,
         event: &VendorEvent,
+        attributes: &Attributes,
     ) -> Result<Record, RefusalReason> {
-        let mut attributes = Attributes::default();
-        for (key, value) in &record.attributes.0 {
-            match event.attributes.iter().find(|(known, _)| known == key) {
-                Some((name, slot)) => attributes.set(*slot, name, value.clone()),
-                None => attributes.insert(key, value.clone()),
-            }
-        }
         let missing = RefusalReason::Missing;
-        let stated = attributes.usage_of_vendor(event.is_cached_beside, event.is_reasoning_beside)?;
+        let stated = attributes.usage_of_vendor(event.counting)?;
         let usage = stated.ok_or(missing("input_tokens"))?;
         let model = name("model", attributes.model().ok_or(missing("model"))?)?;
-        let time_ns = match record.time.as_ref().or(record.observed.as_ref()) {
-            Some(SpanTime::UnixNanos(ns)) => *ns,
-            Some(SpanTime::Invalid(found)) => {
-                return Err(RefusalReason::Time { field: "timeUnixNano", found: found.clone() });
-            }
-            None => return Err(missing("timeUnixNano")),
-        };
-        let latency_ms = record.attributes.get("duration_ms").and_then(AttributeValue::whole);
-        let latency_ms = latency_ms.and_then(|ms| u64::try_from(ms).ok());
+        let provider = attributes.provider();
+        let time_ns = record.time_ns()?;
+        let latency_ms = attributes.latency_ms();
         // The event is written when the call ends.
         let started_ns =
             time_ns.saturating_sub(i64::try_from(latency_ms.unwrap_or(0)).unwrap_or(0).saturating_mul(1_000_000));
@@ -255,31 +227,31 @@ impl LogCollector {
             TaskRef::new(Format::Otlp, &["conversation", id], &format!("conversation {id}"), agent.as_ref())
         });
         let facts = CallFacts {
-            provider: attributes.provider().map(|named| name("gen_ai.provider.name", &named)).transpose()?,
+            provider: provider.as_deref().map(|named| name("gen_ai.provider.name", named)).transpose()?,
             model: Some(model),
             usage: usage.usage,
             usage_assumed: usage.is_assumed,
             reported_cost: attributes.cost(),
+            speed: informative(attributes.text(Slot::Speed)),
             conversation: informative(conversation),
             user: informative(nearest(Slot::User)),
             latency_ms,
+            first_token_ms: attributes.first_token_ms(),
             outcome: Some(Outcome::Ok),
-            request_id: informative(record.attributes.text("request_id")),
+            response_id: informative(attributes.text(Slot::ResponseId)),
+            request_id: informative(attributes.text(Slot::RequestId)),
             ..minimal_facts(CallKind::Llm, DateTime::from_timestamp_nanos(started_ns), Format::Otlp)?
         };
         facts.check().map_err(RefusalReason::Call)?;
-        let sequence = record.attributes.get("event.sequence").map(AttributeValue::display).unwrap_or_default();
-        let content = [
-            event.name,
-            conversation.unwrap_or_default(),
-            &time_ns.to_string(),
-            &sequence,
-            record.attributes.text("request_id").unwrap_or_default(),
-            attributes.model().unwrap_or_default(),
-            &usage.usage.to_string(),
-        ];
-        let key = CallKey::of_content("otlp-event", &content, 0);
-        Ok(Record::new(location, key.call_id().into(), agent, task, facts))
+        let own = match attributes.text(Slot::RequestId).and_then(CallKey::of_provider_request) {
+            Some(of_request) => of_request,
+            None => record.key(event, attributes, conversation, time_ns, &usage.usage),
+        };
+        let (seller, called) = (provider.unwrap_or_default(), attributes.model().unwrap_or_default());
+        let of_response = attributes.text(Slot::ResponseId);
+        let of_response = of_response.and_then(|id| CallKey::of_response(&seller, called, id));
+        let call_ids = of_response.iter().map(CallKey::call_id).fold(CallIds::from(own.call_id()), CallIds::with);
+        Ok(Record::new(location, call_ids, agent, task, facts))
     }
 }
 
@@ -378,3 +350,6 @@ fn protobuf_record(encoded: &[u8]) -> Result<LogRecord, RefusalReason> {
     }
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
 //! attributes. No record of a file is returned before its end, because a trace may continue until there; nothing of a
 //! truncated file is reported.
 
+mod attribute_value;
 mod attributes;
 mod collector;
 mod conventions;
@@ -21,6 +22,7 @@ mod json;
 mod logs;
 mod metrics;
 pub(crate) mod not_counted;
+mod placement;
 mod proto;
 mod records;
 pub(crate) mod request;
@@ -28,7 +30,10 @@ mod sink;
 mod span;
 #[cfg(test)]
 mod tests;
+mod vendor_attributes;
+mod vendors;
 
+pub use exported::KeptSpans;
 pub(crate) use exported::MAX_EXPORTED_SPANS;
 
 use super::lines::Lines;
@@ -46,7 +51,7 @@ pub(crate) const SPEC: Spec = Spec {
     format: Format::Otlp,
     about: "OpenTelemetry traces in JSON: one object, or one per line as the Collector's file exporter writes them",
     extensions: &["json", "jsonl", "json.gz", "jsonl.gz"],
-    identity: &[KeyKind::Response, KeyKind::Span],
+    identity: &[KeyKind::Response, KeyKind::Span, KeyKind::ProviderRequest],
     recognises: |sketch| sketch.has("resourceSpans") || sketch.has("batches"),
     open: |lines, defaults| Ok(open(lines, defaults)),
 };
@@ -150,9 +155,8 @@ impl TraceRecords {
     fn finish(&mut self, mut collector: SpanCollector) -> Stage {
         self.take_refusals(&mut collector);
         self.span_count = collector.span_count();
-        let unread = collector.take_unread();
+        self.not_read = collector.take_not_read().messages("spans");
         let forest = collector.into_forest();
-        self.not_read = not_counted::of_unread(&unread).collect();
         self.not_read.extend(not_counted::of_unmeasured(forest.count_unmeasured()));
         let items = records::items_of(&forest, &self.defaults);
         self.ready.extend(items.into_iter().map(|item| item.map_err(RecordError::from)));

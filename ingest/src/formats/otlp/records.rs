@@ -1,8 +1,8 @@
 //! Turns the spans of a forest into what is reported: the spans of each trace that state usage, with the facts of the calls
 //! that they may be, and the calls of tools.
 
-use super::attributes::{Attributes, EXECUTE_TOOL, Operation, StatedUsage};
-use super::conventions::Slot;
+use super::attributes::{Attributes, Operation, StatedUsage};
+use super::conventions::{EXECUTE_TOOL, Slot};
 use super::forest::{Forest, Node};
 use super::span::{Span, SpanTime};
 use crate::error::{Refusal, RefusalReason};
@@ -87,6 +87,11 @@ pub(super) fn agent_in(attributes: &Attributes) -> Option<AgentRef> {
     AgentRef::new(Format::Otlp, id.or(name)?, name.or(id)?)
 }
 
+/// The id of the response. Claude Code gives that of the request under both names.
+fn response_id(attributes: &Attributes) -> Option<&str> {
+    attributes.text(Slot::ResponseId).filter(|id| Some(*id) != attributes.text(Slot::RequestId))
+}
+
 /// What attributes name of whose a call is.
 fn names_in(attributes: &Attributes) -> CallNames {
     CallNames {
@@ -140,12 +145,14 @@ impl Call<'_> {
             // The calls that were made while it ran.
             Operation::Tool => SpanKind::Summary,
         };
-        let response_id = attributes.text(Slot::ResponseId);
+        let response_id = response_id(attributes);
         // The provider and the model as the span names them: the defaults may be others at the next import.
         let (seller, called) = (attributes.provider().unwrap_or_default(), attributes.model().unwrap_or_default());
         let of_response = response_id.and_then(|id| CallKey::of_response(&seller, called, id));
         let of_span = CallKey::of_span(CallKind::Llm, &ids).call_id();
-        let call_ids = of_response.iter().map(CallKey::call_id).fold(CallIds::from(of_span), CallIds::with);
+        let of_request = attributes.text(Slot::RequestId).and_then(CallKey::of_provider_request);
+        let others = of_response.iter().chain(&of_request).map(CallKey::call_id);
+        let call_ids = others.fold(CallIds::from(of_span), CallIds::with);
         let (facts, missing) = match self.llm(stated) {
             Ok(facts) => (Some(facts), None),
             Err(reason) => (None, Some(reason)),
@@ -188,9 +195,12 @@ impl Call<'_> {
             usage: stated.usage,
             usage_assumed: stated.is_assumed,
             service_tier: informative(attributes.text(Slot::ServiceTier)),
+            speed: informative(attributes.text(Slot::Speed)),
+            region: informative(attributes.text(Slot::Region)),
             first_token_ms: attributes.first_token_ms(),
             reported_cost: attributes.cost(),
-            response_id: informative(attributes.text(Slot::ResponseId)),
+            response_id: informative(response_id(attributes)),
+            request_id: informative(attributes.text(Slot::RequestId)),
             ..self.facts(CallKind::Llm)?
         };
         facts.check().map_err(RefusalReason::Call)?;

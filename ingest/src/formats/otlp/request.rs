@@ -19,18 +19,21 @@ use serde::de::DeserializeSeed;
 const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads the body of a request with spans.
-pub(crate) fn decode_traces(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
-    let mut collector = SpanCollector::exporting(MAX_HELD_BYTES);
+///
+/// The spans are collected as they are kept, if they are.
+pub(crate) fn decode_traces(body: &[u8], encoding: Encoding, keeps_spans: bool) -> Result<Decoded, DecodeError> {
+    let mut collector =
+        if keeps_spans { SpanCollector::exporting(MAX_HELD_BYTES) } else { SpanCollector::new(MAX_HELD_BYTES) };
     read(body, encoding, &mut collector, "resourceSpans")?;
     let count = collector.span_count();
-    let (exported, not_exported) = collector.take_exported();
-    Ok(Decoded { count, exported, not_exported, ..of_spans(collector) })
+    let exported = collector.take_exported();
+    Ok(Decoded { count, exported, ..of_spans(collector, "spans") })
 }
 
-fn of_spans(mut collector: SpanCollector) -> Decoded {
-    let (refusals, unread) = (collector.take_refusals().into(), collector.take_unread());
+fn of_spans(mut collector: SpanCollector, items: &str) -> Decoded {
+    let (refusals, not_read) = (collector.take_refusals().into(), collector.take_not_read().messages(items));
     let forest = collector.into_forest();
-    let mut decoded = Decoded { refusals, unread, unmeasured: forest.count_unmeasured(), ..Decoded::default() };
+    let mut decoded = Decoded { refusals, not_read, unmeasured: forest.count_unmeasured(), ..Decoded::default() };
     for item in items_of(&forest, &Defaults::default()) {
         match item {
             Ok(item) => decoded.items.push(item),
@@ -45,7 +48,7 @@ pub(crate) fn decode_logs(body: &[u8], encoding: Encoding) -> Result<Decoded, De
     let mut collector = LogCollector::new(SpanCollector::new(MAX_HELD_BYTES));
     read(body, encoding, &mut collector, "resourceLogs")?;
     let LogCollector { count, mut items, spans } = collector;
-    let of_spans = of_spans(spans);
+    let of_spans = of_spans(spans, "records");
     items.extend(of_spans.items);
     Ok(Decoded { items, count, ..of_spans })
 }

@@ -514,7 +514,8 @@ fn calls_without_usage_are_counted() {
     failed["status"] = json!({"code": 2, "message": "overloaded"});
     let mut running = span('8', "", chat.clone());
     running["endTimeUnixNano"] = json!("0");
-    let unmeasured = |spans: &[Value]| decode_traces(export(spans).as_bytes(), Encoding::Json).unwrap().unmeasured;
+    let unmeasured =
+        |spans: &[Value]| decode_traces(export(spans).as_bytes(), Encoding::Json, false).unwrap().unmeasured;
     let others = [
         span('1', "", with(chat.clone(), json!({"gen_ai.usage.input_tokens": 0}))),
         span('2', "", with(chat.clone(), json!({"gen_ai.usage.input_tokens": "many"}))),

@@ -58,7 +58,8 @@ impl Reader {
             model: Some(model("model", named_model, defaults)?),
             usage: answer.counts.usage(answer.cached.unwrap_or(Cached::Inside))?,
             service_tier: informative(answer.service_tier.as_deref()),
-            region: informative(exchange.region.as_deref()),
+            speed: informative(answer.speed.as_deref()),
+            region: informative(exchange.region.as_deref().or(answer.region.as_deref())),
             outcome: Some(Outcome::Ok),
             response_id: informative(response_id),
             request_id: informative(exchange.request_id.as_deref()),
@@ -68,10 +69,13 @@ impl Reader {
             provider: named_provider.unwrap_or_default(),
             model: answer.model.as_deref().or(exchange.model.as_deref()).unwrap_or_default(),
             response_id,
+            request_id: exchange.request_id.as_deref(),
             content: &exchange.content,
             ..Identifiers::default()
         };
         let call_ids = self.spec.call_ids(&identifiers, &mut self.equal);
-        Ok(Record::new(location, call_ids, default_agent(Format::Responses, defaults), None, facts))
+        let unread = answer.unread.join(", ");
+        let ignored = (!unread.is_empty()).then(|| format!("{unread} is not understood, and was not counted"));
+        Ok(Record::new(location, call_ids, default_agent(Format::Responses, defaults), None, facts).ignoring(ignored))
     }
 }

@@ -12,6 +12,7 @@ mod shapes;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod yaml;
 
 use super::document::{Found, list_records, read_text};
@@ -30,7 +31,7 @@ pub(crate) const SPEC: Spec = Spec {
     format: Format::Responses,
     about: "Recorded responses of OpenAI, Anthropic, Bedrock, Gemini and Mistral: YAML cassettes, JSON, JSONL, event streams",
     extensions: &["yaml", "yml", "json", "jsonl", "sse", "yaml.gz", "json.gz", "jsonl.gz"],
-    identity: &[KeyKind::Response, KeyKind::Content],
+    identity: &[KeyKind::Response, KeyKind::ProviderRequest, KeyKind::Content],
     recognises: |sketch| {
         let is_object = |kind| sketch.has_text("object", kind) || sketch.has_text("[].object", kind);
         let objects = ["chat.completion", "text_completion", "response"];

@@ -1,5 +1,6 @@
 //! The bodies of responses, by the notation in which they state their usage.
 
+use super::unread;
 use crate::error::RefusalReason;
 use crate::formats::counts::{Cached, Counts};
 use crate::formats::json::{self, Fields};
@@ -14,9 +15,18 @@ pub(super) struct Answer {
     pub(super) model: Option<String>,
     pub(super) created: Option<DateTime<Utc>>,
     pub(super) service_tier: Option<String>,
+    /// The speed, of Anthropic.
+    pub(super) speed: Option<String>,
+    /// Where the call was served, of Anthropic.
+    pub(super) region: Option<String>,
+    /// The fields of the usage that state a quantity and are not read.
+    pub(super) unread: Vec<String>,
     pub(super) counts: Counts,
     pub(super) cached: Option<Cached>,
 }
+
+/// What `inference_geo` holds if the provider does not say where the call was served.
+const UNKNOWN_REGION: &str = "not_available";
 
 /// The usage of a body in one notation; none if the body is of another one.
 type Shape = fn(&Fields<'_>) -> Result<Option<(Counts, Cached)>, RefusalReason>;
@@ -32,7 +42,7 @@ pub(super) fn answer(body: &Fields<'_>) -> Result<Option<Answer>, RefusalReason>
     }
     for shape in SHAPES {
         if let Some((counts, cached)) = shape(body)? {
-            return Ok(Some(Answer { counts, cached: Some(cached), ..named(body)? }));
+            return Ok(Some(Answer { counts, cached: Some(cached), unread: unread::of_body(body), ..named(body)? }));
         }
     }
     Ok(None)
@@ -41,13 +51,18 @@ pub(super) fn answer(body: &Fields<'_>) -> Result<Option<Answer>, RefusalReason>
 /// What a body names, without its usage.
 pub(super) fn named(body: &Fields<'_>) -> Result<Answer, RefusalReason> {
     let text = |names: &[&str]| body.first_text(names).map(String::from);
+    // Anthropic says there how the call was served.
+    let usage = body.object("usage");
+    let of_usage = |name: &str| usage.as_ref()?.first_text(&[name]).map(String::from);
     let created =
         body.first(&["created", "created_at"]).map(|created| any_time("created", created.get())).transpose()?;
     Ok(Answer {
         id: text(&["id", "responseId"]),
         model: text(&["model", "modelVersion"]),
         created,
-        service_tier: text(&["service_tier"]),
+        service_tier: text(&["service_tier"]).or_else(|| of_usage("service_tier")),
+        speed: of_usage("speed"),
+        region: of_usage("inference_geo").filter(|region| region != UNKNOWN_REGION),
         ..Answer::default()
     })
 }

@@ -1,6 +1,7 @@
 //! Streams of events: server-sent events, and the binary event streams of AWS.
 
 use super::shapes::{self, Answer};
+use super::unread;
 use crate::error::RefusalReason;
 use crate::formats::counts::{Cached, Counts};
 use crate::formats::json::{self, Fields};
@@ -87,6 +88,7 @@ impl EventStream {
                 let answer = found.map_or_else(|| shapes::named(&event), Ok)?;
                 if has_usage {
                     (self.answer.counts, self.answer.cached) = (answer.counts, answer.cached);
+                    self.answer.unread.clone_from(&answer.unread);
                 }
                 self.name(answer);
             }
@@ -101,6 +103,8 @@ impl EventStream {
         known.model = known.model.take().or(answer.model);
         known.created = known.created.or(answer.created);
         known.service_tier = known.service_tier.take().or(answer.service_tier);
+        known.speed = known.speed.take().or(answer.speed);
+        known.region = known.region.take().or(answer.region);
     }
 
     /// Adds usage that replaces what earlier events stated.
@@ -109,7 +113,9 @@ impl EventStream {
         let usage: Map<String, Value> = serde_json::from_str(usage.get()).map_err(RefusalReason::json)?;
         self.message_usage.extend(usage.into_iter().filter(|(_, value)| !value.is_null()));
         let merged = Value::Object(self.message_usage.clone()).to_string();
-        self.answer.counts = Counts::anthropic(&Fields::parse(&merged)?)?;
+        let merged = Fields::parse(&merged)?;
+        self.answer.counts = Counts::anthropic(&merged)?;
+        self.answer.unread = unread::of_usage(&merged);
         self.answer.cached = Some(Cached::Beside);
         self.has_usage = true;
         Ok(())

@@ -137,3 +137,41 @@ fn an_option_gives_what_a_body_does_not_say_and_never_its_identity() {
     let named = read(Defaults { provider: Name::new("bedrock").ok(), ..defaults() }).unwrap();
     assert_eq!((plain.facts.provider.clone(), &plain.call_ids), (None, &named.call_ids));
 }
+
+#[test]
+fn a_response_says_how_it_was_served_and_what_of_its_usage_is_not_read() {
+    let usage = r#""usage":{"input_tokens":4,"output_tokens":5,"service_tier":"batch","speed":"fast","inference_geo":"us","new_tokens":3}"#;
+    let whole = format!(r#"{{"id":"msg_1","type":"message","model":"c",{usage}}}"#);
+    let stream = format!(
+        "data: {{\"type\":\"message_start\",\"message\":{whole}}}\n\ndata: {{\"type\":\"message_delta\",\"usage\":{{\"output_tokens\":5}}}}\n\n"
+    );
+    for text in [&whole, &stream] {
+        let record = records(Format::Responses, text).remove(0);
+        let named = [&record.facts.service_tier, &record.facts.speed, &record.facts.region];
+        assert_eq!(
+            named.map(|name| name.as_ref().map(Name::as_str)),
+            [Some("batch"), Some("fast"), Some("us")],
+            "{text}"
+        );
+        assert_eq!(
+            record.ignored.as_deref(),
+            Some("usage.new_tokens is not understood, and was not counted"),
+            "{text}"
+        );
+        assert_eq!(totals([&record.facts.usage]), [(Meter::Input, 4), (Meter::Output, 5)]);
+    }
+    let plain = whole.replace("\"us\"", "\"not_available\"").replace("new_tokens", "total_tokens");
+    let record = records(Format::Responses, plain).remove(0);
+    assert_eq!((record.facts.region, record.ignored), (None, None));
+}
+
+/// The request id is in a header, and is that of the telemetry of the client.
+#[test]
+fn a_cassette_names_the_request() {
+    let body = r#"'{"id":"msg_bdrk_1","type":"message","model":"c","usage":{"input_tokens":4,"output_tokens":5}}'"#;
+    let header = "      request-id:\n      - req_011CStqPRADRX9fx9ReRNWHf\n";
+    let record =
+        records(Format::Responses, interaction("https://api.anthropic.com/v1/messages", header, body)).remove(0);
+    let of_request = domain::call::CallKey::of_provider_request("req_011CStqPRADRX9fx9ReRNWHf").unwrap().call_id();
+    assert!(record.call_ids.iter().any(|id| id == of_request) && record.call_ids.single().is_none());
+}

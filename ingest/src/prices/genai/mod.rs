@@ -37,17 +37,48 @@ const NEUTRAL_FIELDS: &[&str] = &[
     "price_discrepancies",
 ];
 
+/// Why a field is not read that may say something about prices.
+const UNKNOWN_FIELD: &str = "Apex does not know the field";
+
 /// The day from which prices without a date are effective: before the first of the models.
 fn before_all_prices() -> DateTime<Utc> {
     NaiveDate::from_ymd_opt(2020, 1, 1).unwrap_or_default().and_time(NaiveTime::MIN).and_utc()
 }
 
+/// Fields of providers that are no prices, nor say whose they are: a call names its provider.
+const NEUTRAL_PROVIDER_FIELDS: &[&str] = &[
+    "name",
+    "api_pattern",
+    "description",
+    "pricing_urls",
+    "price_comments",
+    "provider_match",
+    "model_match",
+    "extractors",
+];
+
 #[derive(Deserialize)]
+#[serde(try_from = "BTreeMap<String, Box<RawValue>>")]
 struct TableProvider {
     id: String,
-    #[serde(default)]
     fallback_model_providers: Option<Vec<String>>,
     models: Vec<Box<RawValue>>,
+    /// The names of other fields.
+    others: Vec<String>,
+}
+
+impl TryFrom<BTreeMap<String, Box<RawValue>>> for TableProvider {
+    type Error = serde_json::Error;
+
+    fn try_from(mut fields: BTreeMap<String, Box<RawValue>>) -> Result<Self, serde_json::Error> {
+        let mut field = |name: &str| fields.remove(name).map_or("null".to_owned(), |value| value.get().to_owned());
+        Ok(Self {
+            id: serde_json::from_str(&field("id"))?,
+            fallback_model_providers: serde_json::from_str(&field("fallback_model_providers"))?,
+            models: serde_json::from_str(&field("models"))?,
+            others: fields.into_keys().collect(),
+        })
+    }
 }
 
 /// A table with its source, as Apex ships it. It is published as the list of providers alone.
@@ -87,6 +118,13 @@ pub fn genai_prices(input: impl Read) -> Result<PriceTable, TableError> {
     let mut entries = 0;
     let mut models: BTreeMap<&str, Vec<Model>> = BTreeMap::new();
     for provider in &providers {
+        let unknown = provider.others.iter().filter(|field| !NEUTRAL_PROVIDER_FIELDS.contains(&field.as_str()));
+        let not_read = |field: &String| NotRead {
+            entry: provider.id.clone(),
+            field: field.clone(),
+            reason: UNKNOWN_FIELD.to_owned(),
+        };
+        table.not_read.extend(unknown.map(not_read));
         for entry in &provider.models {
             entries += 1;
             if entries > MAX_ENTRIES {
@@ -178,7 +216,7 @@ fn try_read_model(id: &str, fields: &BTreeMap<String, Box<RawValue>>) -> Result<
         ));
     }
     let unknown = fields.keys().filter(|field| !NEUTRAL_FIELDS.contains(&field.as_str()));
-    not_read.extend(unknown.map(|field| (field.clone(), "Apex does not know the field".to_owned())));
+    not_read.extend(unknown.map(|field| (field.clone(), UNKNOWN_FIELD.to_owned())));
     let id = Name::new(id).map_err(|error| format!("its id is not a name: {error}"))?;
     let (names, patterns) = match fields.get("match") {
         Some(clause) => names_of(&id, parsed("match", clause)?, &mut not_read),

@@ -16,7 +16,7 @@ const TABLE: &str = r#"{"source": "genai-prices 9", "licence": "MIT", "dated": "
         {"id": "bad", "match": {"equals": "bad"}, "prices": {"input_mtok": -1}},
         {"id": "huge", "match": {"equals": "huge"}, "prices": {"input_mtok": 18446744073709551616}},
         {"id": "odd", "match": {"equals": "odd"}, "prices": {"pages": 1}}]},
-    {"id": "azure", "fallback_model_providers": ["openai"], "models": [
+    {"id": "azure", "name": "Azure", "taxes": 7, "fallback_model_providers": ["openai"], "models": [
         {"id": "gpt-y", "match": {"starts_with": "gpt-x-1"}, "prices": {"input_mtok": 11, "output_mtok": 12}, "new": 1}]},
     {"id": "deepseek", "models": [
         {"id": "chat", "match": {"contains": "chat"}, "prices": [
@@ -71,8 +71,12 @@ fn each_period_has_its_prices_with_their_conditions() {
 fn what_is_not_read_is_listed() {
     let table = genai_prices(TABLE.as_bytes()).unwrap();
     let not_read: Vec<_> = table.not_read.iter().map(|one| format!("{} {}", one.entry, one.field)).collect();
-    let expected =
-        ["openai/gpt-x price_variants route=eu", "openai/gpt-x prices.storage_searches_kcount", "azure/gpt-y new"];
+    let expected = [
+        "openai/gpt-x price_variants route=eu",
+        "openai/gpt-x prices.storage_searches_kcount",
+        "azure taxes",
+        "azure/gpt-y new",
+    ];
     assert_eq!(not_read, expected);
     let skipped: Vec<_> = table.skipped.iter().map(|one| format!("{}: {}", one.entry, one.reason)).collect();
     assert!(skipped[0].starts_with("openai/bad: input_mtok: -1 is negative"), "{skipped:?}");

@@ -1,5 +1,6 @@
 //! What the subcommands do on the database.
 
+mod calls;
 mod grants;
 mod people;
 

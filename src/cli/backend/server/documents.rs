@@ -77,6 +77,9 @@ documents! {
             key { apiKey { uuid serviceAccountId scopes { all only } agentId teamId expiresAt revoked lastUsedHour } } }
         pageInfo { hasNextPage endCursor } } }";
 
+    CORRECT_CALL = "mutation($input: CorrectCallInput!) { correctCall(input: $input) { outcome error { message } } }";
+    VOID_CALL = "mutation($input: VoidCallInput!) { voidCall(input: $input) { outcome error { message } } }";
+
     USERS = "query($first: Int!, $after: String) { users(first: $first, after: $after) {
         nodes { uuid email displayName source createdAt disabled hasPassword codesRequired signInProviders roles
             customRoleIds resetRequestedAt }

@@ -1,5 +1,6 @@
 //! What the subcommands do at a server, over GraphQL.
 
+mod calls;
 mod documents;
 mod grants;
 mod people;

@@ -9,25 +9,25 @@ use commands::{PriceDifference, Repriced, UnpricedBy, UnpricedCount};
 use domain::{Name, Sum};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// The documents that it takes.
 const HEAD: &str = "query { head }";
 const DRY_RUN: &str = "query($filter: RepricingFilter, $after: String, $minPosition: Position) {
     repricing(filter: $filter, after: $after, minPosition: $minPosition) {
-        calls bookVersion next nextFrom
+        calls bookVersions { version calls } next nextFrom
         differences { model day calls unpricedBefore before after }
         unpriced { model provider reason calls charged }
+        failed { call message }
     }
 }";
 const APPLY: &str = "mutation($input: RepriceCallsInput!) {
     repriceCalls(input: $input) {
         error { message }
-        failed { call message }
         repricing {
-            calls bookVersion next nextFrom
+            calls bookVersions { version calls } next nextFrom
             differences { model day calls unpricedBefore before after }
             unpriced { model provider reason calls charged }
+            failed { call message }
         }
     }
 }";
@@ -40,11 +40,18 @@ pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("DRY_RU
 #[serde(rename_all = "camelCase")]
 struct Repricing {
     calls: u64,
-    book_version: u64,
+    book_versions: Vec<BookVersion>,
     next: Option<String>,
     next_from: Option<DateTime<Utc>>,
     differences: Vec<Difference>,
     unpriced: Vec<Unpriced>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Deserialize)]
+struct BookVersion {
+    version: u64,
+    calls: u64,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +77,6 @@ struct Unpriced {
 #[derive(Deserialize)]
 struct Payload {
     error: Option<Message>,
-    failed: Vec<Refused>,
     repricing: Option<Repricing>,
 }
 
@@ -80,14 +86,16 @@ struct Message {
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct Failed {
     call: GlobalId,
     message: String,
 }
 
 impl Repricing {
-    fn part(self, failed: Vec<(Uuid, String)>) -> Part<String> {
-        let Self { calls, book_version, next, next_from, differences, unpriced } = self;
+    fn part(self) -> Part<String> {
+        let Self { calls, book_versions, next, next_from, differences, unpriced, failed } = self;
+        let book_versions = book_versions.into_iter().map(|BookVersion { version, calls }| (version, calls)).collect();
+        let failed = failed.into_iter().map(|Failed { call, message }| (call.0, message)).collect();
         let differences = differences.into_iter().map(|of| {
             let Difference { model, day, calls, unpriced_before: unpriced, before, after } = of;
             ((model, day), PriceDifference { calls, unpriced, before, after })
@@ -97,7 +105,7 @@ impl Repricing {
             (UnpricedBy { model, provider, reason }, UnpricedCount { calls, charged })
         });
         let (differences, unpriced) = (differences.collect(), unpriced.collect());
-        let repriced = Repriced { calls, differences, unpriced, book_version, ..Repriced::default() };
+        let repriced = Repriced { calls, differences, unpriced, book_versions, ..Repriced::default() };
         Part { repriced, failed, next: next.zip(next_from) }
     }
 }
@@ -125,13 +133,11 @@ pub(super) async fn part(
             if let Some(Message { message }) = payload.error {
                 bail!(message);
             }
-            let failed = payload.failed.into_iter().map(|Refused { call, message }| (call.0, message)).collect();
-            let repricing = payload.repricing.ok_or_else(|| client.incomplete("repricing"))?;
-            Ok(repricing.part(failed))
+            Ok(payload.repricing.ok_or_else(|| client.incomplete("repricing"))?.part())
         }
         None => {
             let repricing: Repricing = client.get(DRY_RUN, fields.clone(), "/repricing").await?;
-            Ok(repricing.part(Vec::new()))
+            Ok(repricing.part())
         }
     })
     .await

@@ -141,7 +141,7 @@ impl<'de, T: AttributeSink> Visitor<'de> for AttributeList<T> {
     }
 }
 
-/// An attribute: its key and value; none if it has none that is read.
+/// An attribute: its key and value; none if it has none.
 struct Attribute(Result<Option<(String, AttributeValue)>, RefusalReason>);
 
 impl<'de> Deserialize<'de> for Attribute {
@@ -178,11 +178,12 @@ impl<'de> Deserialize<'de> for Attribute {
     }
 }
 
-/// The value of an attribute; none if it is a list, an object or bytes.
+/// The value of an attribute; none if it has none.
 fn of_fields(fields: Fields) -> Option<AttributeValue> {
     let read = ["stringValue", "intValue", "doubleValue", "boolValue"];
-    let value = fields.0.into_iter().find(|(key, _)| read.contains(&key.as_str()))?;
-    Some(value.1)
+    let has_any = fields.0.iter().any(|(_, value)| *value != AttributeValue::Null);
+    let value = fields.0.into_iter().find(|(key, _)| read.contains(&key.as_str()));
+    value.map(|(_, value)| value).or_else(|| has_any.then_some(AttributeValue::Other))
 }
 
 impl<'de> Deserialize<'de> for AttributeValue {
@@ -211,7 +212,7 @@ impl<'de> Deserialize<'de> for AttributeValue {
                 Ok(AttributeValue::Flag(flag))
             }
             fn visit_unit<E: Error>(self) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Other)
+                Ok(AttributeValue::Null)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AttributeValue, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}

@@ -213,7 +213,7 @@ fn insert(pair: &[u8], count: usize, attributes: &mut impl AttributeSink) -> Res
     Ok(())
 }
 
-/// The key of an attribute and its value; none if the value is of a type that is not read.
+/// The key of an attribute and its value; none if it has none.
 pub(crate) fn key_value(pair: &[u8]) -> Result<Option<(&str, AttributeValue)>, RefusalReason> {
     let (mut key, mut value) = (None, None);
     for field in Fields(pair) {
@@ -244,6 +244,8 @@ pub(crate) fn any_value(encoded: &[u8]) -> Result<Option<AttributeValue>, Refusa
             // 64 bits in two's complement.
             (3, Value::Varint(number)) => Some(AttributeValue::Whole(number.cast_signed())),
             (4, Value::Fixed64(bits)) => Some(AttributeValue::Float(f64::from_bits(bits))),
+            // A list, an object, or bytes.
+            (5..=7, Value::Bytes(_)) => Some(AttributeValue::Other),
             _ => value,
         };
     }
