@@ -1,7 +1,7 @@
 //! Turns records into commands.
 //!
-//! Many reports are in flight at once, in any order: reports of one call join to the same state however they arrive,
-//! and conflicts are retried. Every command id is derived from the import, the run and the content of its command, so that
+//! Many reports are in flight at once: reports of one call join to the same state in whatever order they arrive, and
+//! conflicts are retried. Every command id is derived from the import, the run and the content of its command, so that
 //! the same record read twice is the same command, and so that a command can be retried while the database is busy or
 //! unreachable. That another run reports a record again is found in the state of the call.
 
@@ -16,9 +16,9 @@ use crate::traces::PreparedTrace;
 use crate::unpriced::UnpricedModel;
 use chrono::{DateTime, Utc};
 use commands::{CallChange, CallOutcome, Commands, Context, Error, Loaded, OutcomeKind, Principal};
-use domain::ImportId;
 use domain::price_book::PriceBook;
 use domain::tag_keys::{TagKeys, TagKeysError};
+use domain::{CallId, ImportId};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -137,6 +137,11 @@ impl Importer {
 }
 
 impl PreparedReport {
+    /// The ids that the report names its call by.
+    pub(crate) fn call_ids(&self) -> impl Iterator<Item = CallId> {
+        self.report.call_ids()
+    }
+
     /// Sends the report, and retries it while the database is busy or unreachable.
     ///
     /// # Errors

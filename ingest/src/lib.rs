@@ -33,6 +33,7 @@ mod retry;
 mod run;
 mod text;
 mod traces;
+mod turns;
 mod unpriced;
 
 pub use client_ids::{GivenCall, client_call_ids};

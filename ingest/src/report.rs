@@ -6,7 +6,7 @@ use commands::{CallOutcome, Commands, Context, Error};
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, Reporters, Tags};
 use domain::price_book::{PriceBook, Unpriced};
 use domain::tag_keys::TagKeys;
-use domain::{ImportId, TagKey};
+use domain::{CallId, ImportId, TagKey};
 use uuid::Uuid;
 
 /// A report of a call, with the price book that it is charged by and the tag keys that it is counted under.
@@ -57,6 +57,11 @@ impl CallReport {
         let import = self.import.map(|(import_id, run_id)| format!("{import_id} {run_id}"));
         content.extend(import.as_deref());
         import_command_id("report", &content)
+    }
+
+    /// The ids that name the call.
+    pub(crate) fn call_ids(&self) -> impl Iterator<Item = CallId> {
+        self.call_ids.iter()
     }
 
     /// Why these facts of the call have no price; none if they have one, or name no model.

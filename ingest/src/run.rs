@@ -8,6 +8,7 @@ use crate::item::Item;
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::record::{Location, SkippedCounts};
 use crate::traces::{PreparedTrace, SpanResult};
+use crate::turns::{Turn, Turns};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;
 use domain::trace::TraceError;
@@ -228,6 +229,14 @@ impl Prepared {
         }
     }
 
+    /// The place of the report of a call among those in flight. Traces take turns by themselves.
+    fn turn(&self, turns: &mut Turns) -> Turn {
+        match self {
+            Self::Call(_, report) => turns.next(report.call_ids()),
+            Self::Trace(_) => turns.next([]),
+        }
+    }
+
     async fn send(self) -> Sent {
         match self {
             Self::Call(location, report) => {
@@ -259,7 +268,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     async fn import(&mut self, importer: &mut Importer, records: &mut ItemReceiver, cancel: impl Future<Output = ()>) {
         let mut cancel = std::pin::pin!(cancel);
         // Each report is a task: a future that is not polled would hold a connection that others wait for.
-        let mut reports: JoinSet<Sent> = JoinSet::new();
+        let (mut reports, mut turns): (JoinSet<Sent>, _) = (JoinSet::new(), Turns::default());
         loop {
             let is_reading = self.stopped.is_none() && !self.is_read;
             tokio::select! {
@@ -280,7 +289,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
                             () = &mut cancel => None,
                         };
                         match prepared {
-                            Some(Ok(prepared)) => _ = reports.spawn(prepared.send()),
+                            Some(Ok(prepared)) => _ = reports.spawn(prepared.turn(&mut turns).take(prepared.send())),
                             Some(Err((location, error))) => self.count(location, Err(error)),
                             None => self.stop(ImportStopped::Cancelled),
                         }

@@ -40,16 +40,21 @@ fn summary(table: &PriceTable) -> String {
 #[test]
 #[ignore = "needs the public tables: make known-answers"]
 fn every_entry_of_litellms_table_is_a_price_or_listed() {
-    assert!(assert_read_or_listed("litellm-1.109.1_model_prices_and_context_window.json.gz") > 3_800);
-    // An older table of the same form, which tokencost ships.
-    assert!(assert_read_or_listed("tokencost-0.1.26_model_prices.json.gz") >= 1_200);
+    // The second is an older table of the same form, which tokencost ships.
+    for (name, least) in [
+        ("litellm-1.109.1_model_prices_and_context_window.json.gz", 3_800),
+        ("tokencost-0.1.26_model_prices.json.gz", 1_200),
+    ] {
+        let (prices, found) = assert_read_or_listed(name);
+        println!("{name}: {found}");
+        assert!(prices >= least, "{name}: {prices}");
+    }
 }
 
-/// The number of prices in a table.
-fn assert_read_or_listed(name: &str) -> usize {
+/// The number of prices in a table, and what was found in it.
+fn assert_read_or_listed(name: &str) -> (usize, String) {
     let text = table(name);
     let read = litellm(text.as_slice(), day()).unwrap();
-    println!("{}", summary(&read));
     let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).unwrap();
     let skipped: BTreeSet<&str> = read.skipped.iter().map(|one| one.entry.as_str()).collect();
     let not_read: BTreeSet<(&str, &str)> =
@@ -57,7 +62,7 @@ fn assert_read_or_listed(name: &str) -> usize {
     // Listed twice with the same price, once with the name of the provider before that of the model.
     let samples = usize::from(entries.contains_key("sample_spec"));
     let twice = entries.len() - samples - read.prices.len() - skipped.len();
-    println!("{} entries, {twice} of them listed twice with one price", entries.len());
+    let found = format!("{} entries, {twice} of them listed twice with one price; {}", entries.len(), summary(&read));
     let mut lost = Vec::new();
     for (key, entry) in &entries {
         let fields = entry.as_object().unwrap();
@@ -93,7 +98,7 @@ fn assert_read_or_listed(name: &str) -> usize {
     for one in &read.skipped {
         assert!(!one.reason.is_empty(), "{}", one.entry);
     }
-    read.prices.len()
+    (read.prices.len(), found)
 }
 
 /// Whether another field of the entry, or of one of its tiers, has the same value, so that the price is the same without this

@@ -20,6 +20,7 @@ async fn total(installation: &Installation) -> Value {
     installation.database.run(&report).await.assert_success().json()["total"].take()
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_is_corrected_and_voided_alike_on_the_database_and_at_a_server() {
     let installation = Installation::new().await;

@@ -92,6 +92,7 @@ async fn a_format_is_recognised_or_the_candidates_are_named() {
 
 /// A file of each format with one call, with the options that name what it does not state. `None` is a format whose files cannot
 /// be told from others, and has to be named.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn files_of_formats() -> Vec<(Format, &'static [&'static str], Option<String>)> {
     let at: &[&str] = &["--at", "2025-01-01T00:00:00Z", "--model", "gpt-4o"];
     let usage = json!({ "prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110 });

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use std::collections::BTreeSet;
 
 /// The subcommands that print data of a tenant. Words in capitals are ids of another one.
-const EXPORTS: [&str; 24] = [
+const EXPORTS: [&str; 25] = [
     "replay",
     "replay --stream agent/AGENT",
     "replay --stream agent/AGENT --as-of POSITION",
@@ -18,6 +18,7 @@ const EXPORTS: [&str; 24] = [
     "report cost --format csv --by task",
     "report cost --format csv --by conversation",
     "report cost --format json --filter agent=AGENT",
+    "traces show TRACE --format json",
     "prices list --format json",
     "tags list",
     "accounts list --format json",
@@ -34,10 +35,11 @@ const EXPORTS: [&str; 24] = [
 ];
 
 /// Subcommands that print no data of a tenant: they run the installation, change something, or print documents.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 18] = [
     "serve",
     "demo",
     "import",
+    "calls",
     "projections",
     "jobs",
     "tenants",
@@ -73,6 +75,7 @@ async fn export(matrix: &Matrix, template: &str, tenant: &str) -> (String, Strin
         .replace("CALL", &foreign.id("Call").uuid)
         .replace("MEMORY", &foreign.id("Memory").uuid)
         .replace("TEAM", &foreign.id("Team").uuid)
+        .replace("TRACE", &foreign.trace)
         .replace("POSITION", &foreign.position);
     let key_file = matrix.installation.key_file();
     let more = ["--tenant", tenant, "--key-file", key_file.to_str().unwrap()];

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use testkit::TestDatabase;
 
+/// Compresses a body.
+type Encode = fn(&[u8]) -> Vec<u8>;
+
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(content).unwrap();
@@ -28,7 +31,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut length = content.len();
     let mut encoded = vec![number << 3 | 2];
     while length >= 0x80 {
-        encoded.push((length & 0x7f) as u8 | 0x80);
+        encoded.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
         length >>= 7;
     }
     encoded.push(u8::try_from(length).unwrap());
@@ -60,7 +63,7 @@ fn protobuf(service: &str, id: u8) -> Vec<u8> {
 async fn a_compressed_body_is_read_as_the_one_without_over_every_route() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
-    let codings: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [("identity", <[u8]>::to_vec), ("gzip", gzip), ("zstd", zstd)];
+    let codings: [(&str, Encode); 3] = [("identity", <[u8]>::to_vec), ("gzip", gzip), ("zstd", zstd)];
     for (number, (coding, encode)) in codings.into_iter().enumerate() {
         let number = u8::try_from(number).unwrap();
         let call = |of: &str| {
