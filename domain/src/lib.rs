@@ -31,6 +31,7 @@ pub mod permissions;
 pub mod price_book;
 mod provider;
 pub mod rate_limits;
+pub mod receipt;
 pub mod role_assignment;
 pub mod service_account;
 pub mod spending;

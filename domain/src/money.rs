@@ -100,12 +100,7 @@ impl Money {
         per: NonZeroU64,
         discount_millionths: u32,
     ) -> Result<Self, MoneyError> {
-        const WHOLE: u32 = 1_000_000;
-        // A fraction of integers: as a decimal number it may not end, or have more digits than `Decimal` can hold, and
-        // the result would be rounded twice.
-        let charged = WHOLE.saturating_sub(discount_millionths);
-        let numerator = BigInt::from(rate.mantissa()) * units * BigInt::from(10).pow(CHARGE_SCALE) * charged;
-        let denominator = BigInt::from(10).pow(rate.scale()) * per.get() * WHOLE;
+        let (numerator, denominator) = fraction(rate, units, per, discount_millionths);
         let quotient: BigInt = &numerator / &denominator;
         let twice_the_rest: BigInt = (&numerator % &denominator) * 2;
         let is_odd = quotient.bit(0);
@@ -118,6 +113,13 @@ impl Money {
         let quotient = if rounds_away { quotient + away } else { quotient };
         let amount = quotient.to_i128().and_then(|amount| Decimal::try_from_i128_with_scale(amount, CHARGE_SCALE).ok());
         amount.ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
+    }
+
+    /// Whether the amount is the cost of `units` at `rate` US dollars for `per` units, less a number of millionths of it,
+    /// before it is rounded.
+    pub(crate) fn is_exactly(self, rate: Decimal, units: u64, per: NonZeroU64, discount_millionths: u32) -> bool {
+        let (numerator, denominator) = fraction(rate, units, per, discount_millionths);
+        self.picodollars().is_some_and(|amount| BigInt::from(amount) * denominator == numerator)
     }
 
     /// The amount as an arbitrary-precision number, for sums.
@@ -166,6 +168,16 @@ impl Money {
     pub fn is_negative(self) -> bool {
         self.0.is_sign_negative() && !self.0.is_zero()
     }
+}
+
+/// The cost of `units` at `rate` US dollars for `per` units, less a number of millionths of it, in units of 10^-12 US
+/// dollars. It is a fraction of integers: as a decimal number it may not end, or have more digits than `Decimal` can hold, and
+/// the result would be rounded twice.
+fn fraction(rate: Decimal, units: u64, per: NonZeroU64, discount_millionths: u32) -> (BigInt, BigInt) {
+    const WHOLE: u32 = 1_000_000;
+    let charged = WHOLE.saturating_sub(discount_millionths);
+    let numerator = BigInt::from(rate.mantissa()) * units * BigInt::from(10).pow(CHARGE_SCALE) * charged;
+    (numerator, BigInt::from(10).pow(rate.scale()) * per.get() * WHOLE)
 }
 
 /// Whether the text is digits with an optional sign and fraction, within the limits of digits.

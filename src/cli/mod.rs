@@ -24,6 +24,7 @@ mod migrate;
 mod point;
 mod prices;
 mod projections;
+mod receipt;
 mod relay;
 mod replay;
 mod report;
@@ -89,6 +90,7 @@ enum Authorised {
     Replay(replay::Replay),
     Prices(prices::Prices),
     Calls(calls::Calls),
+    Receipt(receipt::Receipt),
     Traces(traces::Traces),
     Tags(tags::Tags),
     Projections(projections::Projections),
@@ -135,7 +137,7 @@ impl Authorised {
             | Self::Database(_)
             | Self::Migrate(_) => Action::RunInstallation,
             Self::Import(_) => Action::SendCommand,
-            Self::Report(_) | Self::Replay(_) | Self::Traces(_) | Self::Whoami(_) => Action::ReadData,
+            Self::Report(_) | Self::Replay(_) | Self::Receipt(_) | Self::Traces(_) | Self::Whoami(_) => Action::ReadData,
             Self::Prices(command) => command.action(),
             Self::Calls(command) => command.action(),
             Self::Tags(command) => command.action(),
@@ -160,6 +162,7 @@ impl Authorised {
             | Self::Report(_)
             | Self::Replay(_)
             | Self::Calls(_)
+            | Self::Receipt(_)
             | Self::Traces(_)
             | Self::Tags(_)
             | Self::Accounts(_)
@@ -198,6 +201,7 @@ impl Authorised {
             Self::Replay(command) => command.run(session).await,
             Self::Prices(command) => command.run(session).await,
             Self::Calls(command) => command.run(session).await,
+            Self::Receipt(command) => command.run(session).await,
             Self::Traces(command) => command.run(session).await,
             Self::Tags(command) => command.run(session).await,
             Self::Projections(command) => command.run(session).await,
@@ -377,7 +381,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 86] = [
+    const EXAMPLES: [(&str, Option<Action>); 87] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
@@ -392,6 +396,7 @@ mod tests {
         ("prices list", Some(Action::ReadData)),
         ("calls correct 018bd12c-58b0-7683-8a5b-8752d0e86651 --set model=m --reason x", Some(Action::SendCommand)),
         ("calls void 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::SendCommand)),
+        ("receipt 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
         ("traces show 0af7651916cd43dd8448eb211c80319c", Some(Action::ReadData)),
         ("tags list", Some(Action::ReadData)),
         ("tags declare team", Some(Action::SendCommand)),

@@ -58,6 +58,7 @@ mod private_cluster;
 mod projections;
 mod rate_limits;
 mod readiness;
+mod receipts;
 mod rejections;
 mod relay;
 mod remote;

@@ -50,6 +50,11 @@ impl Offers {
         self.kind(price.contract).get(&price.effective_from)?.last()
     }
 
+    /// The price of a kind and date that a version of the book has.
+    pub(crate) fn effective_from(&self, contract: bool, from: DateTime<Utc>, version: u64) -> Option<&Quote> {
+        last_until(self.kind(contract).get(&from)?, version)
+    }
+
     /// All prices that were set up to a version.
     pub(crate) fn set_until(&self, version: u64) -> impl Iterator<Item = &Quote> {
         let all = self.list.values().chain(self.contract.values()).flatten();

@@ -108,6 +108,14 @@ impl ChargeLine {
         let cost = Money::for_units_discounted(component.rate.as_money().as_decimal(), units, component.per, discount)?;
         Ok(Self { component, units, discount_percent, cost })
     }
+
+    /// Whether the cost is not the exact product of units and rate.
+    #[must_use]
+    pub fn is_rounded(&self) -> bool {
+        let discount = self.discount_percent.map_or(0, Percent::millionths);
+        let rate = self.component.rate.as_money().as_decimal();
+        !self.cost.is_exactly(rate, self.units, self.component.per, discount)
+    }
 }
 
 /// A line as it is stored.

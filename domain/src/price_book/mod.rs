@@ -180,6 +180,15 @@ impl PriceBook {
         self.discounts.as_of(as_of.unwrap_or(self.version))
     }
 
+    /// The price that a charge applied, which was that of a provider and a model; none if this book never had it.
+    pub(crate) fn applied(&self, provider: &Name, model: &Name, charge: &Charge) -> Option<&Quote> {
+        self.by_model.offers(provider, model)?.effective_from(
+            charge.contract,
+            charge.effective_from,
+            charge.book_version,
+        )
+    }
+
     /// The price that replaces another one later: the next one of the same provider, model and kind.
     #[must_use]
     pub fn replaced_by(&self, price: &Price) -> Option<&Quote> {

@@ -120,6 +120,8 @@ pub(in crate::cli) trait ReviewOperations {
 pub(in crate::cli) trait CallOperations {
     async fn correct_call(&self, id: CallId, correction: Correction, reason: Body) -> anyhow::Result<OutcomeKind>;
     async fn void_call(&self, id: CallId, reason: Body) -> anyhow::Result<OutcomeKind>;
+    /// The text of the receipt of a call; none if there is no such call, or if it was voided.
+    async fn receipt(&self, id: CallId) -> anyhow::Result<Option<String>>;
 }
 
 /// Tag keys.

@@ -4,6 +4,7 @@ mod correction;
 mod facts;
 mod mutation;
 mod query;
+mod receipt;
 mod taking_back;
 mod types;
 

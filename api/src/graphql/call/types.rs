@@ -3,6 +3,7 @@
 use super::facts::{
     COST_SOURCES, CallOrigin, CallOutcome, CallSpan, CostSource, OUTCOMES, Tag, provenance_of, tags_of,
 };
+use super::receipt::{self, Receipt};
 use crate::graphql::agent::Agent;
 use crate::graphql::as_of::AsOf;
 use crate::graphql::entity::{self, Entity};
@@ -231,6 +232,12 @@ impl Call {
         let call = commands.load_call(principal, CallId(self.uuid.0), None).await;
         let (_, call) = call.map_err(|error| errors::failed(&error))?;
         Ok(call.state.charged.as_ref().and_then(|charged| charged.charge.as_ref()).map(Into::into))
+    }
+
+    /// How the cost of the call follows from its usage, as of `position`. Null if the call was voided.
+    #[graphql(complexity = "2 * connection::STATEMENT_COST + child_complexity")]
+    async fn receipt(&self, ctx: &Context<'_>) -> Result<Option<Receipt>> {
+        receipt::at(ctx, CallId(self.uuid.0), self.position.0).await
     }
 
     /// The task that the call was made for, as it is now. Null if it is unknown or was never submitted.

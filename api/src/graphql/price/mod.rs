@@ -8,4 +8,4 @@ mod types;
 pub(crate) use mutation::{PriceCommandError, PriceMutation};
 pub(crate) use query::PriceQuery;
 pub(crate) use repricing::{RepricingMutation, RepricingQuery};
-pub(crate) use types::{Charge, Price};
+pub(crate) use types::{Charge, Meter, Price, PriceSource};

@@ -220,11 +220,17 @@ impl From<&Quote> for Price {
             currency: price.currency.into(),
             components: price.components.iter().map(Into::into).collect(),
             book_version: Long::from_unsigned(quote.book_version),
-            source: PriceSource {
-                name: quote.source.name.to_string(),
-                licence: quote.source.licence.as_ref().map(ToString::to_string),
-                dated: quote.source.dated.map(|day| day.to_string()),
-            },
+            source: quote.source.as_ref().into(),
+        }
+    }
+}
+
+impl From<&price_book::PriceSource> for PriceSource {
+    fn from(source: &price_book::PriceSource) -> Self {
+        Self {
+            name: source.name.to_string(),
+            licence: source.licence.as_ref().map(ToString::to_string),
+            dated: source.dated.map(|day| day.to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{OnDatabase, now};
 use commands::OutcomeKind;
 use domain::call::CallCommand;
 use domain::price_book::PriceBook;
+use domain::receipt::Receipt;
 use domain::tag_keys::TagKeys;
 use domain::{Body, CallId};
 
@@ -27,5 +28,13 @@ impl CallOperations for OnDatabase<'_> {
 
     async fn void_call(&self, id: CallId, reason: Body) -> anyhow::Result<OutcomeKind> {
         self.command_call(id, CallCommand::Void { reason, at: now() }).await
+    }
+
+    async fn receipt(&self, id: CallId) -> anyhow::Result<Option<String>> {
+        let (commands, principal) = (&self.rooms.commands, &self.rooms.principal);
+        let (id, call) = commands.load_call(principal, id, None).await?;
+        let Some(charged) = &call.state.charged else { return Ok(None) };
+        let book = commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await?;
+        Ok(Some(Receipt::new(id, charged, &book.state).to_string()))
     }
 }

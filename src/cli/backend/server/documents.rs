@@ -78,6 +78,8 @@ documents! {
         pageInfo { hasNextPage endCursor } } }";
 
     CORRECT_CALL = "mutation($input: CorrectCallInput!) { correctCall(input: $input) { outcome error { message } } }";
+    HEAD = "query { head }";
+    RECEIPT = "query($id: ID!, $head: Position!) { call(id: $id, asOf: { position: $head }) { receipt { text } } }";
     VOID_CALL = "mutation($input: VoidCallInput!) { voidCall(input: $input) { outcome error { message } } }";
 
     USERS = "query($first: Int!, $after: String) { users(first: $first, after: $after) {
