@@ -137,7 +137,9 @@ impl Authorised {
             | Self::Database(_)
             | Self::Migrate(_) => Action::RunInstallation,
             Self::Import(_) => Action::SendCommand,
-            Self::Report(_) | Self::Replay(_) | Self::Receipt(_) | Self::Traces(_) | Self::Whoami(_) => Action::ReadData,
+            Self::Report(_) | Self::Replay(_) | Self::Receipt(_) | Self::Traces(_) | Self::Whoami(_) => {
+                Action::ReadData
+            }
             Self::Prices(command) => command.action(),
             Self::Calls(command) => command.action(),
             Self::Tags(command) => command.action(),

@@ -24,7 +24,8 @@ fn prices() -> Vec<Value> {
         price["components"] = json!(components);
         price
     };
-    let context = |above: u64, graduated: bool| json!({ "context": { "above": above.to_string(), "graduated": graduated } });
+    let context =
+        |above: u64, graduated: bool| json!({ "context": { "above": above.to_string(), "graduated": graduated } });
     let graduated = vec![
         component("INPUT", "3", None, Value::Null),
         component("INPUT", "2", None, context(1000, true)),
@@ -61,17 +62,16 @@ fn prices() -> Vec<Value> {
 
 /// A call of a number: each kind of price and of usage occurs.
 fn call(number: u64) -> Value {
-    const MODELS: [&str; 8] =
-        ["graduated", "other-name", "large", "ACME/Large", "tiers", "tiers-2", "small", "agreed"];
+    const MODELS: [&str; 8] = ["graduated", "other-name", "large", "ACME/Large", "tiers", "tiers-2", "small", "agreed"];
     let model = if number % 40 == 39 { "unknown" } else { MODELS[(number % 8) as usize] };
     let usage = json!({ "input": (number * 97 % 9000).to_string(), "output": (number * 31 % 800 + 20).to_string(),
         "cacheRead": (number % 3 * 250).to_string(), "cacheWrite1Hour": (number % 5 * 10).to_string(),
         "reasoning": (number % 7).to_string(), "audioOutput": (number % 4).to_string(),
         "searches": (number % 6).to_string(), "images": (number % 5).to_string() });
-    let tier = (number % 3 == 0).then_some("batch");
+    let tier = number.is_multiple_of(3).then_some("batch");
     json!({ "provider": "acme", "model": model, "callKey": format!("call-{number}"), "usage": usage, "serviceTier": tier,
             "startedAt": format!("2026-03-{:02}T{:02}:00:00Z", number % 28 + 1, number % 24),
-            "reportedCost": (number % 9 == 0).then_some("0.5") })
+            "reportedCost": number.is_multiple_of(9).then_some("0.5") })
 }
 
 /// What the script prints, or its error.
@@ -131,16 +131,30 @@ async fn receipts_of_every_kind_of_price_add_up() {
         receipts.iter().map(|(id, _, cost)| format!("{id} {}\n", cost.as_deref().unwrap_or("none"))).collect();
     assert_eq!(add_up(&texts).await.unwrap(), expected);
     assert_eq!(receipts.len() as u64, CALLS);
-    for kind in ["units above 5000", "context > 4000", "batch", "16:30-00:30 UTC", "volume: 12.345 %", "contract price",
-        "(rounded half to even)", "not billed", "billed as", "- reasoning", "found by its name (pattern)", "Charge    none",
-        "Reported  0.5 USD"]
-    {
+    for kind in [
+        "units above 5000",
+        "context > 4000",
+        "batch",
+        "16:30-00:30 UTC",
+        "volume: 12.345 %",
+        "contract price",
+        "(rounded half to even)",
+        "not billed",
+        "billed as",
+        "- reasoning",
+        "found by its name (pattern)",
+        "Charge    none",
+        "Reported  0.5 USD",
+    ] {
         assert!(texts.contains(kind), "no receipt has {kind:?}");
     }
     // What does not add up is found.
-    for (right, wrong) in [("\n  total                 = 0.0", "\n  total                 = 0.1"), (" x 1.25 / ", " x 1.26 / "),
-        ("  output                2", "  output                3"), (" (rounded half to even)", "")]
-    {
+    for (right, wrong) in [
+        ("\n  total                 = 0.0", "\n  total                 = 0.1"),
+        (" x 1.25 / ", " x 1.26 / "),
+        ("  output                2", "  output                3"),
+        (" (rounded half to even)", ""),
+    ] {
         assert!(texts.contains(right), "{right}");
         assert!(add_up(&texts.replacen(right, wrong, 1)).await.unwrap_err().contains("AssertionError"), "{wrong}");
     }
