@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 const CALLS: u64 = 200;
 
 fn component(meter: &str, rate: &str, per: Option<u64>, when: Value) -> Value {
-    json!({ "meter": meter, "rate": rate, "per": per.map(|per| per.to_string()), "when": when })
+    json!({ "meter": meter, "rate": rate, "per": per, "when": when })
 }
 
 /// Prices of every kind: other meters, sizes of the prompt, graduated sizes, tiers, times of the day, small units, and rates
@@ -24,8 +24,7 @@ fn prices() -> Vec<Value> {
         price["components"] = json!(components);
         price
     };
-    let context =
-        |above: u64, graduated: bool| json!({ "context": { "above": above.to_string(), "graduated": graduated } });
+    let context = |above: u64, graduated: bool| json!({ "context": { "above": above, "graduated": graduated } });
     let graduated = vec![
         component("INPUT", "3", None, Value::Null),
         component("INPUT", "2", None, context(1000, true)),
@@ -37,7 +36,7 @@ fn prices() -> Vec<Value> {
         component("INPUT", "2.5", None, context(4000, false)),
         component("OUTPUT", "10", None, Value::Null),
         component("CACHE_READ", "0.13", None, Value::Null),
-        component("CACHE_WRITE5_MIN", "1.5625", None, Value::Null),
+        component("CACHE_WRITE_5_MIN", "1.5625", None, Value::Null),
         component("AUDIO_OUTPUT", "64", None, Value::Null),
     ];
     let tiers = vec![
@@ -64,10 +63,10 @@ fn prices() -> Vec<Value> {
 fn call(number: u64) -> Value {
     const MODELS: [&str; 8] = ["graduated", "other-name", "large", "ACME/Large", "tiers", "tiers-2", "small", "agreed"];
     let model = if number % 40 == 39 { "unknown" } else { MODELS[(number % 8) as usize] };
-    let usage = json!({ "input": (number * 97 % 9000).to_string(), "output": (number * 31 % 800 + 20).to_string(),
-        "cacheRead": (number % 3 * 250).to_string(), "cacheWrite1Hour": (number % 5 * 10).to_string(),
-        "reasoning": (number % 7).to_string(), "audioOutput": (number % 4).to_string(),
-        "searches": (number % 6).to_string(), "images": (number % 5).to_string() });
+    let usage = json!({ "input": number * 97 % 9000, "output": number * 31 % 800 + 20,
+        "cacheRead": number % 3 * 250, "cacheWrite1Hour": number % 5 * 10,
+        "reasoning": number % 7, "audioOutput": number % 4,
+        "searches": number % 6, "images": number % 5 });
     let tier = number.is_multiple_of(3).then_some("batch");
     json!({ "provider": "acme", "model": model, "callKey": format!("call-{number}"), "usage": usage, "serviceTier": tier,
             "startedAt": format!("2026-03-{:02}T{:02}:00:00Z", number % 28 + 1, number % 24),
@@ -91,7 +90,7 @@ async fn add_up(texts: &str) -> Result<String, String> {
 
 /// The id, the receipt and the cost of each call.
 async fn receipts(server: &Server, position: &str) -> Vec<(String, String, Option<String>)> {
-    let query = "query ($p: Position, $after: String) { calls(first: 50, after: $after, minPosition: $p) {
+    let query = "query ($p: Position, $after: String) { calls(first: 20, after: $after, minPosition: $p) {
         nodes { uuid cost receipt { text charge { amount } unpriced usage { meter units billedAs } } }
         pageInfo { hasNextPage endCursor } } }";
     let (mut found, mut after) = (Vec::new(), Value::Null);
@@ -184,6 +183,6 @@ async fn a_receipt_is_the_same_on_the_database_and_at_a_server() {
 }
 
 fn call_of(model: &str) -> Value {
-    json!({ "provider": "acme", "model": model, "callKey": "a", "usage": { "input": "1000000" },
+    json!({ "provider": "acme", "model": model, "callKey": "a", "usage": { "input": 1_000_000 },
             "startedAt": "2026-03-01T12:00:00Z" })
 }
