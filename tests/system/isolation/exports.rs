@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use std::collections::BTreeSet;
 
 /// The subcommands that print data of a tenant. Words in capitals are ids of another one.
-const EXPORTS: [&str; 25] = [
+const EXPORTS: [&str; 26] = [
     "replay",
     "replay --stream agent/AGENT",
     "replay --stream agent/AGENT --as-of POSITION",
@@ -18,6 +18,7 @@ const EXPORTS: [&str; 25] = [
     "report cost --format csv --by task",
     "report cost --format csv --by conversation",
     "report cost --format json --filter agent=AGENT",
+    "receipt CALL",
     "traces show TRACE --format json",
     "prices list --format json",
     "tags list",
