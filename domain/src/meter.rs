@@ -271,6 +271,12 @@ impl Meter {
         self.definition().billed_as
     }
 
+    /// The meters at whose rates it may be billed, the preferred one first: itself, and then those of
+    /// [`billed_as`](Self::billed_as).
+    pub(crate) fn billing_chain(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |meter| meter.billed_as())
+    }
+
     /// Whether it counts towards the size of the prompt, which decides which price tier applies. The meters of the prompt are
     /// disjoint.
     #[must_use]
@@ -364,7 +370,7 @@ mod tests {
                 assert_eq!(meter.billed_as(), Some(whole), "{meter}: the rest of {whole} is billed without it");
                 assert!(!meter.is_in_prompt(), "{meter} would be counted twice, with {whole}");
             }
-            let chain = std::iter::successors(Some(meter), |meter| meter.billed_as());
+            let chain = meter.billing_chain();
             assert!(chain.take(Meter::COUNT + 1).count() <= Meter::COUNT, "{meter} is billed as itself");
             assert!(meter.billed_as().is_none_or(|other| other.unit() == meter.unit()), "{meter}: a rate has a unit");
             assert!(meter.description().ends_with('.') && !meter.description().contains('\n'));

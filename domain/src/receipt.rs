@@ -69,7 +69,7 @@ impl Receipt {
                 quantity: quantity.get(),
                 parts: parts.collect(),
                 units: facts.usage.without_parts(meter),
-                billed_as: std::iter::successors(Some(meter), |meter| meter.billed_as()).find(has_line),
+                billed_as: meter.billing_chain().find(has_line),
             }
         };
         let mut usage: Vec<_> = facts.usage.iter().map(used).collect();
@@ -79,9 +79,8 @@ impl Receipt {
             usage.push(UsedMeter { meter, quantity: 1, parts, units: 1, billed_as: Some(meter) });
         }
         let applied = charge.and_then(|charge| {
-            let model = charge.matched.as_ref().map(|matched| &matched.model).or(facts.model.as_ref())?;
-            let provider = charge.seller.as_ref().or(facts.provider.as_ref())?;
-            book.applied(provider, model, charge)
+            let (provider, model) = charge.priced_as(facts.provider.as_ref(), facts.model.as_ref());
+            book.applied(provider?, model?, charge)
         });
         Self {
             call: id,
@@ -143,8 +142,7 @@ impl fmt::Display for Receipt {
 
 impl Receipt {
     fn write_price(&self, f: &mut fmt::Formatter<'_>, charge: &Charge) -> fmt::Result {
-        let seller = charge.seller.as_ref().or(self.provider.as_ref());
-        let model = charge.matched.as_ref().map(|matched| &matched.model).or(self.model.as_ref());
+        let (seller, model) = charge.priced_as(self.provider.as_ref(), self.model.as_ref());
         let kind = if charge.contract { "contract price" } else { "price" };
         write!(f, "Price     {kind} of {}", names([seller, model]))?;
         write!(f, ", effective from {}", time(charge.effective_from))?;

@@ -69,6 +69,16 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// The provider and the model whose price was applied to a call, by those that the call names.
+    pub(crate) fn priced_as<'a>(
+        &'a self,
+        provider: Option<&'a Name>,
+        model: Option<&'a Name>,
+    ) -> (Option<&'a Name>, Option<&'a Name>) {
+        let matched = self.matched.as_ref().map(|matched| &matched.model);
+        (self.seller.as_ref().or(provider), matched.or(model))
+    }
+
     /// The conditions under which the price was applied, or `standard` if there are none.
     #[must_use]
     pub fn conditions(&self) -> String {
@@ -164,8 +174,7 @@ impl Price {
         let mut unbilled = Vec::new();
         for (meter, _) in call.usage.iter() {
             let used = call.usage.without_parts(meter);
-            let mut chain = std::iter::successors(Some(meter), |meter| meter.billed_as());
-            match chain.find(|meter| has_component(*meter)) {
+            match meter.billing_chain().find(|meter| has_component(*meter)) {
                 _ if used == 0 => {}
                 Some(billed) => *units.entry(billed).or_default() += used,
                 None => unbilled.push(meter),

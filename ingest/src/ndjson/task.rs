@@ -61,7 +61,7 @@ pub(super) fn parse(fields: &LineFields<'_>) -> Result<TaskLine, LineError> {
     Ok(TaskLine { id, spec: TaskSpec { title, agent_id, dag_id }, agent, submitted_at, started_at, end })
 }
 
-/// The command that ends a task with a status and its text.
+/// The command that gives a task its final status; none if the status is not final.
 fn end(fields: &LineFields<'_>, status: TaskStatus, at: DateTime<Utc>) -> Result<Option<TaskCommand>, LineError> {
     let of = |field: &'static str, allowed: TaskStatus| -> Result<Option<Body>, LineError> {
         let text = fields.body(field)?;
