@@ -5,21 +5,24 @@
 # Debian 12 on.
 BUILD_PACKAGES := gcc g++
 DEMO_PACKAGES := gcc postgresql
-TEST_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv nodejs npm chromium
+TEST_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) default-jre-headless maven kcat python3 python3-venv tzdata nodejs npm chromium
 PEER_PACKAGES := $(BUILD_PACKAGES) $(DEMO_PACKAGES) protobuf-compiler nodejs npm python3 python3-venv
 
 DENY_VERSION := 0.20.2
-DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
+# Beside the checkouts of this user, since building it takes minutes.
+DENY_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/apex/cargo-deny-$(DENY_VERSION)
 
 # Packages of the workspace whose unit tests need no services.
 UNIT_TEST_PACKAGES := domain streams commands identity ingest projections policies api
 
 GRAPHIQL_OR_GO_ON := scripts/fetch-graphiql.sh || echo "Building without GraphiQL: its page will be missing." >&2
 
+WEB_OR_GO_ON := scripts/web.sh build || echo "Building without the web page: its address says what is missing." >&2
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build check test kafka-tls chaos fuzz fuzz-readers measure bench bench-peers full known-answers fmt lint deny advisories \
-	pin-images graphiql ci
+.PHONY: help demo build check test focus-validator kafka-tls chaos fuzz fuzz-readers race measure bench bench-peers full known-answers fmt lint deny advisories \
+	pin-images graphiql web web-check ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,12 +31,14 @@ help: ## list the targets
 demo: ## build Apex without Kafka and run its demo; ARGS= is passed to it
 	@scripts/install-packages.sh $(DEMO_PACKAGES)
 	@$(GRAPHIQL_OR_GO_ON)
+	@$(WEB_OR_GO_ON)
 	cargo build --locked --no-default-features --bin apex
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/apex" demo $(ARGS)
 
 build: ## build target/debug/apex with everything
 	@scripts/install-packages.sh $(BUILD_PACKAGES)
 	@$(GRAPHIQL_OR_GO_ON)
+	@$(WEB_OR_GO_ON)
 	cargo build --locked --bin apex
 
 # The fast loop: under a minute when everything was compiled before.
@@ -45,27 +50,48 @@ check: ## check format and clippy, and run every test that needs no PostgreSQL a
 	cargo test --locked --quiet $(UNIT_TEST_PACKAGES:%=--package %) --features streams/kafka --lib --tests
 	cargo test --locked --quiet --lib --test architecture --test documents
 
-test: graphiql ## run every test, on a private PostgreSQL and Kafka
+test: graphiql web-check web ## run every test, on a private PostgreSQL and Kafka
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@scripts/python-environment.sh python examples/requirements.txt
 	@scripts/python-environment.sh otlp-python tests/otlp/requirements.txt
 	@scripts/python-environment.sh smtp-python tests/smtp/requirements.txt
 	@scripts/python-environment.sh openapi-python tests/openapi/requirements.txt
+	@scripts/python-environment.sh webhooks-python tests/webhooks/requirements.txt
+	@scripts/python-environment.sh focus-python tests/focus/requirements.txt
+	@scripts/python-environment.sh clients-python tests/clients/requirements.txt
 	@scripts/python-for-prices.sh
 	@scripts/node-packages.sh oidc tests/oidc
 	@scripts/node-packages.sh otlp-node tests/otlp
+	@scripts/node-packages.sh clients-node tests/clients
 	@scripts/fetch-asyncapi-schema.sh
 	@scripts/fetch-promtool.sh
-	scripts/with-services.sh cargo test --workspace --locked --no-fail-fast
+	scripts/with-services.sh --without-sync scripts/test-suites.sh
 
 # Not a part of `test`: librdkafka and every crate that depends on it are compiled a second time, with OpenSSL.
 kafka-tls: graphiql ## publish to a Kafka broker over TLS, with the feature kafka-tls
 	@scripts/install-packages.sh $(TEST_PACKAGES) libssl-dev pkg-config
 	scripts/with-services.sh cargo test --locked --features kafka-tls --test kafka_tls
 
+# Not a part of `test`: the validator takes Python 3.12 or newer, which Debian 12 does not have, and 600 MB of packages.
+PYTHON_312 ?= python3.12
+focus-validator: graphiql ## validate an export of FOCUS 1.2 by the official validator; PYTHON_312= is its interpreter
+	@command -v $(PYTHON_312) >/dev/null || { echo "the validator of FOCUS takes Python 3.12: install it, or set PYTHON_312=" >&2; exit 1; }
+	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql python3 python3-venv
+	@scripts/python-environment.sh focus-python tests/focus/requirements.txt
+	@scripts/python-environment.sh focus-validator tests/focus/requirements-validator.txt $(PYTHON_312)
+	scripts/with-services.sh --without-kafka cargo test --locked --test system official_validator -- --ignored --nocapture
+
 chaos: graphiql ## inject every fault into the log for DURATION_S=60 seconds; SEED= repeats the random choices of a run
 	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
 	APEX_TEST_CHAOS_S=$(or $(DURATION_S),60) APEX_TEST_CHAOS_SEED=$(SEED) cargo test --locked --test chaos
+
+# At servers of the release binary, which do several times as many operations a second.
+race: graphiql ## race 64 clients for budgets at three servers under faults, OPERATIONS=1000000; SEED= repeats the choices of a run
+	@scripts/install-packages.sh $(BUILD_PACKAGES) postgresql
+	cargo build --locked --release --bin apex
+	APEX_TEST_RACE_OPERATIONS=$(or $(OPERATIONS),1000000) APEX_TEST_RACE_SEED=$(SEED) \
+		APEX_TEST_RACE_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex" \
+		cargo test --locked --test system budget_race:: -- --nocapture
 
 # On the release binary, because the requests' durations are measured too.
 fuzz: graphiql ## send hostile requests to a release server for DURATION_S=60 seconds; SEED= repeats a run
@@ -95,11 +121,13 @@ bench-peers: ## compare with other event stores; PEERS=Emmett,UmaDB for some, RO
 
 # An hour and more, so not a part of `ci`. DURATION_S= is the duration of chaos, of fuzz, and of each target of fuzz-readers.
 full: DURATION_S ?= 600
-full: ## run what takes long: kafka-tls, chaos, fuzz and fuzz-readers for DURATION_S=600 seconds each, measure, bench
+full: ## run what takes long: kafka-tls, focus-validator, chaos, fuzz and fuzz-readers for DURATION_S=600 seconds each, race, measure, bench
 	$(MAKE) --no-print-directory kafka-tls
+	$(MAKE) --no-print-directory focus-validator
 	$(MAKE) --no-print-directory chaos DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory fuzz DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory fuzz-readers DURATION_S=$(DURATION_S)
+	$(MAKE) --no-print-directory race
 	$(MAKE) --no-print-directory measure
 	$(MAKE) --no-print-directory bench
 
@@ -109,7 +137,7 @@ known-answers: graphiql ## check the totals of public traces in the folder APEX_
 	@scripts/install-packages.sh $(TEST_PACKAGES)
 	@test -d "$(APEX_DATA)" || { echo "APEX_DATA=$(APEX_DATA) is not a folder: set it to the folder with the traces" >&2; exit 1; }
 	@scripts/python-environment.sh python-totals tests/known_answers/requirements.txt
-	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh cargo test --locked --test known_answers --test prices -- --ignored --nocapture
+	APEX_DATA="$(abspath $(APEX_DATA))" scripts/with-services.sh --without-sync cargo test --locked --test known_answers --test prices -- --ignored --nocapture
 
 fmt: ## format the code
 	cargo fmt --all
@@ -145,5 +173,13 @@ $(DENY_ROOT)/bin/cargo-deny:
 
 graphiql: ## fetch GraphiQL, which the build embeds
 	@scripts/fetch-graphiql.sh
+
+# Nothing is done when nothing has changed.
+web: ## build the web page, which the build embeds
+	@scripts/web.sh build
+
+# A part of `test`, whose browser is one of the packages that this installs.
+web-check: ## check the web page: generated types, eslint, vue-tsc, vitest and licences
+	scripts/web.sh check
 
 ci: lint deny test ## what CI runs: lint, deny, test

@@ -1,5 +1,5 @@
-//! Priced calls that a server records durably over HTTP, as lines of JSON and as spans of OpenTelemetry, compared with plain
-//! INSERTs of the same payloads into a table with the columns and indexes of the log, and a row for each stream.
+//! Priced calls that a server records durably over HTTP, as lines of JSON and as spans of OpenTelemetry in protobuf, compared
+//! with plain INSERTs of the same payloads into a table with the columns and indexes of the log, and a row for each stream.
 //!
 //! The server, its PostgreSQL and the client share the machine. `LINES` is the number of calls of a request (default: 2000),
 //! and `REQUESTS` that of requests at the same time (default: 4). A call of a span takes two events: one of the trace, too.
@@ -14,7 +14,7 @@
 )]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::io::Write;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use testkit::ServerProcess;
 use testkit::bench::{Bench, Table, best, setting};
+use testkit::protobuf::{attribute, field, fixed64, integer};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -59,27 +60,38 @@ impl Sender {
         created
     }
 
-    /// Sends calls as spans, each of a trace of its own.
+    /// Sends calls as spans in protobuf, each of a trace of its own, as exporters do by default.
     async fn spans(self) -> u64 {
         let first = self.next.fetch_add(self.calls, Ordering::Relaxed);
+        let (text, number) = (|text: &str| field(1, text.as_bytes()), |number| integer(3, number));
+        let shared = [
+            attribute(9, "gen_ai.operation.name", &text("chat")),
+            attribute(9, "gen_ai.provider.name", &text("openai")),
+            attribute(9, "gen_ai.response.model", &text("gpt-4o")),
+            attribute(9, "gen_ai.usage.output_tokens", &number(59)),
+            attribute(9, "gen_ai.usage.cache_read.input_tokens", &number(512)),
+        ]
+        .concat();
         let span = |n: u64| {
-            let number = |key: &str, value: u64| json!({ "key": key, "value": { "intValue": value.to_string() } });
-            let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
-            json!({
-                "traceId": format!("{:032x}", u128::from(n) + 1), "spanId": format!("{:016x}", n + 1), "name": "chat", "kind": 3,
-                "startTimeUnixNano": "1773136800000000000", "endTimeUnixNano": "1773136801800000000",
-                "attributes": [
-                    text("gen_ai.operation.name", "chat"), text("gen_ai.provider.name", "openai"),
-                    text("gen_ai.response.model", "gpt-4o"), number("gen_ai.usage.input_tokens", 1512 + n % 1000),
-                    number("gen_ai.usage.output_tokens", 59), number("gen_ai.usage.cache_read.input_tokens", 512),
-                ],
-            })
+            let content = [
+                field(1, &(u128::from(n) + 1).to_be_bytes()),
+                field(2, &(n + 1).to_be_bytes()),
+                field(5, b"chat"),
+                integer(6, 3),
+                fixed64(7, 1_773_136_800_000_000_000),
+                fixed64(8, 1_773_136_801_800_000_000),
+                attribute(9, "gen_ai.usage.input_tokens", &number(1512 + n % 1000)),
+                shared.clone(),
+            ];
+            field(2, &content.concat())
         };
-        let spans: Vec<_> = (first..first + self.calls).map(span).collect();
-        let service = json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": "bench" } }] });
-        let body = json!({ "resourceSpans": [{ "resource": service, "scopeSpans": [{ "spans": spans }] }] });
-        let response = self.client.post(format!("{}/v1/traces", self.address)).json(&body).send().await.unwrap();
-        assert_eq!(response.json::<Value>().await.unwrap(), json!({}));
+        let spans: Vec<u8> = (first..first + self.calls).flat_map(span).collect();
+        let resource = field(1, &attribute(1, "service.name", &text("bench")));
+        let body = field(1, &[resource, field(2, &spans)].concat());
+        let request = self.client.post(format!("{}/v1/traces", self.address));
+        let response = request.header("content-type", "application/x-protobuf").body(body).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.status());
+        assert!(response.bytes().await.unwrap().is_empty(), "some spans were refused");
         self.calls
     }
 }
@@ -105,12 +117,12 @@ async fn caught_up(bench: &Bench) {
 /// Imports a file of new calls, and returns how many it imported a second.
 async fn import(bench: &Bench, calls: u64, file: &AtomicU64) -> f64 {
     let mut path = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
-    let first = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::weeks(2800);
+    let first = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::weeks(2900);
     let number = i64::try_from(file.fetch_add(1, Ordering::Relaxed)).unwrap();
     let rows: String = (0..i64::try_from(calls).unwrap())
         .map(|n| {
             let at = first + TimeDelta::days(number) + TimeDelta::milliseconds(n);
-            format!("{},{},59\n", at.format("%Y-%m-%d %H:%M:%S%.7f"), 1000 + n % 1000)
+            format!("{}0,{},59\n", at.format("%Y-%m-%d %H:%M:%S%.6f"), 1000 + n % 1000)
         })
         .collect();
     write!(path, "TIMESTAMP,ContextTokens,GeneratedTokens\n{rows}").unwrap();
@@ -206,7 +218,8 @@ async fn main() {
         let sender = sender.clone();
         bench.rate(requests, move |_| sender.clone().spans()).await
     };
-    let case = format!("priced calls as spans in JSON, {requests} requests of {calls}; INSERTs of the same payloads");
+    let case =
+        format!("priced calls as spans in protobuf, {requests} requests of {calls}; INSERTs of the same payloads");
     table.case(&bench, &case, "calls/s", spans, &raw).await;
     let until_read = async || {
         caught_up(&bench).await;

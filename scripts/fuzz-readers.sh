@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=$1
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(otlp_protobuf otlp_json records lines langfuse_batch price_table)
+[ ${#targets[@]} -gt 0 ] || targets=(otlp_protobuf otlp_json records lines langfuse_batch price_table invoice)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 root=${CARGO_TARGET_DIR:-target}/fuzz

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Creates a Python virtual environment in target/tools/NAME with the packages of a file: python-environment.sh NAME FILE
+# Creates a Python virtual environment in target/tools/NAME with the packages of a file:
+# python-environment.sh NAME FILE [INTERPRETER]
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -8,6 +9,6 @@ python=$root/target/tools/$1
 # The environment has a copy of the requirements that it was created from: if they differ, it is created again.
 cmp -s "$requirements" "$python/requirements.txt" && exit 0
 rm -rf "$python"
-python3 -m venv "$python"
+"${3:-python3}" -m venv "$python"
 "$python/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
 cp "$requirements" "$python/requirements.txt"

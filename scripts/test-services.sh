@@ -5,6 +5,8 @@
 #
 #   scripts/test-services.sh start [DIR]    then: source DIR/env
 #   scripts/test-services.sh start DIR --without-kafka
+#   scripts/test-services.sh start DIR --without-sync     for tests, none of which stops the machine: what a killed server has
+#                                                         written is kept by the kernel. Benchmarks measure its waits.
 #   scripts/test-services.sh stop [DIR]     idempotent; keeps DIR/postgres.log and DIR/kafka.log
 set -euo pipefail
 
@@ -123,12 +125,12 @@ start_postgres() { # PORT PASSWORD
     cd / # the other user may not be able to enter the checkout
     # shellcheck disable=SC2016 # $1 is expanded by the inner shell, so that the file belongs to the other user
     "${as_postgres[@]}" sh -c 'umask 077; cat >"$1"' - "$data/password" <<<"$2"
-    # --no-sync only applies to initdb, whose cluster is empty. The server itself syncs, see fsync below.
+    # --no-sync only applies to initdb, whose cluster is empty.
     "${as_postgres[@]}" "$bin/initdb" --pgdata="$data/cluster" --username=postgres --pwfile="$data/password" \
         --auth=scram-sha-256 --data-checksums --encoding=UTF8 --locale=C.UTF-8 --no-sync >"$log" 2>&1 \
         || fail "initdb failed" "$log"
     setsid "${as_postgres[@]}" "$bin/postgres" -D "$data/cluster" -p "$1" \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c max_connections=300 \
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c "fsync=$sync" -c max_connections=300 \
         -c shared_buffers=256MB -c max_wal_size=2GB </dev/null >>"$log" 2>&1 &
     remember postgres $!
     export PGPASSWORD=$2
@@ -235,10 +237,17 @@ EOF
 }
 
 action=${1:-}
-without_kafka=${3:-}
-usage="usage: ${0##*/} start|stop [DIR [--without-kafka]]"
+without_kafka=
+sync=on
+usage="usage: ${0##*/} start|stop [DIR [--without-kafka] [--without-sync]]"
 [[ $action == start || $action == stop ]] || fail "$usage"
-[[ -z $without_kafka || $without_kafka == --without-kafka ]] || fail "$usage"
+for option in "${@:3}"; do
+    case $option in
+        --without-kafka) without_kafka=$option ;;
+        --without-sync) sync=off ;;
+        *) fail "$usage" ;;
+    esac
+done
 mkdir -p "${2:-$root/.services}"
 dir=$(cd "${2:-$root/.services}" && pwd)
 jars=$root/target/kafka-jars

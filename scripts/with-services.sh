@@ -4,13 +4,16 @@
 #
 #   scripts/with-services.sh cargo test --workspace
 #   scripts/with-services.sh --without-kafka COMMAND…    PostgreSQL only
+#   scripts/with-services.sh --without-sync COMMAND…     PostgreSQL does not wait until the disk has what it writes
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=$root/.services/run # .services itself is for servers that were started manually
 without=()
-[[ ${1:-} != --without-kafka ]] || { without=("$1") && shift; }
-(($#)) || { echo "usage: ${0##*/} [--without-kafka] COMMAND…" >&2 && exit 2; }
+while [[ ${1:-} == --without-* ]]; do
+    without+=("$1") && shift
+done
+(($#)) || { echo "usage: ${0##*/} [--without-kafka] [--without-sync] COMMAND…" >&2 && exit 2; }
 
 # One run at a time per checkout: a second one would stop the servers of the first. Child processes do not inherit the
 # lock (9>&-), so it is released when this process ends.

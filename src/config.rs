@@ -1,11 +1,16 @@
 //! All settings. They are read here and nowhere else: from flags, then `APEX_*` variables, then defaults.
 
+mod alerts;
 mod edge;
+mod file;
+mod gateway;
 mod kafka;
 mod mail;
 mod oidc;
 mod remote;
 
+pub use self::gateway::Gateway;
+pub use alerts::Alerts;
 pub use edge::{ClientCertificate, Edge, ProxyHeader};
 pub use kafka::{Kafka, Mechanism, SecurityProtocol};
 pub use mail::Mail;
@@ -116,8 +121,8 @@ pub struct Common {
     #[arg(long, env = "APEX_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 
-    /// The maximum number of database connections of this process, in addition to one for each Kafka relay. Tasks that
-    /// need a connection wait for one.
+    /// The maximum number of database connections of this process, in addition to one for each Kafka relay, and to up
+    /// to four for exports over HTTP. Tasks that need a connection wait for one.
     #[arg(long, env = "APEX_DATABASE_CONNECTIONS", global = true, default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(8..=1000))]
     pub database_connections: u32,
@@ -218,6 +223,16 @@ pub struct Server {
     #[arg(long, env = "APEX_SPAN_RETENTION_DAYS", default_value_t = 14, value_parser = clap::value_parser!(u16).range(0..=3650))]
     pub span_retention_days: u16,
 
+    /// Keep the prompts, responses and other texts that spans carry with the spans, for the permission `read:contents` to read.
+    /// All servers of an installation need the same value.
+    #[arg(long, env = "APEX_SPAN_CONTENTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub span_contents: bool,
+
+    /// The directory of the files of schedules: one directory in it for each tenant. Without it, runs of schedules fail. All servers
+    /// of an installation need the same one.
+    #[arg(long, env = "APEX_SCHEDULE_DIRECTORY", value_name = "DIRECTORY")]
+    pub schedule_directory: Option<PathBuf>,
+
     /// Serve GraphiQL, an explorer for the API, at /graphiql.
     #[arg(long, env = "APEX_GRAPHIQL", default_value_t = true, action = clap::ArgAction::Set)]
     pub graphiql: bool,
@@ -253,9 +268,17 @@ pub struct Server {
     #[command(flatten)]
     pub edge: Edge,
 
+    /// Deliveries of alerts.
+    #[command(flatten)]
+    pub alerts: Alerts,
+
     /// Mail, and the address in links.
     #[command(flatten)]
     pub mail: Mail,
+
+    /// The gateway to providers of models.
+    #[command(flatten)]
+    pub gateway: Gateway,
 }
 
 impl Server {

@@ -6,6 +6,7 @@
 // Standard output and standard error may be closed: `cli::output` writes to them without panicking.
 #![warn(clippy::print_stderr)]
 
+pub mod alerts;
 pub mod asyncapi;
 pub mod cli;
 pub mod client;

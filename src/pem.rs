@@ -1,5 +1,6 @@
 //! Files of certificates in PEM.
 
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{Error as SyntaxError, PemObject as _};
 use std::fs::File;
@@ -25,6 +26,9 @@ pub enum PemError {
     /// The file has something else.
     #[error("it has no certificate in PEM")]
     Empty,
+    /// A certificate is not valid.
+    #[error(transparent)]
+    Certificate(#[from] rustls::Error),
 }
 
 /// The certificates of a file, of which it has at least one. Whether they are valid is not checked.
@@ -39,6 +43,18 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemErro
     }
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>()?;
     if certificates.is_empty() { Err(PemError::Empty) } else { Ok(certificates) }
+}
+
+/// The authorities that browsers trust, and those of a file.
+///
+/// # Errors
+/// [`PemError`] if the certificates of the file cannot be read, or one of them is not valid.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, PemError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in ca_file.map_or_else(|| Ok(Vec::new()), certificates)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 #[cfg(test)]

@@ -1,20 +1,23 @@
 //! Opens the log, starts the workers, and fails when one of them dies.
 
+use crate::alerts::MAX_DELIVERIES_OF_ENDPOINT;
 use crate::config::Common;
 use crate::database::{Database, read_connections};
 use anyhow::Context as _;
 use commands::{Commands, CommandsConfig, Component, Principal};
+use domain::alert_endpoints::MAX_ENDPOINTS;
 use identity::{Identities, SignInConfig};
 use policies::{
-    BudgetAlertHandler, BudgetAlerts, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, PolicyWorker,
-    SpanRetention,
+    AgentPauses, AlertDelivery, AlertWatchHandler, BudgetAlertHandler, BudgetAlerts, BudgetCharging,
+    BudgetCountHandler, ChargingCatchUpHandler, JobHandler, JobRetention, JobRunner, JobRunnerConfig, Jobs, Policy,
+    PolicyWorker, ReservationExpiry, ReservationExpiryHandler, RetryConfig, Schedules, SpanRetention,
 };
-use projections::{AppliedEvents, Projection, WaitError, Worker, WorkerConfig};
+use projections::{AppliedEvents, Projection, Source, WaitError, Worker, WorkerConfig};
 use sqlx::postgres::PgPool;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use streams::{Log, LogConfig, Position, TenantReads};
+use streams::{Backoff, Log, LogConfig, Position, TenantReads};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +29,20 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// The interval at which unfinished jobs are looked for.
 const JOBS_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The maximum number of runs of schedules that one process makes at the same time. Each takes a connection of reads for as long as
+/// it takes.
+const MAX_SCHEDULED_RUNS: usize = 2;
+
+/// The maximum number of alerts that one process delivers at the same time. It is more than the endpoints of a tenant take that all
+/// hang, so that they do not delay those of others.
+const MAX_ALERT_DELIVERIES: usize = 128;
+const _: () = assert!(MAX_ENDPOINTS * (MAX_DELIVERIES_OF_ENDPOINT as usize) < MAX_ALERT_DELIVERIES);
+/// When a delivery is tried again that failed: after 5 s, doubling to 12 h, 20 times, which takes two to three days.
+const ALERT_BACKOFF: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_hours(12) };
+const MAX_ALERT_ATTEMPTS: u32 = 20;
+/// How much longer an attempt may take than the endpoint may take to answer.
+const ALERT_MARGIN: Duration = Duration::from_secs(5);
 
 /// The number of attempts to raise an alert after which [`Rooms::wait_for_read_models`] no longer waits for it.
 const MAX_AWAITED_ATTEMPTS: u32 = 5;
@@ -136,8 +153,55 @@ impl Rooms {
         let max_run = config.attempt_timeout / 2;
         let retention = JobRetention::new(self.pool.clone(), max_run);
         let spans = SpanRetention::new(self.pool.clone(), span_retention_days, max_run);
-        handlers.extend([self.alerts(), Arc::new(retention), Arc::new(spans)]);
+        let (count, expiry) =
+            (BudgetCountHandler::new(self.commands.clone()), ReservationExpiryHandler::new(self.commands.clone()));
+        let charging = ChargingCatchUpHandler::new(self.commands.clone());
+        let watch = AlertWatchHandler::new(self.commands.clone(), self.reads.clone());
+        handlers.extend([
+            self.alerts(),
+            Arc::new(watch),
+            Arc::new(count),
+            Arc::new(charging),
+            Arc::new(expiry),
+            Arc::new(retention),
+            Arc::new(spans),
+        ]);
         self.start_jobs(handlers);
+    }
+
+    /// Starts the policy of schedules, and a runner of their runs. A run may take an hour: the runner is one of its own, so that runs
+    /// take no place of other jobs, however many are due at midnight.
+    pub fn start_schedules(&mut self, handler: Arc<dyn JobHandler>) {
+        self.start_policy(Arc::new(Schedules), Arc::new(self.log.tail().clone()));
+        let config = JobRunnerConfig { max_tasks: MAX_SCHEDULED_RUNS, ..JobRunnerConfig::default() };
+        // A wake-up reaches one runner, and this one would take those of the other. It looks for due jobs twice a second.
+        let runner = JobRunner::new(Jobs::new(self.pool.clone()), vec![handler], config);
+        let stop = self.stop_signal();
+        self.spawn("schedules", async move {
+            runner.run(stop).await;
+            Ok(())
+        });
+    }
+
+    /// Starts the policy of deliveries of alerts, and a runner of them. An endpoint may be away for days, and a slow one takes no
+    /// place of other jobs: the runner is one of its own.
+    pub fn start_alert_deliveries(&mut self, handlers: Vec<Arc<dyn JobHandler>>, timeout: Duration) {
+        let jobs = Jobs::new(self.pool.clone());
+        let policy: Arc<dyn Policy> = Arc::new(AlertDelivery::new(self.commands.clone(), jobs.clone()));
+        let (name, source, stop) = (policy.name(), Arc::new(self.log.tail().clone()), self.stop_signal());
+        let worker = PolicyWorker { policy, jobs: jobs.clone(), source, config: WorkerConfig::default() };
+        self.spawn(name, async move { Ok(worker.run(stop).await?) });
+        let config = JobRunnerConfig {
+            attempt_timeout: timeout + ALERT_MARGIN,
+            max_tasks: MAX_ALERT_DELIVERIES,
+            retry: RetryConfig { backoff: ALERT_BACKOFF, max_attempts: MAX_ALERT_ATTEMPTS },
+            ..JobRunnerConfig::default()
+        };
+        let (runner, stop) = (JobRunner::new(jobs, handlers, config), self.stop_signal());
+        self.spawn("alert deliveries", async move {
+            runner.run(stop).await;
+            Ok(())
+        });
     }
 
     fn alerts(&self) -> Arc<dyn JobHandler> {
@@ -148,14 +212,19 @@ impl Rooms {
         for projection in projections::all() {
             self.start_projection(projection);
         }
-        let policy = PolicyWorker {
-            policy: Arc::new(BudgetAlerts::new(self.pool.clone(), self.jobs.clone())),
-            jobs: self.jobs.clone(),
-            source: Arc::new(AppliedEvents::new(self.log.tail().clone(), self.pool.clone(), policies::BUDGETS)),
-            config: WorkerConfig::default(),
-        };
-        let stop = self.stop_signal();
-        self.spawn(policies::BUDGET_ALERTS, async move { Ok(policy.run(stop).await?) });
+        let budgets = AppliedEvents::new(self.log.tail().clone(), self.pool.clone(), policies::BUDGETS);
+        self.start_policy(Arc::new(BudgetAlerts::new(self.pool.clone(), self.jobs.clone())), Arc::new(budgets));
+        let log = Arc::new(self.log.tail().clone());
+        self.start_policy(Arc::new(BudgetCharging::new(self.commands.clone())), log.clone());
+        self.start_policy(Arc::new(ReservationExpiry), log.clone());
+        self.start_policy(Arc::new(AgentPauses::new(self.commands.clone())), log);
+    }
+
+    /// Starts the worker of a policy.
+    fn start_policy(&mut self, policy: Arc<dyn Policy>, source: Arc<dyn Source>) {
+        let (name, stop) = (policy.name(), self.stop_signal());
+        let worker = PolicyWorker { policy, jobs: self.jobs.clone(), source, config: WorkerConfig::default() };
+        self.spawn(name, async move { Ok(worker.run(stop).await?) });
     }
 
     /// Starts a runner of the jobs of some handlers.

@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, TracerProviderBuilder};
 use std::io::IsTerminal as _;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -32,8 +32,8 @@ pub struct Telemetry {
 
 /// Starts logging and tracing.
 ///
-/// Spans are always created, so that each event carries the trace that caused it; without a collector they are
-/// discarded.
+/// Spans are always created, so that each event carries the trace that caused it; without a collector they record nothing, unless
+/// a client says that its trace is recorded, which is passed on.
 ///
 /// # Errors
 /// If the log filter or the URL of the collector is invalid.
@@ -41,9 +41,10 @@ pub fn start(common: &Common) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&common.log).context("APEX_LOG is not a filter such as `info,sqlx=debug`")?;
     let mut provider =
         SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name("apex").build());
-    if let Some(endpoint) = &common.otlp_endpoint {
-        provider = export_to(provider, endpoint)?;
-    }
+    provider = match &common.otlp_endpoint {
+        Some(endpoint) => export_to(provider, endpoint)?,
+        None => provider.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))),
+    };
     let provider = provider.build();
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("apex")).with_filter(LevelFilter::INFO);
@@ -123,6 +124,7 @@ pub fn metrics() -> anyhow::Result<Metrics> {
     commands::register_metrics();
     projections::register_metrics();
     policies::register_metrics(&policies::KINDS);
+    gateway::register_metrics();
     api::register_metrics();
     describe_gauges();
     Ok(Metrics(handle))

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Settings of the API.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
+    /// Which routes are served.
+    pub served: Served,
     /// Whether `/graphiql` is served.
     pub graphiql: bool,
     /// The limits on requests, connections and responses.
@@ -28,6 +30,7 @@ pub struct ApiConfig {
 impl Default for ApiConfig {
     fn default() -> Self {
         Self {
+            served: Served::All,
             graphiql: true,
             limits: Limits::default(),
             tls: None,
@@ -37,6 +40,16 @@ impl Default for ApiConfig {
             sign_in: SignIn::default(),
         }
     }
+}
+
+/// Which routes are served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Served {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of the gateway to providers of models, with probes and metrics.
+    Gateway,
 }
 
 /// Settings of how people sign in.

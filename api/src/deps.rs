@@ -3,6 +3,7 @@
 use crate::authenticator::Authenticator;
 use crate::ready::ReadyChecks;
 use commands::Commands;
+use gateway::Gateway;
 use identity::Identities;
 use projections::Pool;
 use projections::spans::SpanStore;
@@ -24,6 +25,8 @@ pub struct Deps {
     pub reads: TenantReads,
     /// Keeps the spans that exporters send; none if they are not kept.
     pub span_store: Option<SpanStore>,
+    /// The gateway to providers of models; none if no upstream is known.
+    pub gateway: Option<Gateway>,
     /// Renders the metrics of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The readiness checks of the process.

@@ -18,7 +18,7 @@ mod request_error;
 mod requester;
 
 pub use authenticator::{Authenticator, EndReason, Endpoint, Presented, Unauthenticated};
-pub use config::{ApiConfig, Limits, SignIn};
+pub use config::{ApiConfig, Limits, Served, SignIn};
 pub use deps::Deps;
 pub use edge::{ClientCertificates, ForwardedHeader, Origin, OriginError, Tls, TlsError, TlsFiles, TrustedProxies};
 pub use graphql::schema_sdl;

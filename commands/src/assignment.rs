@@ -1,4 +1,4 @@
-//! Commands to the tasks and budgets of an agent, which depend on the agent.
+//! Commands to the tasks of an agent, which depend on the agent.
 
 use crate::context::Context;
 use crate::error::Error;
@@ -6,10 +6,9 @@ use crate::executor::Commands;
 use crate::outcome::Outcome;
 use crate::states::Undecided;
 use domain::agent::Agent;
-use domain::assignment::{BudgetRejection, TaskRejection, agent_of_budget, agent_of_task, decide_budget, decide_task};
-use domain::budget::{Budget, BudgetCommand};
+use domain::assignment::{TaskRejection, agent_of_task, decide_task};
 use domain::task::{Task, TaskCommand};
-use domain::{AgentId, Aggregate, BudgetId, TaskId};
+use domain::{AgentId, Aggregate, TaskId};
 use uuid::Uuid;
 
 /// The agent that a decision depends on, if any.
@@ -28,20 +27,6 @@ impl Commands {
         command: TaskCommand,
     ) -> Result<Outcome<Task>, Error<TaskRejection>> {
         self.execute_with_agent(context, id.0, command, agent_of_task, decide_task).await
-    }
-
-    /// Executes a command to a budget, by the rules of [`decide_budget`].
-    ///
-    /// # Errors
-    /// As for [`Commands::execute`].
-    pub async fn execute_budget(
-        &self,
-        context: &Context,
-        id: BudgetId,
-        command: BudgetCommand,
-    ) -> Result<Outcome<Budget>, Error<BudgetRejection>> {
-        let agent_of = |_: &Budget, command: &BudgetCommand| agent_of_budget(command);
-        self.execute_with_agent(context, id.0, command, agent_of, decide_budget).await
     }
 
     /// Executes a command whose decision depends on the state of an agent too, if it depends on any.

@@ -91,7 +91,7 @@ impl Attempts {
         let attempts = async move {
             let mut indeterminate = None;
             let result = match self.attempts(execution.clone(), &mut indeterminate).await {
-                Err(error) if receipt_is_unread(&error) => self.duplicate_or(&execution, error).await,
+                Err(error) if receipt_is_unread(&error) => Box::pin(self.duplicate_or(&execution, error)).await,
                 result => result,
             };
             // Once an attempt may have been written, no later failure may say that nothing was.
@@ -123,7 +123,7 @@ impl Attempts {
                     Err(error) => return Err(error),
                 },
                 Ok(Decision::NoEvents(watches)) => {
-                    match self.recheck_on_committed(&execution, &mut entries, watches).await? {
+                    match Box::pin(self.recheck_on_committed(&execution, &mut entries, watches)).await? {
                         Some(executed) => return Ok(executed),
                         // On the committed states the decision is another one: decide again.
                         None => AppendError::ChainAborted,

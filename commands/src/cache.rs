@@ -6,6 +6,7 @@
 //! versions and the chain reject what was decided on an outdated state.
 
 use crate::kind::{AggregateKey, AnyLoaded};
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use streams::{Chain, Position};
@@ -14,12 +15,12 @@ use tokio::sync::watch;
 /// A bounded cache of the aggregates that this process used most recently.
 #[derive(Clone)]
 pub(crate) struct AggregateCache {
-    entries: Cache<AggregateKey, Arc<CacheEntry>>,
+    entries: Cache<AggregateKey, Arc<CacheEntry>, RandomState>,
 }
 
 impl AggregateCache {
     pub(crate) fn new(capacity: u64) -> Self {
-        Self { entries: Cache::new(capacity) }
+        Self { entries: Cache::builder().max_capacity(capacity).build_with_hasher(RandomState::default()) }
     }
 
     /// The cache entry of an aggregate; all callers share one entry until it is evicted.

@@ -10,8 +10,9 @@ use crate::loader::LoadError;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::principal::Principal;
 use crate::states::{MAX_DECISION_AGGREGATES, OtherStates, States, Undecided};
+use domain::budget::Budget;
 use domain::call::{Call, CallCommand, CallError, CallEvent, CallIds, NamedCalls};
-use domain::permissions::{ActionType, ReadData, SendCommand};
+use domain::permissions::{ActionType, Forbidden, ReadData, SendCommand};
 use domain::{Aggregate, CallId};
 use std::sync::{Arc, Mutex, PoisonError};
 use streams::Position;
@@ -89,12 +90,13 @@ impl Commands {
         &self,
         context: &Context,
         ids: &CallIds,
-        command: CallCommand,
+        command: &CallCommand,
     ) -> Result<CallOutcome, Error<CallError>> {
         if let Some(id) = ids.single() {
             let assume_new = matches!(command, CallCommand::Report { .. });
             let noted = Mutex::new(CallChange::None);
             let decide = |call: &Call, _: OtherStates| {
+                check_may_change(&context.principal, id, call, command)?;
                 let events = call.decide(command.clone()).map_err(Undecided::Rejected)?;
                 // The last call is the one that counts.
                 *noted.lock().unwrap_or_else(PoisonError::into_inner) = CallChange::of(&events);
@@ -110,19 +112,20 @@ impl Commands {
                 }
             }
         }
-        self.execute_named(context, ids, command).await
+        // Boxed, as it is large and most calls have one id.
+        Box::pin(self.execute_named(context, ids, command)).await
     }
 
     async fn execute_named(
         &self,
         context: &Context,
         ids: &CallIds,
-        command: CallCommand,
+        command: &CallCommand,
     ) -> Result<CallOutcome, Error<CallError>> {
         // A decision has no effect but this note of its result. The last call is the one that counts.
         let decided = Mutex::new(None);
         let decide = erased(|states: &mut States| {
-            let made = decide_named(states, ids, command.clone())?;
+            let made = decide_named(states, &context.principal, ids, command.clone())?;
             *decided.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
             Ok(())
         });
@@ -191,7 +194,21 @@ impl Commands {
     }
 }
 
-fn decide_named(states: &mut States, ids: &CallIds, command: CallCommand) -> Result<Decided, Undecided<CallError>> {
+/// Checks that a principal may take back what the gateway charged for a call: who reports calls of its own may not.
+fn check_may_change(principal: &Principal, id: CallId, call: &Call, command: &CallCommand) -> Result<(), Forbidden> {
+    let takes_back = matches!(command, CallCommand::Correct { .. } | CallCommand::Void { .. });
+    if takes_back && call.is_of_gateway() {
+        principal.authorise_on::<SendCommand>(Budget::CATEGORY, id.0)?;
+    }
+    Ok(())
+}
+
+fn decide_named(
+    states: &mut States,
+    principal: &Principal,
+    ids: &CallIds,
+    command: CallCommand,
+) -> Result<Decided, Undecided<CallError>> {
     let calls = NamedCalls::resolve(ids, |id| states.get::<Call>(id.0))?.map_err(Undecided::Rejected)?;
     let (call_id, voided) = (calls.remaining(), calls.voided().collect::<Vec<_>>());
     for id in voided.iter().chain([&call_id]) {
@@ -199,6 +216,7 @@ fn decide_named(states: &mut States, ids: &CallIds, command: CallCommand) -> Res
     }
     states.check_expected_version::<Call, _>(call_id.0)?;
     let before = states.get::<Call>(call_id.0)?;
+    check_may_change(principal, call_id, &before, &command)?;
     let events = calls.decide(command).map_err(Undecided::Rejected)?;
     let change = CallChange::of(events.iter().map(|(_, event)| event));
     for (id, event) in events {

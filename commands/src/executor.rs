@@ -93,6 +93,24 @@ impl Commands {
         Ok(Arc::new(self.attempts.loader.load(&AggregateKey::of::<A>(access.tenant(), id)).await?.typed()))
     }
 
+    /// Aggregates as they are now, by few statements however many they are. The caller bounds their number.
+    ///
+    /// # Errors
+    /// As for [`Commands::load`].
+    pub async fn load_all<A: Aggregate>(
+        &self,
+        principal: &Principal,
+        ids: &[Uuid],
+    ) -> Result<Vec<(Uuid, Arc<Loaded<A>>)>, Error<A::Error>> {
+        let key = |id: &Uuid| -> Result<AggregateKey, Error<A::Error>> {
+            let access = principal.authorise_on::<ReadData>(A::CATEGORY, *id)?;
+            Ok(AggregateKey::of::<A>(access.tenant(), *id))
+        };
+        let keys = ids.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        let loaded = self.attempts.loader.load_all(&keys).await?;
+        Ok(ids.iter().copied().zip(loaded.into_iter().map(|loaded| Arc::new(loaded.typed()))).collect())
+    }
+
     /// The aggregate as it was at a point in the log or in time.
     ///
     /// # Errors

@@ -159,7 +159,7 @@ impl Ord for AggregateKey {
 
 impl Hash for AggregateKey {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.identity().hash(hasher);
+        self.stream.hash(hasher);
     }
 }
 

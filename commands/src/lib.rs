@@ -6,10 +6,14 @@
 //! belong to the aggregates.
 
 mod append;
+mod approvals;
 mod assignment;
 mod attempts;
+mod budget_status;
+mod budgets;
 mod cache;
 mod calls;
+mod charging;
 mod context;
 mod error;
 mod event_id;
@@ -21,14 +25,19 @@ mod locks;
 mod observe;
 mod outcome;
 mod principal;
+mod receipts;
 mod repricing;
+mod reservations;
 mod retry;
+mod settlements;
 mod snapshots;
 mod states;
 mod taking_back;
 mod traces;
 
+pub use budget_status::BudgetStatus;
 pub use calls::{CallChange, CallOutcome};
+pub use charging::Charged;
 pub use context::{Context, current_trace_id};
 pub use error::Error;
 pub use executor::{Commands, CommandsConfig};
@@ -39,6 +48,7 @@ pub use principal::{Component, Principal, ReservedActor, Subject, is_reserved_ac
 pub use repricing::{
     NotRepriced, NotRepricedReason, PriceDifference, RecordRepricing, Reprice, Repriced, UnpricedBy, UnpricedCount,
 };
+pub use settlements::Settlement;
 pub use states::{MAX_DECISION_AGGREGATES, NotLoaded, OtherStates, States, Undecided, WrongVersion};
 pub use streams::{Backoff, Position};
 pub use taking_back::{NotTakenBack, TakeBack, TakenBack};

@@ -5,10 +5,10 @@ use crate::kind::{AggregateKey, AnyLoaded};
 use crate::loaded::AsOf;
 use crate::snapshots::Snapshots;
 use domain::DecodeError;
-use futures::future::try_join_all;
+use futures::future::{BoxFuture, try_join_all};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use streams::{Log, ReadError, Receipt, RecordedEvent, StreamKey, Version};
+use streams::{Log, ReadError, Receipt, RecordedEvent, StreamKey, StreamTail, Version};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ use uuid::Uuid;
 const FIRST_PAGE_EVENTS: usize = 100;
 /// The size of every later page.
 const PAGE_EVENTS: usize = 1000;
+/// The most events of each stream that are read together with others.
+const TOGETHER_EVENTS: usize = 20;
 
 /// Why an aggregate cannot be loaded.
 #[derive(Debug, Error)]
@@ -41,6 +43,8 @@ struct Folded {
 }
 
 /// Reads aggregates from the log; cheap to clone.
+///
+/// What reads is boxed: those futures are many times as large as all others of a command, and most commands read nothing.
 #[derive(Clone)]
 pub(crate) struct Loader {
     pub(crate) log: Log,
@@ -57,24 +61,36 @@ impl Loader {
     }
 
     /// The aggregate as it was at a point in the log or in time.
-    pub(crate) async fn load_as_of(&self, key: &AggregateKey, as_of: AsOf) -> Result<AnyLoaded, LoadError> {
-        if key.kind.restores_from_last_event() {
-            return self.restore_as_of(key, as_of).await;
-        }
-        Ok(self.fold(key, key.initial(), Some(as_of)).await?.loaded)
+    pub(crate) fn load_as_of<'a>(
+        &'a self,
+        key: &'a AggregateKey,
+        as_of: AsOf,
+    ) -> BoxFuture<'a, Result<AnyLoaded, LoadError>> {
+        Box::pin(async move {
+            if key.kind.restores_from_last_event() {
+                return self.restore_as_of(key, as_of).await;
+            }
+            Ok(self.fold(key, key.initial(), Some(as_of)).await?.loaded)
+        })
     }
 
     /// Reads the events that were appended since the cached state, and updates the cache entry.
-    pub(crate) async fn refresh(&self, key: &AggregateKey, entry: &CacheEntry) -> Result<AnyLoaded, LoadError> {
-        let known = entry.lock().committed();
-        let Folded { loaded, from } = match known {
-            Some(known) => self.fold(key, known, None).await?,
-            None if key.kind.restores_from_last_event() => self.restore(key).await?,
-            None => self.fold(key, key.initial(), None).await?,
-        };
-        self.snapshots.offer(key, from, &loaded);
-        entry.lock().update_from_stream_end(&loaded);
-        Ok(loaded)
+    pub(crate) fn refresh<'a>(
+        &'a self,
+        key: &'a AggregateKey,
+        entry: &'a CacheEntry,
+    ) -> BoxFuture<'a, Result<AnyLoaded, LoadError>> {
+        Box::pin(async move {
+            let known = entry.lock().committed();
+            let Folded { loaded, from } = match known {
+                Some(known) => self.fold(key, known, None).await?,
+                None if key.kind.restores_from_last_event() => self.restore(key).await?,
+                None => self.fold(key, key.initial(), None).await?,
+            };
+            self.snapshots.offer(key, from, &loaded);
+            entry.lock().update_from_stream_end(&loaded);
+            Ok(loaded)
+        })
     }
 
     /// Refreshes the cache entry if it needs it. Concurrent callers read the stream once.
@@ -120,14 +136,41 @@ impl Loader {
         };
         let mut loaded = Vec::with_capacity(known.len());
         for ((key, known), tail) in known.into_iter().zip(tails) {
-            let follows = tail.events.first().is_none_or(|event| event.version.get() == known.version.get() + 1);
-            let last = tail.events.last().map_or(known.version, |event| event.version);
-            if !follows || last != tail.version {
-                return Ok(None);
-            }
-            loaded.push(fold_page(key, known.clone(), &tail.events)?);
+            let Some(newest) = add_tail(key, known, &tail)? else { return Ok(None) };
+            loaded.push(newest);
         }
         Ok(Some(loaded))
+    }
+
+    /// The aggregates as they are now, in the order of their keys, which also updates their cache entries.
+    ///
+    /// One statement reads what was appended after the cached states. Streams of which more was appended, or some is archived, are
+    /// read one by one.
+    pub(crate) async fn load_all(&self, keys: &[AggregateKey]) -> Result<Vec<AnyLoaded>, LoadError> {
+        let cached = |key: &AggregateKey| {
+            let entry = self.cache.entry(key);
+            let known = entry.lock().committed().unwrap_or_else(|| key.initial());
+            (entry, known)
+        };
+        let cached: Vec<_> = keys.iter().map(cached).collect();
+        let streams: Vec<_> = keys.iter().zip(&cached).map(|(key, (_, known))| (&key.stream, known.version)).collect();
+        let tails = {
+            let _permit = self.read_permits.acquire().await;
+            self.log.read_tails(&streams, TOGETHER_EVENTS).await?
+        };
+        let mut loaded = Vec::with_capacity(keys.len());
+        for ((key, (entry, known)), tail) in keys.iter().zip(&cached).zip(tails) {
+            let newest = match add_tail(key, known, &tail)? {
+                Some(newest) => {
+                    self.snapshots.offer(key, known.version, &newest);
+                    entry.lock().update_from_stream_end(&newest);
+                    newest
+                }
+                None => self.refresh(key, entry).await?,
+            };
+            loaded.push(newest);
+        }
+        Ok(loaded)
     }
 
     /// The aggregates as of the head of the log, which is read after their cached states.
@@ -210,6 +253,17 @@ impl Loader {
 /// What the events from a version on are folded into, where the last of them restores the state.
 fn before(key: &AggregateKey, version: Version) -> AnyLoaded {
     AnyLoaded { version: Version::from(version.get().saturating_sub(1)), ..key.initial() }
+}
+
+/// An aggregate with the tail of its stream after a known state. None if the tail does not follow that state, or does not reach the
+/// end of the stream.
+fn add_tail(key: &AggregateKey, known: &AnyLoaded, tail: &StreamTail) -> Result<Option<AnyLoaded>, DecodeError> {
+    let follows = tail.events.first().is_none_or(|event| event.version.get() == known.version.get() + 1);
+    let last = tail.events.last().map_or(known.version, |event| event.version);
+    if !follows || last != tail.version {
+        return Ok(None);
+    }
+    fold_page(key, known.clone(), &tail.events).map(Some)
 }
 
 fn fold_page(key: &AggregateKey, loaded: AnyLoaded, page: &[RecordedEvent]) -> Result<AnyLoaded, DecodeError> {

@@ -3,12 +3,14 @@
 
 use domain::call::{CallEvent, CallKind, ChargedCall};
 use domain::task::{Task, TaskEvent};
-use domain::{Aggregate, Meter, Unit};
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use domain::{Aggregate, Meter, Name, Unit};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use rust_decimal::prelude::ToPrimitive;
 use std::any::Any;
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// The number of models that get a label value of their own; calls of all further models are counted under [`OTHER`].
 /// Callers choose model names, and each name adds about 25 time series to this process and to Prometheus.
@@ -21,18 +23,23 @@ const NONE: &str = "none";
 const STATUSES: [&str; 5] = ["submitted", "started", "completed", "failed", "cancelled"];
 const SNAPSHOT_OUTCOMES: [&str; 3] = ["taken", "superseded", "failed"];
 
-static MODELS: LabelValues = LabelValues::new(MAX_MODEL_LABELS);
+static MODELS: Models = Models::new(MAX_MODEL_LABELS);
 
 /// Describes the metrics of this crate, and registers at zero the counters whose label values are known: `increase` in
 /// Prometheus misses the first increment of a counter that did not exist before.
 pub fn register_metrics() {
     describe_counter!("apex_tasks_total", "Tasks that changed to a status, by the process that appended the change.");
     describe_counter!("apex_tokens_total", "Tokens of calls that this process recorded, by model and kind.");
-    // See `record_call` for why it is a gauge.
+    // See `ModelMetrics` for why it is a gauge.
     describe_gauge!("apex_cost_total", "US dollars charged for calls that this process recorded, by model.");
     describe_counter!("apex_snapshots_total", "Snapshots of aggregates that this process took or read, by outcome.");
     describe_histogram!("apex_task_duration_seconds", "Time from the start of a task to its end, by final status.");
     describe_histogram!("apex_llm_latency_seconds", "Latency of LLM calls, by model.");
+    describe_counter!(
+        "apex_unpriced_settlements_total",
+        "Calls without a price that settled a reservation, and are charged what was reserved for them."
+    );
+    counter!("apex_unpriced_settlements_total").increment(0);
     for status in STATUSES {
         counter!("apex_tasks_total", "status" => status).increment(0);
     }
@@ -41,29 +48,72 @@ pub fn register_metrics() {
     }
 }
 
-/// A bounded set of label values: the first `limit` distinct values that were used.
-struct LabelValues {
-    limit: usize,
-    values: Mutex<Option<HashSet<String>>>,
+/// The counters of one model. To find a counter by its labels takes longer than to add to it.
+struct ModelMetrics {
+    /// The value of the label.
+    label: String,
+    tokens: Vec<(Meter, Counter)>,
+    /// A gauge that only rises, which is exported as a counter: this library's counters hold integers, and money has
+    /// fractions.
+    dollars: Gauge,
+    latency: OnceLock<Histogram>,
 }
 
-impl LabelValues {
-    const fn new(limit: usize) -> Self {
-        Self { limit, values: Mutex::new(None) }
+impl ModelMetrics {
+    fn new(label: &str) -> Self {
+        let tokens = token_meters()
+            .map(|meter| (meter, counter!("apex_tokens_total", "model" => label.to_owned(), "kind" => meter.name())));
+        Self {
+            label: label.to_owned(),
+            tokens: tokens.collect(),
+            dollars: gauge!("apex_cost_total", "model" => label.to_owned()),
+            latency: OnceLock::new(),
+        }
     }
 
-    /// The value itself if it is in the set or fits into it, else [`OTHER`].
-    fn bounded(&self, value: &str) -> String {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = values.get_or_insert_default();
-        if !values.contains(value) {
-            if values.len() >= self.limit {
-                return OTHER.to_owned();
-            }
-            values.insert(value.to_owned());
+    fn add(&self, CallIncrement { tokens, dollars, latency_ms }: &CallIncrement) {
+        for ((_, counter), (_, added)) in self.tokens.iter().zip(tokens) {
+            counter.increment(*added);
         }
-        value.to_owned()
+        self.dollars.increment(*dollars);
+        if let Some(ms) = latency_ms {
+            let histogram = || histogram!("apex_llm_latency_seconds", "model" => self.label.clone());
+            self.latency.get_or_init(histogram).record(*ms as f64 / 1000.0);
+        }
     }
+}
+
+/// The counters of the first `limit` models that were used, and those of all others together.
+struct Models {
+    limit: usize,
+    models: RwLock<BTreeMap<String, Arc<ModelMetrics>>>,
+}
+
+impl Models {
+    const fn new(limit: usize) -> Self {
+        Self { limit, models: RwLock::new(BTreeMap::new()) }
+    }
+
+    /// The counters of a model, or of [`OTHER`] if there are too many models.
+    fn of(&self, model: &str) -> Arc<ModelMetrics> {
+        let known = |models: &BTreeMap<String, Arc<ModelMetrics>>| {
+            let name = if models.len() >= self.limit && !models.contains_key(model) { OTHER } else { model };
+            models.get(name).cloned().ok_or_else(|| name.to_owned())
+        };
+        if let Ok(found) = known(&self.models.read().unwrap_or_else(PoisonError::into_inner)) {
+            return found;
+        }
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        known(&models).unwrap_or_else(|name| {
+            let made = Arc::new(ModelMetrics::new(&name));
+            models.entry(name).or_insert(made).clone()
+        })
+    }
+}
+
+/// The meters that count tokens.
+fn token_meters() -> impl Iterator<Item = Meter> {
+    Meter::ALL.iter().copied().filter(|meter| meter.unit() == Unit::Token)
 }
 
 /// Counts the events that a command appended to an aggregate with the state `before`.
@@ -84,7 +134,7 @@ where
 /// What the event of a call adds to the counters.
 #[derive(Debug, PartialEq)]
 struct CallIncrement {
-    /// Beside each meter that counts tokens.
+    /// Beside each of [`token_meters`].
     tokens: Vec<(Meter, u64)>,
     dollars: f64,
     /// The latency, if the call is a new one.
@@ -95,10 +145,10 @@ impl CallIncrement {
     /// What `after` has more than the calls that it replaces. Counters cannot fall: Prometheus reads one that falls as a
     /// restart. A call that was counted under two ids before these were tied stays counted twice.
     fn of(befores: &[&ChargedCall], after: &ChargedCall) -> Self {
-        let tokens = Meter::ALL.iter().filter(|meter| meter.unit() == Unit::Token).map(|meter| {
+        let tokens = token_meters().map(|meter| {
             // A command ties a few dozen calls at most, with quantities below 2^53: the sum does not overflow.
-            let counted = befores.iter().map(|before| before.facts.usage.get(*meter).get()).sum();
-            (*meter, after.facts.usage.get(*meter).get().saturating_sub(counted))
+            let counted = befores.iter().map(|before| before.facts.usage.get(meter).get()).sum();
+            (meter, after.facts.usage.get(meter).get().saturating_sub(counted))
         });
         let dollars = |call: &ChargedCall| call.cost().and_then(|cost| cost.as_decimal().to_f64()).unwrap_or(0.0);
         let counted: f64 = befores.iter().map(|before| dollars(before)).sum();
@@ -113,16 +163,10 @@ impl CallIncrement {
 
 fn record_call(event: &CallEvent) {
     let (befores, Some(after)) = event.befores_and_after() else { return };
-    let model = after.facts.model.as_ref().map_or_else(|| NONE.to_owned(), |model| MODELS.bounded(model.as_str()));
-    let CallIncrement { tokens, dollars, latency_ms } = CallIncrement::of(&befores, after);
-    for (meter, added) in tokens {
-        counter!("apex_tokens_total", "model" => model.clone(), "kind" => meter.name()).increment(added);
-    }
-    // A gauge that only rises, which is exported as a counter: this library's counters hold integers, and money has
-    // fractions.
-    gauge!("apex_cost_total", "model" => model.clone()).increment(dollars);
-    if let Some(ms) = latency_ms {
-        histogram!("apex_llm_latency_seconds", "model" => model).record(ms as f64 / 1000.0);
+    let model = after.facts.model.as_ref().map_or(NONE, Name::as_str);
+    MODELS.of(model).add(&CallIncrement::of(&befores, after));
+    if event.settles().is_some() && after.is_unpriced() && !after.facts.usage.is_empty() {
+        counter!("apex_unpriced_settlements_total").increment(1);
     }
 }
 
@@ -186,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn values_beyond_the_limit_are_counted_as_other() {
-        let values = LabelValues::new(2);
-        let labels: Vec<_> = ["a", "b", "c", "a", "d", "b"].map(|value| values.bounded(value)).into();
+    fn models_beyond_the_limit_are_counted_as_other() {
+        let models = Models::new(2);
+        let labels: Vec<_> = ["a", "b", "c", "a", "d", "b"].map(|model| models.of(model).label.clone()).into();
         assert_eq!(labels, ["a", "b", OTHER, "a", OTHER, "b"]);
     }
 }

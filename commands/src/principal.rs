@@ -4,6 +4,7 @@ use domain::permissions::{
     Access, Action, ActionType, AgentPermissions, Extent, Forbidden, Grants, HeldPermissions, Level, Permission,
     PermissionSet, Resource, ResourceKind, Role, Scopes, authorise, check, check_agent, is_limited_to_agents,
 };
+use domain::schedule::ScheduleOwner;
 use domain::{AgentId, ApiKeyId, Name, ProviderId, ServiceAccountId, SessionId, TenantId, UserId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -255,6 +256,20 @@ impl Principal {
     #[must_use]
     pub const fn agent(&self) -> Option<AgentId> {
         self.agent
+    }
+
+    /// With whose permissions what the principal schedules runs. None if the log has none that could be checked later: of the
+    /// holder of a shared token, and of a component.
+    #[must_use]
+    pub fn schedule_owner(&self) -> Option<ScheduleOwner> {
+        match self.subject {
+            Subject::User { id, session } => Some(ScheduleOwner::User { user_id: id, session_id: session }),
+            Subject::ServiceAccount { id, key } => {
+                Some(ScheduleOwner::ServiceAccount { service_account_id: id, api_key_id: key })
+            }
+            Subject::CommandLine => Some(ScheduleOwner::CommandLine),
+            Subject::SharedToken { .. } | Subject::Component(_) => None,
+        }
     }
 
     /// The actor that is recorded in the metadata of events.

@@ -296,7 +296,8 @@ impl Commands {
         Ok(repriced)
     }
 
-    async fn newest_book(&self, principal: &Principal) -> Result<Arc<PriceBook>, Error<CallError>> {
+    /// The price book as it is now, which everyone who sees charges may read.
+    pub(crate) async fn newest_book(&self, principal: &Principal) -> Result<Arc<PriceBook>, Error<CallError>> {
         let book = self.load::<PriceBook>(&principal.charging(), PriceBook::id()).await;
         // A load is never rejected.
         Ok(book.map_err(|error| error.map_rejected(|_| CallError::NotReported))?.state.clone())
@@ -354,7 +355,7 @@ impl Commands {
         context.expected_version = Some(call.version);
         let (reason, at, prices) = (Some(record.reason.clone()), record.at, PriceBook::clone(book));
         let command = CallCommand::Reprice { reason, at, prices };
-        let outcome = self.execute_call(&context, &CallIds::from(id), command).await?;
+        let outcome = self.execute_call(&context, &CallIds::from(id), &command).await?;
         Ok(match outcome.kind {
             OutcomeKind::Done | OutcomeKind::Duplicate => Found::Differs(Box::new(repricing), outcome.position),
             OutcomeKind::AlreadyDone => Found::Same,

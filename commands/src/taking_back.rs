@@ -214,7 +214,7 @@ impl Commands {
     async fn take_back_call(&self, take_back: &TakeBack, id: CallId) -> Result<CallOutcome, Error<TraceError>> {
         let TakeBack { import_id, reason, at, .. } = take_back.clone();
         let command = CallCommand::TakeBack { import_id, reason, at };
-        let outcome = self.execute_call(&take_back.context(), &CallIds::from(id), command).await;
+        let outcome = self.execute_call(&take_back.context(), &CallIds::from(id), &command).await;
         outcome.map_err(|error| error.map_rejected(TraceError::Call))
     }
 

@@ -214,6 +214,12 @@ impl Decision<'_, '_, '_> {
                 let Some(ids) = CallIds::of(usage.call_ids) else { return Ok(()) };
                 let calls = self.resolve(&ids)?.map_err(|error| Undecided::Rejected(error.into()))?;
                 let call = self.states.get::<Call>(calls.remaining().0)?;
+                // One that settled a reservation, or that the gateway passed on, was made, whatever its spans say.
+                let is_settled = call.charged.as_ref().is_some_and(|charged| charged.reservation_id.is_some());
+                if is_settled || call.is_of_gateway() {
+                    trace.set_repeat(span_id, None);
+                    return Ok(());
+                }
                 self.append(&calls, CallCommand::Reverse)?.map_err(|error| Undecided::Rejected(error.into()))?;
                 let known = call.charged.as_ref().map(|charged| (charged.facts.clone(), charged.reported_by.clone()));
                 trace.set_repeat(span_id, known);

@@ -2,10 +2,17 @@
 
 use crate::agent::{Agent, AgentStatus};
 use crate::aggregate::Aggregate;
-use crate::budget::{Budget, BudgetCommand, BudgetError, BudgetEvent, BudgetScope};
-use crate::ids::AgentId;
+use crate::budget::{Budget, BudgetCommand, BudgetDimension, BudgetError, BudgetEvent, MAX_CONTROLLED};
+use crate::budget_balance::{BalanceEvents, BudgetBalance, Ledger, PeriodRef};
+use crate::budget_catalogue::{
+    BudgetCatalogue, BudgetCatalogueEvent, CatalogueBudgetRemoved, CatalogueBudgetSet, CatalogueEntry,
+};
+use crate::ids::{AgentId, BudgetId};
 use crate::task::{Task, TaskCommand, TaskError, TaskEvent};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Why a command to a task or budget of an agent is rejected because of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,6 +45,14 @@ pub enum BudgetRejection {
     /// The agent whose spending the budget counts is not registered.
     #[error(transparent)]
     Agent(#[from] AgentRejection),
+    /// The user, the team or the API key whose spending the budget counts does not exist.
+    #[error("there is no {dimension} {id}")]
+    UnknownSubject {
+        /// What it is.
+        dimension: BudgetDimension,
+        /// Its id.
+        id: Uuid,
+    },
 }
 
 /// The agent whose state a command to a task depends on, if any.
@@ -78,32 +93,118 @@ pub fn decide_task(
     Ok(task.decide(command)?)
 }
 
-/// The agent whose state a command to a budget depends on, if any.
-#[must_use]
-pub fn agent_of_budget(command: &BudgetCommand) -> Option<AgentId> {
-    match command {
-        BudgetCommand::Define { terms, .. } => match terms.scope {
-            BudgetScope::Agent { agent_id } => Some(agent_id),
-            BudgetScope::Tenant | BudgetScope::Model { .. } => None,
-        },
-        BudgetCommand::Revise { .. } | BudgetCommand::Close { .. } => None,
-    }
+/// What a command to a budget depends on beside the budget.
+pub trait BudgetSubjects {
+    /// Why the state of an aggregate cannot be told yet.
+    type Error;
+
+    /// Whether an agent is registered, a user or a team exists, or an API key was created.
+    ///
+    /// # Errors
+    /// If the aggregate is not loaded yet.
+    fn exists(&mut self, dimension: &BudgetDimension, id: Uuid) -> Result<bool, Self::Error>;
+
+    /// The state of a period by its id.
+    ///
+    /// # Errors
+    /// If the aggregate is not loaded yet.
+    fn balance(&mut self, id: Uuid) -> Result<Arc<BudgetBalance>, Self::Error>;
 }
 
-/// Decides a command to a budget, with the agent that [`agent_of_budget`] names. Defining a budget of an agent requires that
-/// the agent is registered. Its status does not matter: costs of a retired agent may still be reported.
+/// The events of a decision about a budget.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BudgetEvents {
+    /// Those of the budget.
+    pub budget: Vec<BudgetEvent>,
+    /// Those of the catalogue of the budgets that are decided on before calls are made.
+    pub catalogue: Vec<BudgetCatalogueEvent>,
+    /// Those of the running period.
+    pub balances: BalanceEvents,
+}
+
+/// Decides a command to a budget. The agents, users, teams and API keys by which a new budget selects calls must exist. Their
+/// status does not matter: costs of a retired agent may still be reported. A budget that is decided on before calls are made is in
+/// the catalogue from then on, and what its new terms leave beyond the limit is recorded in the running period.
+///
+/// `now` is the time of the server. It decides which period runs, from when on the catalogue has the budget, and which raises are in
+/// force. The time of the command, which clients state, decides nothing: it is only recorded.
 ///
 /// # Errors
-/// [`BudgetRejection`] if the budget or its agent rejects the command.
-pub fn decide_budget(
+/// The first error of `subjects`; within the result, [`BudgetRejection`] if the budget, or what it counts, rejects the command.
+pub fn decide_budget<S: BudgetSubjects>(
+    budget_id: BudgetId,
     budget: &Budget,
-    agent: Option<(AgentId, &Agent)>,
+    catalogue: &BudgetCatalogue,
     command: BudgetCommand,
-) -> Result<Vec<BudgetEvent>, BudgetRejection> {
-    if let Some((id, agent)) = agent
-        && agent.status.is_none()
-    {
-        return Err(AgentRejection::NotRegistered(id).into());
+    now: DateTime<Utc>,
+    subjects: &mut S,
+) -> Result<Result<BudgetEvents, BudgetRejection>, S::Error> {
+    if let BudgetCommand::Define { terms, .. } = &command {
+        let conditions = terms.scope.conditions();
+        let known: Vec<_> = conditions
+            .iter()
+            .filter(|(dimension, _)| dimension.is_of_subject())
+            .filter_map(|(dimension, value)| {
+                let id = Uuid::try_parse(value.as_str()).ok()?;
+                Some((dimension, id, subjects.exists(dimension, id)))
+            })
+            .collect();
+        for (dimension, id, exists) in known {
+            if !exists? {
+                return Ok(Err(match dimension {
+                    BudgetDimension::Agent => AgentRejection::NotRegistered(id.into()).into(),
+                    other => BudgetRejection::UnknownSubject { dimension: other.clone(), id },
+                }));
+            }
+        }
     }
-    Ok(budget.decide(command)?)
+    let events = match budget.decide(command) {
+        Ok(events) => events,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let after = events.iter().fold(budget.clone(), |budget, event| budget.evolve(event));
+    let catalogue_event = match catalogue_event(budget_id, &after, catalogue, now) {
+        Ok(event) => event,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let mut decided = BudgetEvents { budget: events, ..BudgetEvents::default() };
+    if let Some(event) = catalogue_event {
+        let changed = catalogue.clone().evolve(&event);
+        if catalogue.entry(budget_id).is_some()
+            && let Some(entry) = changed.entry(budget_id)
+            && let Some(period) = entry.period_at(budget_id, now)
+        {
+            let mut ledger = Ledger::open(catalogue, [PeriodRef::At(period)], now, |id| subjects.balance(id))?;
+            ledger.revise(period.balance_id, entry);
+            decided.balances = ledger.into_events();
+        }
+        decided.catalogue.push(event);
+    }
+    Ok(Ok(decided))
+}
+
+/// The event by which the catalogue has a budget as it is; none if it has it so.
+fn catalogue_event(
+    budget_id: BudgetId,
+    budget: &Budget,
+    catalogue: &BudgetCatalogue,
+    now: DateTime<Utc>,
+) -> Result<Option<BudgetCatalogueEvent>, BudgetError> {
+    let known = catalogue.entry(budget_id);
+    if budget.closed {
+        let removed = BudgetCatalogueEvent::Removed(CatalogueBudgetRemoved { budget_id });
+        return Ok(known.map(|_| removed));
+    }
+    let Some(entry) = CatalogueEntry::of(budget, known, now)? else { return Ok(None) };
+    if known.is_none() && catalogue.len() >= MAX_CONTROLLED {
+        return Err(BudgetError::TooManyBudgets);
+    }
+    // Which calls a budget selects never changes, so that this is decided once, when it is defined.
+    if known.is_none() && catalogue.has_no_room_for(&entry.conditions) {
+        return Err(BudgetError::TooManyApplying);
+    }
+    let stated =
+        |entry: &CatalogueEntry| CatalogueEntry { counting_from: None, counted_through: None, ..entry.clone() };
+    let is_same = known.is_some_and(|known| stated(known) == entry);
+    Ok((!is_same).then_some(BudgetCatalogueEvent::Set(CatalogueBudgetSet { budget_id, entry })))
 }

@@ -1,6 +1,7 @@
-//! Exact amounts of money. There are no floats, and only [`Money::for_units`] rounds.
+//! Exact amounts of money. There are no floats, and one function rounds, [`half_even`]: charges by [`Money::for_units`], and
+//! what reports divide.
 
-use bigdecimal::num_bigint::BigInt;
+use bigdecimal::num_bigint::{BigInt, Sign};
 use bigdecimal::{BigDecimal, ToPrimitive};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -80,8 +81,8 @@ impl Money {
         self.0
     }
 
-    /// The cost of `units` at `rate` US dollars for `per` units. This is the only place where Apex rounds: half to
-    /// even, at the twelfth decimal place. Rates for a million tokens are quoted with at most six decimal places, so
+    /// The cost of `units` at `rate` US dollars for `per` units. This is the only place where Apex rounds what it charges:
+    /// half to even, at the twelfth decimal place. Rates for a million tokens are quoted with at most six decimal places, so
     /// that charges for tokens are exact.
     ///
     /// # Errors
@@ -101,16 +102,7 @@ impl Money {
         discount_millionths: u32,
     ) -> Result<Self, MoneyError> {
         let (numerator, denominator) = fraction(rate, units, per, discount_millionths);
-        let quotient: BigInt = &numerator / &denominator;
-        let twice_the_rest: BigInt = (&numerator % &denominator) * 2;
-        let is_odd = quotient.bit(0);
-        let rounds_away = match twice_the_rest.magnitude().cmp(denominator.magnitude()) {
-            Ordering::Less => false,
-            Ordering::Equal => is_odd,
-            Ordering::Greater => true,
-        };
-        let away = if rate.is_sign_negative() { -1 } else { 1 };
-        let quotient = if rounds_away { quotient + away } else { quotient };
+        let quotient = half_even(&numerator, &denominator);
         let amount = quotient.to_i128().and_then(|amount| Decimal::try_from_i128_with_scale(amount, CHARGE_SCALE).ok());
         amount.ok_or(MoneyError::OutOfRange).and_then(Self::in_range)
     }
@@ -178,6 +170,23 @@ fn fraction(rate: Decimal, units: u64, per: NonZeroU64, discount_millionths: u32
     let charged = WHOLE.saturating_sub(discount_millionths);
     let numerator = BigInt::from(rate.mantissa()) * units * BigInt::from(10).pow(CHARGE_SCALE) * charged;
     (numerator, BigInt::from(10).pow(rate.scale()) * per.get() * WHOLE)
+}
+
+/// A fraction of integers, rounded half to even. The denominator is not zero.
+pub(crate) fn half_even(numerator: &BigInt, denominator: &BigInt) -> BigInt {
+    let quotient: BigInt = numerator / denominator;
+    let twice_the_rest: BigInt = (numerator % denominator) * 2;
+    let rounds_away = match twice_the_rest.magnitude().cmp(denominator.magnitude()) {
+        Ordering::Less => false,
+        Ordering::Equal => quotient.bit(0),
+        Ordering::Greater => true,
+    };
+    let is_negative = (numerator.sign() == Sign::Minus) != (denominator.sign() == Sign::Minus);
+    match (rounds_away, is_negative) {
+        (false, _) => quotient,
+        (true, true) => quotient - 1,
+        (true, false) => quotient + 1,
+    }
 }
 
 /// Whether the text is digits with an optional sign and fraction, within the limits of digits.

@@ -1,7 +1,8 @@
 //! Exact sums of any number of amounts.
 
-use crate::money::{Money, MoneyError, is_plain_decimal};
+use crate::money::{Money, MoneyError, half_even, is_plain_decimal};
 use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::BigInt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -33,6 +34,12 @@ impl Sum {
         text.parse::<BigDecimal>().map(Self::from).map_err(|_| error())
     }
 
+    /// An integer as a sum, to be compared with others.
+    #[must_use]
+    pub fn from_integer(number: i128) -> Self {
+        BigDecimal::from(number).into()
+    }
+
     /// Whether the sum is zero.
     #[must_use]
     pub fn is_zero(&self) -> bool {
@@ -43,6 +50,26 @@ impl Sum {
     #[must_use]
     pub fn as_number(&self) -> &BigDecimal {
         &self.0
+    }
+
+    /// The sum times a factor, divided by another sum, and rounded half to even to a number of decimal places. None if the other
+    /// sum is zero.
+    #[must_use]
+    pub fn quotient(&self, factor: u32, by: &Self, places: u32) -> Option<Self> {
+        let (mut numerator, scale) = self.0.as_bigint_and_exponent();
+        let (mut denominator, scale_of_denominator) = by.0.as_bigint_and_exponent();
+        if by.is_zero() {
+            return None;
+        }
+        numerator *= factor;
+        let missing = scale_of_denominator.checked_sub(scale)?.checked_add(places.into())?;
+        let power = BigInt::from(10).pow(u32::try_from(missing.unsigned_abs()).ok()?);
+        if missing < 0 {
+            denominator *= power
+        } else {
+            numerator *= power
+        }
+        Some(BigDecimal::new(half_even(&numerator, &denominator), places.into()).into())
     }
 
     /// Converts the sum into an arbitrary-precision number.
@@ -140,6 +167,34 @@ mod tests {
             sum -= largest;
         }
         assert_eq!(sum.to_string(), "0.000000000001");
+    }
+
+    #[test]
+    fn a_quotient_is_rounded_half_to_even_at_its_last_place() {
+        let quotient = |sum: &str, factor, by: &str, places| {
+            let quotient = Sum::parse(sum).unwrap().quotient(factor, &Sum::parse(by).unwrap(), places);
+            quotient.map(|quotient| quotient.to_string())
+        };
+        for (sum, factor, by, places, right) in [
+            ("2", 1, "3", 12, "0.666666666667"),
+            ("-2", 1, "3", 2, "-0.67"),
+            ("-2", 1, "-3", 2, "0.67"),
+            ("1", 1, "8", 2, "0.12"),
+            ("3", 1, "8", 2, "0.38"),
+            ("-3", 1, "8", 2, "-0.38"),
+            ("0.000000000001", 1_000_000, "3", 12, "0.000000333333"),
+            ("1000000", 100, "2000000", 2, "50"),
+            (
+                "12345678901234567890123456789012345.000000000001",
+                1,
+                "1",
+                12,
+                "12345678901234567890123456789012345.000000000001",
+            ),
+        ] {
+            assert_eq!(quotient(sum, factor, by, places).as_deref(), Some(right), "{sum} x {factor} / {by}");
+        }
+        assert_eq!(quotient("1", 1, "0", 2), None);
     }
 
     #[test]

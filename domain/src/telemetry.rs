@@ -2,10 +2,12 @@
 //!
 //! They are no events: nothing is decided or charged by them, and they are deleted after a time. Of a span that is exported
 //! several times, perhaps while it runs, one export is kept as a whole; which one does not depend on their order.
-//! Deliberately absent: prompts, responses, and all other attributes.
+//! Prompts and responses are among it only where they are kept ([`crate::span_contents`]). Deliberately absent: all other
+//! attributes.
 
 use crate::call::{SpanId, TraceId};
 use crate::ids::{AgentId, content_id};
+use crate::span_contents::SpanContents;
 use crate::text::{Body, Name};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -115,6 +117,8 @@ pub struct ExportedSpan {
     pub service: Option<Arc<Name>>,
     /// The instrumentation that wrote the span.
     pub scope: Option<Arc<Name>>,
+    /// The prompts, responses and other texts that it carries, if they are kept.
+    pub contents: Option<SpanContents>,
 }
 
 /// Which of several exports of a span is kept: the greatest.
@@ -142,6 +146,7 @@ impl ExportedSpan {
             self.resource_agent_id.is_some(),
             self.service.is_some(),
             self.scope.is_some(),
+            self.contents.is_some(),
         ];
         let fields: i16 = said.into_iter().map(i16::from).sum();
         let completeness = self.status.number() * 16 + fields;
@@ -170,6 +175,10 @@ impl ExportedSpan {
         add(self.resource_agent_id.as_ref().map(|agent| agent as _));
         add(self.service.as_deref().map(|service| service as _));
         add(self.scope.as_deref().map(|scope| scope as _));
+        // Where they are not kept, the id is the same as where they are and there are none.
+        if let Some(contents) = &self.contents {
+            add(Some(&contents.json()));
+        }
         text
     }
 }
@@ -177,6 +186,7 @@ impl ExportedSpan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::span_contents::{ContentSource, SpanContent};
 
     fn span() -> ExportedSpan {
         ExportedSpan {
@@ -193,7 +203,20 @@ mod tests {
             resource_agent_id: None,
             service: None,
             scope: None,
+            contents: None,
         }
+    }
+
+    fn contents(text: &str) -> Option<SpanContents> {
+        let content = SpanContent {
+            source: ContentSource::Attribute,
+            event: None,
+            time_ns: None,
+            name: "gen_ai.prompt".to_owned(),
+            text: text.to_owned(),
+            total_bytes: text.len() as u64,
+        };
+        SpanContents::of(vec![content], 0)
     }
 
     #[test]
@@ -202,9 +225,10 @@ mod tests {
         let ended = ExportedSpan { end_ns: Some(5), name: None, ..span() };
         let later = ExportedSpan { end_ns: Some(6), ..span() };
         let failed = ExportedSpan { status: SpanStatus::Error, ..later.clone() };
-        let mut ranks = [&failed, &running, &later, &ended].map(ExportedSpan::rank);
+        let with_texts = ExportedSpan { contents: contents("a"), ..later.clone() };
+        let mut ranks = [&failed, &running, &with_texts, &later, &ended].map(ExportedSpan::rank);
         ranks.sort();
-        assert_eq!(ranks, [&running, &ended, &later, &failed].map(ExportedSpan::rank));
+        assert_eq!(ranks, [&running, &ended, &later, &with_texts, &failed].map(ExportedSpan::rank));
     }
 
     #[test]
@@ -225,6 +249,8 @@ mod tests {
             ExportedSpan { resource_agent_id: agent, ..span() },
             ExportedSpan { service: name("a").map(Arc::new), ..span() },
             ExportedSpan { scope: name("a").map(Arc::new), ..span() },
+            ExportedSpan { contents: contents("a"), ..span() },
+            ExportedSpan { contents: contents("b"), ..span() },
         ];
         let ids: std::collections::BTreeSet<_> = spans.iter().map(|span| span.rank().content_id).collect();
         assert_eq!(ids.len(), spans.len());

@@ -160,6 +160,10 @@ text! {
     TagKey, 64, |text| normalized(&text), |_| false, r"^[^\x00-\x1F\x7F-\x9F]*$"
 }
 text! {
+    /// The code of a cost centre, such as `CC-100`; at most 64 bytes.
+    CostCentreCode, 64, |text| normalized(&text), |_| false, r"^[^\x00-\x1F\x7F-\x9F]*$"
+}
+text! {
     /// Free text, such as a reason, result, error or memory; at most 64 KiB. Line breaks and tabs are allowed.
     Body, 65_536, Ok, |c| matches!(c, '\n' | '\r' | '\t'), r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"
 }

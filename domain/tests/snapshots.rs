@@ -2,22 +2,38 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use domain::access_log::{AccessLog, AccessLogEvent, CredentialUsed};
 use domain::agent::{Agent, AgentEvent, AgentRegistered, AgentStarted, AgentStopped, Profile};
+use domain::alert::Alert;
+use domain::alert_endpoints::AlertEndpoints;
+use domain::alert_watch::AlertWatches;
+use domain::allocation::{
+    AllocationDimension, AllocationRule, AllocationRuleSet, AllocationRules, AllocationRulesEvent, AllocationRulesSet,
+    CostCentre, SharedCost,
+};
 use domain::api_key::{ApiKey, ApiKeyCreated, ApiKeyEvent, ApiKeyRevoked, ApiKeyRotated, KeyTerms};
+use domain::approval::Approval;
+use domain::approval_queue::ApprovalQueue;
 use domain::budget::{
     Budget, BudgetClosed, BudgetDefined, BudgetEvent, BudgetPeriod, BudgetPeriodEvent, BudgetScope, BudgetTerms,
     ThresholdCrossed,
 };
+use domain::budget_balance::BudgetBalance;
+use domain::budget_catalogue::BudgetCatalogue;
 use domain::call::{
     AbsorbedCall, Call, CallAmended, CallConfirmed, CallEvent, CallFacts, CallKind, CallNames, CallRecorded,
     CallReportWithdrawn, CallReversed, CallVoided, ChargedCall, CostSource, Field, Origin, Provenance, RecordKey,
     ReportedCost, Reporters, SpanId, Tags,
 };
+use domain::charging::Charging;
 use domain::custom_role::{CustomRole, CustomRoleEvent, RoleChanged, RoleDefined, RoleDefinition, RoleWithdrawn};
 use domain::invitation::{
     Invitation, InvitationAccepted, InvitationCreated, InvitationEvent, InvitationRevoked, InvitationTerms,
+};
+use domain::invoice::{
+    Figure, Invoice, InvoiceEvent, InvoiceFormat, InvoiceHeader, InvoiceLine, InvoiceLinesRecorded, InvoiceReconciled,
+    InvoiceRecorded, InvoiceWithdrawn, ReconciliationSummary,
 };
 use domain::memory::{Memory, MemoryEvent, MemoryForgotten, MemoryRecalled, MemoryShared, MemoryStored, Realm};
 use domain::permissions::{Permission, Role, Scopes};
@@ -26,8 +42,14 @@ use domain::price_book::{
     PriceComponent, PriceSource, PricesSet, PricingContext, Rate, TimeWindow,
 };
 use domain::rate_limits::{LimitAmount, LimitScope, LimitValues, RateLimits, RateLimitsEvent, RateLimitsSet};
+use domain::reservation::Reservation;
 use domain::role_assignment::{
     AssignedRole, Assignment, Holder, RoleAssignment, RoleAssignmentEvent, RoleExtent, RoleGranted, RoleRevoked,
+};
+use domain::schedule::{
+    Cadence, ContentKind, CoveredPeriod, FileFormat, FilePattern, PeriodUnit, RunRequested, Schedule, ScheduleDefined,
+    ScheduleDefinition, ScheduleEvent, ScheduleFailed, ScheduleMoved, ScheduleOwner, ScheduleRan, ScheduleRun,
+    ScheduleSkipped, ScheduledContent, Timing, failure_reason,
 };
 use domain::service_account::{
     ServiceAccount, ServiceAccountCreated, ServiceAccountDisabled, ServiceAccountEnabled, ServiceAccountEvent,
@@ -48,14 +70,17 @@ use domain::user::{
     UserResetIssued, UserSource, UserTotpDisabled, UserTotpEnabled,
 };
 use domain::{
-    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, Currency, DagId, ImportId, InvitationId, Labels, Meter,
-    Money, Name, Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId, Usage, UserId,
+    AgentId, Aggregate, ApiKeyId, Body, BudgetId, CallId, CostCentreCode, Currency, DagId, EventCodec, ImportId,
+    InvitationId, Labels, Meter, Money, Name, Quantity, RoleId, SNAPSHOT_FORMAT, ServiceAccountId, TagKey, TeamId,
+    Usage, UserId,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use uuid::Uuid;
 
 /// The code of the fingerprint.
@@ -359,8 +384,7 @@ fn call() -> impl Strategy<Value = CallEvent> {
         });
         (facts, charge)
     });
-    let fields = || btree_set(select(Field::ALL), 0..4);
-    let origin = (at(), name(), option::of(name()), fields())
+    let origin = (at(), name(), option::of(name()), btree_set(select(Field::ALL), 0..4))
         .prop_map(|(at, source, id, fields)| Origin { record: RecordKey { at, source, id }, fields });
     let corrected = btree_map(select(Field::ALL), at(), 0..4);
     let provenance = (vec(origin, 0..2), corrected, option::of(at()))
@@ -368,21 +392,24 @@ fn call() -> impl Strategy<Value = CallEvent> {
     (charged, provenance, 0..6, id()).prop_map(|((facts, charge), provenance, kind, other)| {
         let tags = facts.tags.iter().flat_map(Tags::iter);
         let counted_tags = tags.map(|(key, _)| key.clone()).take(1).collect();
-        let (import_id, at, reason) = (ImportId(other), facts.started_at, Body::new("wrong file").unwrap());
-        let reported_by = Reporters::of((kind != 0).then_some(import_id));
-        let after = ChargedCall { facts, provenance, charge, counted_tags, reported_by: reported_by.clone() };
-        let absorbed = vec![AbsorbedCall { id: CallId(other), before: after.clone() }];
-        match kind {
-            0 => CallEvent::Recorded(CallRecorded { after, absorbed }),
-            1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed }),
-            2 => {
-                CallEvent::Reversed(CallReversed { before: after, import_id: None, reason: Some(reason), at: Some(at) })
-            }
-            3 => CallEvent::Confirmed(CallConfirmed { reported_by }),
-            4 => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
-            _ => CallEvent::Voided(CallVoided { into: CallId(other) }),
-        }
+        let reported_by = Reporters::of((kind != 0).then_some(ImportId(other)));
+        let after = ChargedCall { facts, provenance, charge, counted_tags, reservation_id: None, reported_by };
+        call_event(kind, after, other)
     })
+}
+
+fn call_event(kind: i32, after: ChargedCall, other: Uuid) -> CallEvent {
+    let (import_id, at, reason) = (ImportId(other), after.facts.started_at, Body::new("wrong file").unwrap());
+    let (settles, in_part, reported_by) = (None, false, after.reported_by.clone());
+    let absorbed = vec![AbsorbedCall { id: CallId(other), before: after.clone() }];
+    match kind {
+        0 => CallEvent::Recorded(CallRecorded { after, absorbed, settles, in_part }),
+        1 => CallEvent::Amended(CallAmended { before: after.clone(), after, absorbed, settles, in_part }),
+        2 => CallEvent::Reversed(CallReversed { before: after, import_id: None, reason: Some(reason), at: Some(at) }),
+        3 => CallEvent::Confirmed(CallConfirmed { reported_by }),
+        4 => CallEvent::ReportWithdrawn(CallReportWithdrawn { import_id, reported_by, reason, at }),
+        _ => CallEvent::Voided(CallVoided { into: CallId(other) }),
+    }
 }
 
 fn trace() -> impl Strategy<Value = TraceEvent> {
@@ -431,14 +458,30 @@ fn budget() -> impl Strategy<Value = BudgetEvent> {
             currency: Currency::Usd,
             time_zone: "Europe/Berlin".parse().unwrap(),
             thresholds: thresholds.into_iter().map(|percent| percent.try_into().unwrap()).collect(),
+            control: None,
         });
     prop_oneof![
         3 => (terms, at(), any::<bool>()).prop_map(|(terms, at, is_first)| {
-            let defined = BudgetDefined { terms, at };
+            let defined = BudgetDefined { terms, reason: None, at };
             if is_first { BudgetEvent::Defined(defined) } else { BudgetEvent::Revised(defined) }
         }),
         1 => at().prop_map(|at| BudgetEvent::Closed(BudgetClosed { at })),
     ]
+}
+
+/// The events of an aggregate that are in golden files.
+fn golden<A: Aggregate>() -> impl Strategy<Value = A::Event>
+where
+    A::Event: Debug + 'static,
+{
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let event = |name: &'static str| {
+        let text = |suffix: &str| std::fs::read_to_string(folder.join(format!("{name}.v1{suffix}.json"))).ok();
+        let texts = ["", ".bare"].map(text).into_iter().flatten();
+        texts.map(move |text| A::Event::decode(name, 1, &text).unwrap()).collect::<Vec<_>>()
+    };
+    let events: Vec<_> = A::Event::TYPES.iter().flat_map(|of| event(of.name)).collect();
+    select(events)
 }
 
 fn access_log() -> impl Strategy<Value = AccessLogEvent> {
@@ -459,6 +502,107 @@ fn rate_limits() -> impl Strategy<Value = RateLimitsEvent> {
     (scope, amount(), amount(), at()).prop_map(|(scope, requests_per_minute, subscriptions, at)| {
         let limits = LimitValues { requests_per_minute, subscriptions, ..LimitValues::default() };
         RateLimitsEvent::Set(RateLimitsSet { tenant_id: "acme".parse().unwrap(), scope, limits, at })
+    })
+}
+
+fn allocation_rules() -> impl Strategy<Value = AllocationRulesEvent> {
+    (btree_map("[a-c]", 1_u32..9, 1..3), option::of(at()), at()).prop_map(|(weights, effective_from, at)| {
+        let code = |text: &String| CostCentreCode::new(text.as_str()).unwrap();
+        let weights: BTreeMap<_, _> = weights.iter().map(|(text, weight)| (code(text), *weight)).collect();
+        let centre = |code: &CostCentreCode| CostCentre { code: code.clone(), name: Name::new("a centre").unwrap() };
+        let rules = AllocationRuleSet {
+            cost_centres: weights.keys().map(centre).collect(),
+            rules: vec![AllocationRule::Codes { dimension: AllocationDimension::Team }],
+            shared_cost: SharedCost::ByWeights { weights },
+        };
+        AllocationRulesEvent::Set(AllocationRulesSet { rules, effective_from, reason: None, at })
+    })
+}
+
+fn invoice() -> impl Strategy<Value = InvoiceEvent> {
+    let day = || NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
+    let line = move |line: u32, pico: i128| InvoiceLine {
+        line,
+        day: day(),
+        model: None,
+        meter: Some(Meter::Input),
+        quantity: None,
+        amount: Some(Figure::from_pico(pico)),
+        tier: None,
+        reference: None,
+    };
+    let header = move |lines, pico| InvoiceHeader {
+        provider: Name::new("openai").unwrap(),
+        account: None,
+        number: None,
+        from: day(),
+        to: day().succ_opt().unwrap(),
+        currency: Currency::Usd,
+        format: InvoiceFormat::Csv,
+        file: None,
+        lines,
+        amount: Figure::from_pico(pico),
+        amount_places: 2,
+        content: Uuid::nil(),
+    };
+    let summary = |position: u32, pico| ReconciliationSummary {
+        position: position.into(),
+        content: Uuid::nil(),
+        billed: Figure::from_pico(pico),
+        expected: Figure::ZERO,
+        difference: Figure::from_pico(pico),
+        causes: Vec::new(),
+        variances: 0,
+        variances_hash: Uuid::nil(),
+        tolerance: Figure::ZERO,
+        calls: 0,
+        unpriced_calls: 0,
+        unvalued_lines: 0,
+    };
+    (0_u8..4, 1_u32..9, -5_i128..5, at()).prop_map(move |(kind, number, pico, at)| match kind {
+        0 => InvoiceEvent::Recorded(InvoiceRecorded { header: header(number, pico), revision: number, at }),
+        1 => {
+            let lines = vec![line(number, pico)];
+            InvoiceEvent::LinesRecorded(InvoiceLinesRecorded { revision: 1, first: number, lines })
+        }
+        2 => InvoiceEvent::Reconciled(InvoiceReconciled { revision: 1, summary: summary(number, pico), at }),
+        _ => InvoiceEvent::Withdrawn(InvoiceWithdrawn { reason: Body::new("wrong").unwrap(), at }),
+    })
+}
+
+fn schedule() -> impl Strategy<Value = ScheduleEvent> {
+    (at(), 0_u8..9, 1_u64..4, "[a-d]").prop_map(|(at, kind, number, file)| {
+        let timing = Timing {
+            cadence: Cadence::Month { day: 1 },
+            time: "06:30".parse().unwrap(),
+            time_zone: "Europe/Berlin".parse().unwrap(),
+            period: PeriodUnit::Month,
+            delay_minutes: 5,
+        };
+        let content = ScheduledContent::new(ContentKind::Calls, FileFormat::Csv);
+        let pattern = FilePattern::new("{period}.csv").unwrap();
+        let definition = ScheduleDefinition { name: Name::new(&*file).unwrap(), content, timing, file: pattern };
+        let given = ScheduleDefined { definition, owner: ScheduleOwner::CommandLine, reason: None, at };
+        let moved = ScheduleMoved { reason: None, at };
+        let period = CoveredPeriod { name: "2026-10".to_owned(), from: at, to: at };
+        let run = ScheduleRun::Requested { number };
+        match kind {
+            0 => ScheduleEvent::Defined(given),
+            1 => ScheduleEvent::Changed(given),
+            2 => ScheduleEvent::Paused(moved),
+            3 => ScheduleEvent::Resumed(moved),
+            4 => ScheduleEvent::Deleted(moved),
+            5 => ScheduleEvent::RunRequested(RunRequested { number, period, at }),
+            6 => {
+                let (sha256, position) = ("00".to_owned(), number);
+                ScheduleEvent::Ran(ScheduleRan { run, period, file, bytes: 1, sha256, rows: 1, position, at })
+            }
+            7 => {
+                let reason = failure_reason(&file);
+                ScheduleEvent::Failed(ScheduleFailed { run, period, reason, is_final: number == 1, at })
+            }
+            _ => ScheduleEvent::Skipped(ScheduleSkipped { first: at, last: at, runs: number, at }),
+        }
     })
 }
 
@@ -520,6 +664,30 @@ proptest! {
         prop_assert!(snapshot_replaces_events::<BudgetPeriod>(&events, cut));
     }
     #[test]
+    fn a_snapshot_of_a_budget_catalogue_replaces_its_events(
+        events in vec(golden::<BudgetCatalogue>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<BudgetCatalogue>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_budget_balance_replaces_its_events(
+        events in vec(golden::<BudgetBalance>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<BudgetBalance>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_reservation_replaces_its_events(
+        events in vec(golden::<Reservation>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<Reservation>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_the_charging_replaces_its_events(
+        events in vec(golden::<Charging>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<Charging>(&events, cut));
+    }
+    #[test]
     fn a_snapshot_of_an_access_log_replaces_its_events(events in vec(access_log(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<AccessLog>(&events, cut));
     }
@@ -534,6 +702,44 @@ proptest! {
     #[test]
     fn a_snapshot_of_tag_keys_replaces_their_events(events in vec(tag_keys(), 0..20), cut in 0_usize..20) {
         prop_assert!(snapshot_replaces_events::<TagKeys>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_allocation_rules_replaces_their_events(events in vec(allocation_rules(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<AllocationRules>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_an_invoice_replaces_its_events(events in vec(invoice(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Invoice>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_a_schedule_replaces_its_events(events in vec(schedule(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Schedule>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_an_alert_replaces_its_events(events in vec(golden::<Alert>(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Alert>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_an_approval_replaces_its_events(events in vec(golden::<Approval>(), 0..20), cut in 0_usize..20) {
+        prop_assert!(snapshot_replaces_events::<Approval>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_an_approval_queue_replaces_its_events(
+        events in vec(golden::<ApprovalQueue>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<ApprovalQueue>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_alert_endpoints_replaces_their_events(
+        events in vec(golden::<AlertEndpoints>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<AlertEndpoints>(&events, cut));
+    }
+    #[test]
+    fn a_snapshot_of_alert_watches_replaces_their_events(
+        events in vec(golden::<AlertWatches>(), 0..20), cut in 0_usize..20,
+    ) {
+        prop_assert!(snapshot_replaces_events::<AlertWatches>(&events, cut));
     }
     #[test]
     fn a_snapshot_of_a_tenant_replaces_its_events(events in vec(tenant(), 0..20), cut in 0_usize..20) {
@@ -581,7 +787,19 @@ fn every_aggregate_is_tested() {
         Memory::CATEGORY,
         Budget::CATEGORY,
         BudgetPeriod::CATEGORY,
+        BudgetCatalogue::CATEGORY,
+        BudgetBalance::CATEGORY,
+        Reservation::CATEGORY,
+        Approval::CATEGORY,
+        ApprovalQueue::CATEGORY,
+        Charging::CATEGORY,
         TagKeys::CATEGORY,
+        AllocationRules::CATEGORY,
+        Invoice::CATEGORY,
+        Schedule::CATEGORY,
+        AlertEndpoints::CATEGORY,
+        Alert::CATEGORY,
+        AlertWatches::CATEGORY,
         Tenant::CATEGORY,
         ServiceAccount::CATEGORY,
         RoleAssignment::CATEGORY,

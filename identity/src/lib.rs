@@ -7,6 +7,7 @@
 
 mod access;
 mod accounts;
+mod alerts;
 mod client;
 mod directory;
 mod error;
@@ -18,6 +19,7 @@ mod key_file;
 mod key_text;
 mod network;
 mod oidc;
+mod owner;
 mod people;
 mod programs;
 mod review;
@@ -31,6 +33,7 @@ mod throttle;
 mod usage;
 
 pub use access::{ACCESS_REVIEW, AccessRecorder, ContentsRead, KnownOrigin, Refusal, record_export};
+pub use alerts::{AlertTarget, AlertTargetError};
 pub use client::Client;
 pub use directory::{
     AccountSummary, AssignmentSummary, Basis, Directory, EndReason, GrantBasis, InvitationSummary, KeySummary,
@@ -48,6 +51,7 @@ pub use oidc::{
     ProviderError, ProviderSignInError, ProviderSummary, Providers, Refused, ReturnPath, ReturnPathError,
     StartedAttempt, TokenAuthentication,
 };
+pub use owner::OwnerPrincipal;
 pub use people::{
     Credentials, Email, EmailError, MailAddress, MailQueue, MailedToken, NewInvitation, NewLink, NewPasswordText,
     NewTotp, OwnAccount, Password, PasswordError, PendingMail, QueueError, RecoveryCodes, Registration, SecondFactor,

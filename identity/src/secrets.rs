@@ -156,6 +156,7 @@ impl Secrets {
                  or exists (select from apex.user_passwords s where s.key_encryption_key = k.version)
                  or exists (select from apex.user_totp_secrets s where s.key_encryption_key = k.version)
                  or exists (select from apex.session_signing_keys s where s.key_encryption_key = k.version)
+                 or exists (select from apex.alert_destinations s where s.key_encryption_key = k.version)
              order by version desc limit $1",
         )
         .bind(MAX_CHECKED_VERSIONS)

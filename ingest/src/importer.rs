@@ -23,6 +23,10 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+/// The maximum number of reports of one input in flight; a line that holds more in memory counts as several. The log commits what
+/// waits for it in one transaction: with few in flight, its commits are small, and the processor is idle while they are written.
+pub(crate) const MAX_IN_FLIGHT: usize = 1024;
+
 /// Imports records into the log of a tenant.
 pub struct Importer {
     connection: Connection,
@@ -83,7 +87,8 @@ impl Importer {
             None => report,
         };
         if has_tags {
-            report = report.with_tag_keys(&self.tag_keys().await.map_err(ImportError::TagKeys)?.state);
+            let tag_keys = Box::pin(self.tag_keys()).await.map_err(ImportError::TagKeys)?;
+            report = report.with_tag_keys(&tag_keys.state);
         }
         let context = self.connection.context(report.command_id());
         let Connection { commands, retry, .. } = self.connection.clone();

@@ -69,7 +69,8 @@ impl Owners {
             return Ok(());
         }
         for (step, command) in steps() {
-            match execute(step, command).await {
+            // Boxed, as it is large and most agents and tasks are known.
+            match Box::pin(execute(step, command)).await {
                 // An agent that has another name, or was stopped since, exists.
                 Ok(()) | Err(Error::Rejected(_)) => {}
                 // It may not exist: another credential may create it.

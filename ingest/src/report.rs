@@ -2,11 +2,14 @@
 //! executed.
 
 use crate::call_id::import_command_id;
-use commands::{CallOutcome, Commands, Context, Error};
+use chrono::{DateTime, Utc};
+use commands::{CallOutcome, Commands, Context, Error, Settlement};
 use domain::call::{CallCommand, CallError, CallFacts, CallIds, Reporters, Tags};
 use domain::price_book::{PriceBook, Unpriced};
+use domain::reservation::{Holder, ReservationError};
 use domain::tag_keys::TagKeys;
-use domain::{CallId, ImportId, TagKey};
+use domain::{CallId, ImportId, ReservationId, TagKey};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A report of a call, with the price book that it is charged by and the tag keys that it is counted under.
@@ -59,6 +62,13 @@ impl CallReport {
         import_command_id("report", &content)
     }
 
+    /// The command of the report, by a price book.
+    fn command(&self, prices: &PriceBook) -> CallCommand {
+        let (facts, tag_keys) = (self.facts.clone(), self.tag_keys.clone());
+        let reported_by = Reporters::of(self.import.map(|(import_id, _)| import_id));
+        CallCommand::Report { facts, prices: prices.clone(), tag_keys, reported_by }
+    }
+
     /// The ids that name the call.
     pub(crate) fn call_ids(&self) -> impl Iterator<Item = CallId> {
         self.call_ids.iter()
@@ -84,13 +94,22 @@ pub async fn report_call(
 ) -> Result<CallOutcome, Error<CallError>> {
     match execute(commands, context, report, &report.prices).await {
         Err(Error::Rejected(outdated @ CallError::PriceBookOutdated { .. })) => {
-            let newest = commands.load::<PriceBook>(&context.principal.charging(), PriceBook::id()).await;
-            // A load is never rejected.
-            let newest = newest.map_err(|error| error.map_rejected(|_| outdated))?;
-            execute(commands, context, report, &newest.state).await
+            let newest = newest_prices(commands, context, outdated).await?;
+            Box::pin(execute(commands, context, report, &newest)).await
         }
         executed => executed,
     }
+}
+
+/// The newest version of the price book, after a report was rejected because its own is outdated.
+async fn newest_prices<E: std::error::Error + 'static>(
+    commands: &Commands,
+    context: &Context,
+    outdated: E,
+) -> Result<Arc<PriceBook>, Error<E>> {
+    let newest = commands.load::<PriceBook>(&context.principal.charging(), PriceBook::id()).await;
+    // A load is never rejected.
+    newest.map(|loaded| loaded.state.clone()).map_err(|error| error.map_rejected(|_| outdated))
 }
 
 async fn execute(
@@ -99,8 +118,28 @@ async fn execute(
     report: &CallReport,
     prices: &PriceBook,
 ) -> Result<CallOutcome, Error<CallError>> {
-    let (facts, tag_keys) = (report.facts.clone(), report.tag_keys.clone());
-    let reported_by = Reporters::of(report.import.map(|(import_id, _)| import_id));
-    let command = CallCommand::Report { facts, prices: prices.clone(), tag_keys, reported_by };
-    commands.execute_call(context, &report.call_ids, command).await
+    commands.execute_call(context, &report.call_ids, &report.command(prices)).await
+}
+
+/// Reports a call that settles a reservation at a time of the server, and is otherwise reported as by [`report_call`].
+///
+/// # Errors
+/// [`Error::Rejected`] if the reservation or the call refuses, and the other variants if the command cannot be executed.
+pub async fn settle_call(
+    commands: &Commands,
+    context: &Context,
+    report: &CallReport,
+    (reservation_id, by): (ReservationId, Holder),
+    at: DateTime<Utc>,
+) -> Result<CallOutcome, Error<ReservationError>> {
+    let call_ids = report.call_ids.clone();
+    let settlement = Settlement { call_ids, report: report.command(&report.prices), reservation_id, by, at };
+    match commands.settle_call(context, &settlement).await {
+        Err(Error::Rejected(ReservationError::Call(outdated @ CallError::PriceBookOutdated { .. }))) => {
+            let newest = newest_prices(commands, context, ReservationError::Call(outdated)).await?;
+            let settlement = Settlement { report: report.command(&newest), ..settlement };
+            Box::pin(commands.settle_call(context, &settlement)).await
+        }
+        settled => settled,
+    }
 }

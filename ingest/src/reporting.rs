@@ -1,16 +1,15 @@
 //! Reports what a request states, many items at a time.
 
-use crate::importer::Importer;
+use crate::importer::{Importer, MAX_IN_FLIGHT};
 use crate::item::Item;
 use crate::outcome::ImportError;
 use crate::receiver::ReceiveError;
 use crate::record::Location;
 use crate::traces::{SpanResult, TraceResult};
+use crate::window::Window;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::task::JoinSet;
-
-/// The maximum number of reports of one request in flight.
-const MAX_IN_FLIGHT: usize = 256;
 
 /// The result of an item.
 pub(crate) enum Reported {
@@ -29,17 +28,21 @@ pub(crate) async fn report_all(
     mut count: impl FnMut(Reported) -> Result<(), ReceiveError>,
 ) -> Result<(), ReceiveError> {
     let importer = Arc::new(importer);
-    let (mut reports, mut failure) = (JoinSet::new(), None);
+    let (mut reports, mut window, mut failure) = (JoinSet::new(), Window::new(MAX_IN_FLIGHT), None);
     let mut items = items.into_iter();
     loop {
-        while failure.is_none() && reports.len() < MAX_IN_FLIGHT {
+        while failure.is_none() && window.is_open(reports.len()) {
             let Some(item) = items.next() else { break };
             let importer = importer.clone();
-            reports.spawn(async move { report(&importer, item).await });
+            let sent = Instant::now();
+            reports.spawn(async move { (report(&importer, item).await, sent) });
         }
         let counted = match reports.join_next().await {
             None => break,
-            Some(Ok(reported)) => count(reported),
+            Some(Ok((reported, sent))) => {
+                window.took(sent.elapsed());
+                count(reported)
+            }
             Some(Err(panicked)) => Err(ReceiveError::Internal(panicked.into())),
         };
         if let Err(error) = counted {

@@ -2,6 +2,7 @@
 
 use commands::{Backoff, Error};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -59,10 +60,16 @@ impl RetryPolicy {
         let deadline = Instant::now() + self.timeout;
         let mut failures = 0_u32;
         loop {
-            let attempted = match self.attempt_timeout {
-                None => attempt().await,
-                Some(timeout) => {
-                    tokio::time::timeout(timeout, attempt()).await.unwrap_or_else(|_| Err(Error::outcome_unknown()))
+            let attempted = {
+                // Pinned here: the future of this function has room for one attempt, and not for one in each arm. It is dropped
+                // before the pause: one that is not polled any more would keep its locks.
+                let mut attempt = pin!(attempt());
+                match self.attempt_timeout {
+                    None => attempt.await,
+                    Some(timeout) => {
+                        let attempted = tokio::time::timeout(timeout, &mut attempt).await;
+                        attempted.unwrap_or_else(|_| Err(Error::outcome_unknown()))
+                    }
                 }
             };
             match attempted {
@@ -114,6 +121,24 @@ mod tests {
             RetryPolicy { attempt_timeout: Some(Duration::from_millis(10)), ..fast(Duration::from_millis(20)) };
         let result = policy.run(async || std::future::pending::<Result<(), Error<CallError>>>().await).await;
         assert!(matches!(result, Err(error) if error.is_retryable()));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_is_given_up_holds_nothing_during_the_pause() {
+        let mut policy =
+            RetryPolicy { attempt_timeout: Some(Duration::from_millis(10)), ..fast(Duration::from_secs(60)) };
+        let lock = Arc::new(tokio::sync::Mutex::new(0));
+        let held = Arc::clone(&lock);
+        policy.on_retry(Arc::new(move |_| assert!(held.try_lock().is_ok(), "the attempt still holds its lock")));
+        let attempt = async || {
+            let mut attempts = lock.lock().await;
+            *attempts += 1;
+            if *attempts < 3 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Error<CallError>>(*attempts)
+        };
+        assert_eq!(policy.run(attempt).await.unwrap(), 3);
     }
 
     #[tokio::test]

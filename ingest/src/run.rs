@@ -1,14 +1,14 @@
 //! The import of one input: reads on a thread of its own, and keeps many reports in flight.
 
+use crate::call_order::{CallOrder, PlaceInOrder};
 use crate::error::{InputError, RecordError};
 use crate::format::{Defaults, Format};
 use crate::formats::{Records, read_records};
-use crate::importer::{Importer, PreparedReport};
+use crate::importer::{Importer, MAX_IN_FLIGHT, PreparedReport};
 use crate::item::Item;
 use crate::outcome::{ImportError, ImportOutcome, Imported};
 use crate::record::{Location, SkippedCounts};
 use crate::traces::{PreparedTrace, SpanResult};
-use crate::turns::{Turn, Turns};
 use crate::unpriced::UnpricedCalls;
 use domain::CallId;
 use domain::trace::TraceError;
@@ -19,9 +19,6 @@ use std::io::Read;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
-
-/// The maximum number of reports in flight.
-const MAX_IN_FLIGHT: usize = 256;
 
 /// The numbers of records of an input, by what happened to them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +160,7 @@ type ItemReceiver = mpsc::Receiver<Result<Item, RecordError>>;
 /// Reads on a thread of its own. The capacity of the channel limits how far it reads ahead. What is known at
 /// the end of the input is sent then.
 fn spawn_reader(source: Source) -> (ItemReceiver, oneshot::Receiver<End>) {
-    let (sender, receiver) = mpsc::channel(2 * MAX_IN_FLIGHT);
+    let (sender, receiver) = mpsc::channel(MAX_IN_FLIGHT);
     let (end_sender, end) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let mut records: Records = match read_records(source.format, source.defaults, source.reader) {
@@ -229,11 +226,11 @@ impl Prepared {
         }
     }
 
-    /// The place of the report of a call among those in flight. Traces take turns by themselves.
-    fn turn(&self, turns: &mut Turns) -> Turn {
+    /// The place of the report of a call among those in flight. Those of one trace wait for each other by themselves.
+    fn place(&self, order: &mut CallOrder) -> PlaceInOrder {
         match self {
-            Self::Call(_, report) => turns.next(report.call_ids()),
-            Self::Trace(_) => turns.next([]),
+            Self::Call(_, report) => order.place(report.call_ids()),
+            Self::Trace(_) => order.place([]),
         }
     }
 
@@ -268,7 +265,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
     async fn import(&mut self, importer: &mut Importer, records: &mut ItemReceiver, cancel: impl Future<Output = ()>) {
         let mut cancel = std::pin::pin!(cancel);
         // Each report is a task: a future that is not polled would hold a connection that others wait for.
-        let (mut reports, mut turns): (JoinSet<Sent>, _) = (JoinSet::new(), Turns::default());
+        let (mut reports, mut order): (JoinSet<Sent>, _) = (JoinSet::new(), CallOrder::default());
         loop {
             let is_reading = self.stopped.is_none() && !self.is_read;
             tokio::select! {
@@ -289,7 +286,7 @@ impl<P: FnMut(Progress<'_>)> Run<'_, P> {
                             () = &mut cancel => None,
                         };
                         match prepared {
-                            Some(Ok(prepared)) => _ = reports.spawn(prepared.turn(&mut turns).take(prepared.send())),
+                            Some(Ok(prepared)) => _ = reports.spawn(prepared.place(&mut order).run(prepared.send())),
                             Some(Err((location, error))) => self.count(location, Err(error)),
                             None => self.stop(ImportStopped::Cancelled),
                         }

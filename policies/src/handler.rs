@@ -1,6 +1,7 @@
 //! Handlers: the code that runs the jobs of a kind.
 
 use crate::job::Job;
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use std::time::Duration;
 
@@ -17,8 +18,13 @@ pub enum JobOutcome {
     Done,
     /// A part of the effect of a recurring job has taken place: it runs again at once, before its interval is over.
     Unfinished,
+    /// The effect has taken place, and the job runs again at a time that its handler chose. A time that is over is not made up
+    /// to the present: the job runs at once, as the run of that time.
+    RepeatAt(DateTime<Utc>),
     /// The attempt failed, and a later one may succeed.
     Retry(JobError),
+    /// As [`JobOutcome::Retry`], not before a delay that was asked for. The longest delay between attempts bounds it.
+    RetryAfter(JobError, Duration),
     /// The attempt failed, and a later one would fail too: the job becomes a dead letter.
     DeadLetter(JobError),
 }
@@ -41,6 +47,12 @@ pub trait JobHandler: Send + Sync {
     /// The interval of a recurring job, which the runner inserts when it starts. Runs that are missed while no runner
     /// runs are made up for by one. None for jobs that others insert.
     fn interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The timeout of an attempt; that of the runner if none. The lease of an attempt that may take longer than the runner's
+    /// timeout is renewed while it runs, so that the job of a runner that died is taken again as soon as any other.
+    fn attempt_timeout(&self) -> Option<Duration> {
         None
     }
 

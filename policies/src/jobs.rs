@@ -211,11 +211,12 @@ impl Jobs {
     /// Writes the next state of a leased job. Returns false, and changes nothing, if the lease has been lost: another
     /// runner has taken the job since, or an operator has decided about it.
     pub(crate) async fn finish(&self, leased: &LeasedJob, next: &Transition) -> Result<bool, sqlx::Error> {
-        let (state, delay, interval, error) = match next {
-            Transition::Done => ("done", None, None, None),
-            Transition::Repeat(interval) => ("waiting", None, Some(interval.as_secs_f64()), None),
-            Transition::RetryAfter(delay, error) => ("waiting", Some(delay.as_secs_f64()), None, Some(error)),
-            Transition::DeadLetter(error) => ("dead", None, None, Some(error)),
+        let (state, delay, interval, at, error) = match next {
+            Transition::Done => ("done", None, None, None, None),
+            Transition::Repeat(interval) => ("waiting", None, Some(interval.as_secs_f64()), None, None),
+            Transition::RepeatAt(at) => ("waiting", None, None, Some(*at), None),
+            Transition::RetryAfter(delay, error) => ("waiting", Some(delay.as_secs_f64()), None, None, Some(error)),
+            Transition::DeadLetter(error) => ("dead", None, None, None, Some(error)),
         };
         let written = sqlx::query(include_str!("finish_job.sql"))
             .bind(leased.id)
@@ -224,9 +225,23 @@ impl Jobs {
             .bind(delay)
             .bind(interval)
             .bind(error)
+            .bind(at)
             .execute(&self.pool)
             .await?;
         Ok(written.rows_affected() == 1)
+    }
+
+    /// Prolongs the lease of a job, from now on. Returns false if the lease has been lost.
+    ///
+    /// # Errors
+    /// The driver's error. The lease may be prolonged nevertheless.
+    pub async fn renew(&self, leased: &LeasedJob, lease: Duration) -> Result<bool, sqlx::Error> {
+        let written = sqlx::query(
+            "update apex.jobs set available_at = clock_timestamp() + make_interval(secs => $3)
+             where job_id = $1 and fencing_token = $2 and state = 'leased'",
+        );
+        let written = written.bind(leased.id).bind(leased.fencing_token).bind(lease.as_secs_f64());
+        Ok(written.execute(&self.pool).await?.rows_affected() == 1)
     }
 
     /// Gives a leased job back, as if the attempt had not begun. Returns false if the lease has been lost.

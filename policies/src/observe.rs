@@ -11,19 +11,38 @@ use streams::DatabaseError;
 /// The results of attempts.
 const OUTCOMES: [&str; 5] = ["done", "retried", "dead_letter", "lost", "released"];
 
+/// The counters without labels, with their descriptions.
+const COUNTERS: [(&str, &str); 4] = [
+    (
+        "apex_charging_undecodable_total",
+        "Reservations and catalogues that the charging policy of this process could not decode: calls are charged later.",
+    ),
+    (
+        "apex_alerts_undecodable_total",
+        "Alerts that this process could not decode: jobs of the kind alert-catch-up deliver them later.",
+    ),
+    (
+        "apex_alert_watch_failures_total",
+        "Budgets whose conditions this process could not look at, for each time that it tried.",
+    ),
+    ("apex_jobs_runner_errors_total", "Failures of this process to read or write the table of jobs."),
+];
+
 /// The number of jobs of a kind and state up to which they are counted for the gauges, so that a long queue costs little.
 const MAX_COUNTED: i64 = 100_000;
 
 /// Describes the metrics of this crate, and registers its counters at zero for these kinds of jobs: Prometheus'
 /// `increase` shows the first increment only of a counter that existed before.
 pub fn register_metrics(kinds: &[&'static str]) {
+    for (name, description) in COUNTERS {
+        describe_counter!(name, description);
+        counter!(name).increment(0);
+    }
     describe_counter!("apex_jobs_attempts_total", "Attempts of jobs that this process ended, by kind and outcome.");
-    describe_counter!("apex_jobs_runner_errors_total", "Failures of this process to read or write the table of jobs.");
     describe_gauge!("apex_jobs_waiting", "Jobs that wait for a runner, now or later, up to 100000, by kind.");
     describe_gauge!("apex_jobs_dead_letters", "Dead letters, up to 100000, by kind.");
     describe_gauge!("apex_jobs_lag_seconds", "For how long the oldest due job of a kind has been due.");
     describe_histogram!("apex_jobs_attempt_seconds", "How long an attempt of a job took, by kind.");
-    counter!("apex_jobs_runner_errors_total").increment(0);
     for kind in kinds {
         for outcome in OUTCOMES {
             counter!("apex_jobs_attempts_total", "kind" => *kind, "outcome" => outcome).increment(0);

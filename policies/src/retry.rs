@@ -1,6 +1,7 @@
 //! What happens to a job after an attempt: the rules, without a database and a clock.
 
 use crate::handler::JobOutcome;
+use chrono::{DateTime, Utc};
 use domain::error_with_causes;
 use std::time::Duration;
 use streams::Backoff;
@@ -34,6 +35,8 @@ pub(crate) enum Transition {
     Done,
     /// It runs again at the next multiple of the interval.
     Repeat(Duration),
+    /// It runs again at a time.
+    RepeatAt(DateTime<Utc>),
     /// It is retried after a delay.
     RetryAfter(Duration, String),
     /// It becomes a dead letter.
@@ -54,10 +57,17 @@ impl Transition {
             JobOutcome::Unfinished => {
                 interval.map_or(Self::Done, |interval| Self::Repeat(interval.min(UNFINISHED_INTERVAL)))
             }
+            JobOutcome::RepeatAt(at) => Self::RepeatAt(at),
             JobOutcome::DeadLetter(error) => Self::DeadLetter(stored_text(&*error)),
-            JobOutcome::Retry(error) if attempt >= config.max_attempts => Self::DeadLetter(stored_text(&*error)),
+            JobOutcome::Retry(error) | JobOutcome::RetryAfter(error, _) if attempt >= config.max_attempts => {
+                Self::DeadLetter(stored_text(&*error))
+            }
             JobOutcome::Retry(error) => {
                 Self::RetryAfter(config.backoff.jittered(attempt, random), stored_text(&*error))
+            }
+            JobOutcome::RetryAfter(error, asked) => {
+                let delay = config.backoff.jittered(attempt, random).max(asked.min(config.backoff.max));
+                Self::RetryAfter(delay, stored_text(&*error))
             }
         }
     }
@@ -65,7 +75,7 @@ impl Transition {
     /// The value of the label `outcome`.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            Self::Done | Self::Repeat(_) => "done",
+            Self::Done | Self::Repeat(_) | Self::RepeatAt(_) => "done",
             Self::RetryAfter(..) => "retried",
             Self::DeadLetter(_) => "dead_letter",
         }
@@ -104,6 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn a_delay_that_was_asked_for_is_kept_within_the_longest_one() {
+        let asked = |seconds, attempt| {
+            let outcome = JobOutcome::RetryAfter("busy".into(), Duration::from_secs(seconds));
+            after(outcome, attempt, None)
+        };
+        let retried = |seconds| Transition::RetryAfter(Duration::from_secs(seconds), "busy".to_owned());
+        assert_eq!(asked(7, 1), retried(7));
+        // It is no reason to try again sooner, nor to wait for ever.
+        assert_eq!((asked(0, 2), asked(u64::MAX, 1)), (retried(2), retried(10)));
+        assert_eq!(asked(7, 3), Transition::DeadLetter("busy".to_owned()));
+    }
+
+    #[test]
     fn a_permanent_failure_is_not_retried() {
         assert_eq!(after(JobOutcome::DeadLetter("gone".into()), 1, None), Transition::DeadLetter("gone".to_owned()));
     }
@@ -116,6 +139,12 @@ mod tests {
         assert_eq!(after(JobOutcome::Unfinished, 1, Some(minute)), Transition::Repeat(UNFINISHED_INTERVAL));
         let dead = after(JobOutcome::Retry("x".into()), 3, Some(minute));
         assert_eq!(dead, Transition::DeadLetter("x".to_owned()), "it does not fail in silence for ever");
+    }
+
+    #[test]
+    fn a_handler_chooses_when_its_job_runs_again() {
+        let at = DateTime::UNIX_EPOCH;
+        assert_eq!(after(JobOutcome::RepeatAt(at), 3, None), Transition::RepeatAt(at));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct JobRunnerConfig {
     /// How often the runner looks for due jobs that it was not told of: timers, retries, and jobs that other processes
     /// inserted. Default: 500 ms.
     pub poll_interval: Duration,
-    /// The timeout of an attempt. Default: 10 s.
+    /// The timeout of an attempt, unless its handler has another one. Default: 10 s.
     pub attempt_timeout: Duration,
     /// How long a lease lasts beyond the timeout of the attempt. A job whose runner died is taken again after both.
     /// Default: 5 s.
@@ -60,6 +60,21 @@ impl Default for JobRunnerConfig {
         }
     }
 }
+
+impl JobRunnerConfig {
+    /// How long a lease lasts, from its begin or its renewal.
+    fn lease(&self) -> Duration {
+        self.attempt_timeout + self.lease_margin
+    }
+
+    /// The timeout of an attempt of a handler.
+    fn timeout_of(&self, handler: &dyn JobHandler) -> Duration {
+        handler.attempt_timeout().unwrap_or(self.attempt_timeout)
+    }
+}
+
+/// How often a lease is renewed while it lasts.
+const RENEWALS_PER_LEASE: u32 = 3;
 
 /// The pause between attempts to write the result of a job while the database cannot be reached.
 const FINISH_RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -213,10 +228,10 @@ impl Shared {
     /// Runs jobs of a queue, one after the other, until none is due, or until other queues wait for a task. Returns the
     /// queue.
     async fn run_queue(self: Arc<Self>, queue: String, handler: Arc<dyn JobHandler>) -> String {
-        let lease = self.config.attempt_timeout + self.config.lease_margin;
+        let lease = self.config.lease();
         while !self.stopping.is_cancelled() {
             match self.jobs.lease(&queue, lease, handler.concurrency()).await {
-                Ok(Some(job)) => self.attempt(&job, &handler, Instant::now() + lease).await,
+                Ok(Some(job)) => self.attempt(&job, &handler).await,
                 Ok(None) => break,
                 Err(error) => {
                     report(&error, "a job cannot be leased");
@@ -231,12 +246,14 @@ impl Shared {
     }
 
     /// Runs an attempt of a job, and writes its result.
-    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: Instant) {
+    async fn attempt(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>) {
         let start = Instant::now();
+        let mut lease_ends = start + self.config.lease();
         let outcome = tokio::select! {
             biased;
             outcome = self.outcome(leased, handler) => outcome,
             () = self.aborting.cancelled() => return self.give_back(leased, handler).await,
+            () = self.keep_lease(leased, handler, &mut lease_ends) => return record_attempt(handler, "lost"),
         };
         histogram!("apex_jobs_attempt_seconds", "kind" => handler.kind()).record(start.elapsed().as_secs_f64());
         let next = Transition::after(outcome, leased.attempt, handler.interval(), &self.config.retry, rand::random());
@@ -258,6 +275,27 @@ impl Shared {
         record_attempt(handler, if written { next.label() } else { "lost" });
     }
 
+    /// Renews the lease of an attempt that may take longer than it. Completes if the lease is lost: another runner runs the job
+    /// then, or an operator has decided about it.
+    async fn keep_lease(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>, lease_ends: &mut Instant) {
+        let lease = self.config.lease();
+        if self.config.timeout_of(&**handler) <= self.config.attempt_timeout {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(lease / RENEWALS_PER_LEASE).await;
+            let renewed_at = Instant::now();
+            match self.jobs.renew(leased, lease).await {
+                Ok(true) => *lease_ends = renewed_at + lease,
+                Ok(false) => {
+                    tracing::warn!(job = %leased.id, "the lease of a job was lost while it ran; its attempt is stopped");
+                    return;
+                }
+                Err(error) => report(&error, "the lease of a job cannot be renewed; retrying"),
+            }
+        }
+    }
+
     /// The outcome of an attempt that may time out or panic.
     async fn outcome(&self, leased: &LeasedJob, handler: &Arc<dyn JobHandler>) -> JobOutcome {
         let (attempt, max_attempts) = (leased.attempt, self.config.retry.max_attempts);
@@ -272,11 +310,12 @@ impl Shared {
             Err(error) => return JobOutcome::DeadLetter(error.clone().into()),
         };
         let run = AssertUnwindSafe(async { handler.run(job).await }).catch_unwind();
-        match tokio::time::timeout(self.config.attempt_timeout, run).await {
+        let timeout = self.config.timeout_of(&**handler);
+        match tokio::time::timeout(timeout, run).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => JobOutcome::Retry("the handler panicked; standard error has the message".into()),
             Err(_) => {
-                let timeout_ms = self.config.attempt_timeout.as_millis();
+                let timeout_ms = timeout.as_millis();
                 JobOutcome::Retry(format!("the attempt took longer than {timeout_ms} ms").into())
             }
         }
@@ -292,7 +331,9 @@ impl Shared {
     fn log(&self, leased: &LeasedJob, next: &Transition) {
         let (job, queue, attempt) = (leased.id, &leased.queue, leased.attempt);
         match next {
-            Transition::Done | Transition::Repeat(_) => tracing::debug!(%job, queue, attempt, "a job is done"),
+            Transition::Done | Transition::Repeat(_) | Transition::RepeatAt(_) => {
+                tracing::debug!(%job, queue, attempt, "a job is done")
+            }
             Transition::RetryAfter(delay, error) => {
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(%job, queue, attempt, delay_ms, error, "a job failed and is retried");

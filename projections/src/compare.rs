@@ -148,8 +148,10 @@ async fn columns_of(
     table: &str,
 ) -> Result<(String, Vec<String>), sqlx::Error> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
-        "select quote_ident(column_name), count(*) from information_schema.columns
-         where table_schema in ('apex', $1) and table_name = $2 group by 1 order by 1",
+        "select quote_ident(attname), count(*) from pg_attribute
+         where attrelid in (to_regclass(format('apex.%I', $2)), to_regclass(format('%I.%I', $1, $2)))
+           and attnum > 0 and not attisdropped
+         group by 1 order by 1",
     )
     .bind(slot.schema())
     .bind(table)

@@ -93,7 +93,7 @@ impl Work for Command {
             let (page, next) = backend.review(after).await?;
             rows.extend(page.into_iter().map(cells));
             if format == Format::Csv {
-                output::csv_rows(&std::mem::take(&mut rows))?;
+                output::csv_rows_to(&mut output::Standard, &std::mem::take(&mut rows))?;
             }
             after = next;
             if after.is_none() {

@@ -2,7 +2,7 @@
 
 use super::import::import_sample;
 use super::session::{AndThenClose as _, Session, interruptible, opened, stop_signal, wait_for_read_models};
-use super::{output, report, serve};
+use super::{report, serve};
 use crate::config::{Common, Kafka, Server};
 use crate::database::Database;
 use crate::rooms::Rooms;
@@ -10,7 +10,7 @@ use crate::simulation::Simulation;
 use commands::Component;
 use domain::{Name, derived_id};
 use ingest::{Defaults, Format, Importer, Input, prices};
-use projections::{CostPolicy, Dimension, ReportQuery, WholeReport};
+use projections::{Dimension, ReportQuery, WholeReport};
 use std::io::Cursor;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -98,9 +98,9 @@ impl Demo {
         let query = ReportQuery { by: by.clone(), ..ReportQuery::new(rooms.principal.authorise()?) };
         let totals = WholeReport::open(&rooms.reads, &query).await?;
         let position = totals.position;
-        let by: Vec<_> = by.into_iter().map(report::Named::from).collect();
-        let columns = (output::Format::Table, CostPolicy::Charged);
-        report::print(&mut report::ReportOnDatabase::from(totals), rooms.log.head().await?, &by, columns).await?;
+        let by: Vec<_> = by.into_iter().map(projections::NamedDimension::from).collect();
+        let (head, layout) = (rooms.log.head().await?, report::Layout::table(by));
+        report::print(&mut report::ReportOnDatabase::from(totals), head, &layout).await?;
         say!("The cost report, as of position {position} of the log.\n");
         if self.once {
             return Ok(());

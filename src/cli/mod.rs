@@ -5,16 +5,22 @@ mod output;
 
 mod access;
 mod accounts;
+mod alerts;
+mod allocation;
 mod archive;
 mod arguments;
 mod backend;
+mod budgets;
 mod calls;
 mod database_url;
 mod demo;
 mod documents;
+mod export;
 mod exports;
+mod gateway;
 mod holders;
 mod import;
+mod invoice;
 mod jobs;
 mod keys;
 mod limits;
@@ -29,6 +35,8 @@ mod relay;
 mod replay;
 mod report;
 mod roles;
+mod schedule;
+mod scheduled;
 mod schema;
 mod serve;
 mod session;
@@ -41,11 +49,12 @@ mod whoami;
 mod worker;
 
 use crate::config::Common;
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use commands::Principal;
 use domain::permissions::Action;
 use futures::future::LocalBoxFuture;
-use session::{INTERRUPTED, Interrupted, Session, cancel_on_signal};
+use session::{INTERRUPTED, Interrupted, Session, StopSignals};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,11 +97,17 @@ enum Authorised {
     Import(import::Import),
     Report(report::ReportCommand),
     Replay(replay::Replay),
+    Export(export::Export),
     Prices(prices::Prices),
     Calls(calls::Calls),
     Receipt(receipt::Receipt),
     Traces(traces::Traces),
     Tags(tags::Tags),
+    Allocation(allocation::Allocation),
+    Invoice(invoice::Invoice),
+    Schedule(schedule::Schedule),
+    Alerts(alerts::Alerts),
+    Budgets(budgets::Budgets),
     Projections(projections::Projections),
     Jobs(jobs::JobsCommand),
     Tenants(tenants::Tenants),
@@ -104,6 +119,7 @@ enum Authorised {
     Access(access::AccessCommand),
     Users(users::Users),
     Whoami(whoami::Whoami),
+    Gateway(gateway::GatewayCommand),
     Relay(relay::Relay),
     Worker(worker::WorkerCommand),
     Log(log::LogCommand),
@@ -132,17 +148,26 @@ impl Authorised {
         match self {
             Self::Serve(_)
             | Self::Demo(_)
+            | Self::Gateway(_)
             | Self::Relay(_)
             | Self::Worker(_)
             | Self::Database(_)
             | Self::Migrate(_) => Action::RunInstallation,
             Self::Import(_) => Action::SendCommand,
-            Self::Report(_) | Self::Replay(_) | Self::Receipt(_) | Self::Traces(_) | Self::Whoami(_) => {
-                Action::ReadData
-            }
+            Self::Report(_)
+            | Self::Replay(_)
+            | Self::Export(_)
+            | Self::Receipt(_)
+            | Self::Traces(_)
+            | Self::Whoami(_) => Action::ReadData,
             Self::Prices(command) => command.action(),
             Self::Calls(command) => command.action(),
             Self::Tags(command) => command.action(),
+            Self::Allocation(command) => command.action(),
+            Self::Invoice(command) => command.action(),
+            Self::Schedule(command) => command.action(),
+            Self::Alerts(command) => command.action(),
+            Self::Budgets(command) => command.action(),
             Self::Projections(command) => command.action(),
             Self::Jobs(_) => Action::OperateJobs,
             Self::Tenants(command) => command.action(),
@@ -163,10 +188,16 @@ impl Authorised {
             Self::Import(_)
             | Self::Report(_)
             | Self::Replay(_)
+            | Self::Export(_)
             | Self::Calls(_)
             | Self::Receipt(_)
             | Self::Traces(_)
             | Self::Tags(_)
+            | Self::Allocation(_)
+            | Self::Invoice(_)
+            | Self::Schedule(_)
+            | Self::Alerts(_)
+            | Self::Budgets(_)
             | Self::Accounts(_)
             | Self::Keys(_)
             | Self::Teams(_)
@@ -180,6 +211,7 @@ impl Authorised {
             | Self::Jobs(_)
             | Self::Tenants(_)
             | Self::Limits(_)
+            | Self::Gateway(_)
             | Self::Relay(_)
             | Self::Worker(_)
             | Self::Log(_)
@@ -195,35 +227,52 @@ impl Authorised {
             "this subcommand works on the database, and --url or APEX_URL names a server: run it where the database can be \
              reached, without them"
         );
+        self.start(session).await
+    }
+
+    fn start(self, session: &Session) -> LocalBoxFuture<'_, anyhow::Result<ExitCode>> {
         match self {
-            Self::Serve(command) => command.run(session).await,
-            Self::Demo(command) => command.run(session).await,
-            Self::Import(command) => command.run(session).await,
-            Self::Report(command) => command.run(session).await,
-            Self::Replay(command) => command.run(session).await,
-            Self::Prices(command) => command.run(session).await,
-            Self::Calls(command) => command.run(session).await,
-            Self::Receipt(command) => command.run(session).await,
-            Self::Traces(command) => command.run(session).await,
-            Self::Tags(command) => command.run(session).await,
-            Self::Projections(command) => command.run(session).await,
-            Self::Jobs(command) => command.run(session).await,
-            Self::Tenants(command) => command.run(session).await,
-            Self::Accounts(command) => command.run(session).await,
-            Self::Keys(command) => command.run(session).await,
-            Self::Limits(command) => command.run(session).await,
-            Self::Teams(command) => command.run(session).await,
-            Self::Roles(command) => command.run(session).await,
-            Self::Access(command) => command.run(session).await,
-            Self::Users(command) => command.run(session).await,
-            Self::Whoami(command) => command.run(session).await,
-            Self::Relay(command) => command.run(session).await,
-            Self::Worker(command) => command.run(session).await,
-            Self::Log(command) => command.run(session).await,
-            Self::Database(command) => command.run(session).await,
-            Self::Migrate(command) => command.run(session).await,
+            Self::Serve(command) => on_heap(|| command.run(session)),
+            Self::Demo(command) => on_heap(|| command.run(session)),
+            Self::Import(command) => on_heap(|| command.run(session)),
+            Self::Report(command) => on_heap(|| command.run(session)),
+            Self::Replay(command) => on_heap(|| command.run(session)),
+            Self::Export(command) => on_heap(|| command.run(session)),
+            Self::Prices(command) => on_heap(|| command.run(session)),
+            Self::Calls(command) => on_heap(|| command.run(session)),
+            Self::Receipt(command) => on_heap(|| command.run(session)),
+            Self::Traces(command) => on_heap(|| command.run(session)),
+            Self::Tags(command) => on_heap(|| command.run(session)),
+            Self::Allocation(command) => on_heap(|| command.run(session)),
+            Self::Invoice(command) => on_heap(|| command.run(session)),
+            Self::Schedule(command) => on_heap(|| command.run(session)),
+            Self::Alerts(command) => on_heap(|| command.run(session)),
+            Self::Budgets(command) => on_heap(|| command.run(session)),
+            Self::Projections(command) => on_heap(|| command.run(session)),
+            Self::Jobs(command) => on_heap(|| command.run(session)),
+            Self::Tenants(command) => on_heap(|| command.run(session)),
+            Self::Accounts(command) => on_heap(|| command.run(session)),
+            Self::Keys(command) => on_heap(|| command.run(session)),
+            Self::Limits(command) => on_heap(|| command.run(session)),
+            Self::Teams(command) => on_heap(|| command.run(session)),
+            Self::Roles(command) => on_heap(|| command.run(session)),
+            Self::Access(command) => on_heap(|| command.run(session)),
+            Self::Users(command) => on_heap(|| command.run(session)),
+            Self::Whoami(command) => on_heap(|| command.run(session)),
+            Self::Gateway(command) => on_heap(|| command.run(session)),
+            Self::Relay(command) => on_heap(|| command.run(session)),
+            Self::Worker(command) => on_heap(|| command.run(session)),
+            Self::Log(command) => on_heap(|| command.run(session)),
+            Self::Database(command) => on_heap(|| command.run(session)),
+            Self::Migrate(command) => on_heap(|| command.run(session)),
         }
     }
+}
+
+/// Makes a future on the heap, in a function of its own: in a build without optimization, the futures of all subcommands together
+/// take several megabytes of the stack.
+fn on_heap<'a, F: Future + 'a>(make: impl FnOnce() -> F) -> LocalBoxFuture<'a, F::Output> {
+    Box::pin(make())
 }
 
 impl AtServer {
@@ -252,6 +301,9 @@ const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 /// inside of another, needs more than the 2 MiB of the default in a build without optimization.
 const THREAD_STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// The size of the stack of the thread that runs the subcommand, which polls the futures of whole subcommands.
+const MAIN_STACK_BYTES: usize = 4 * THREAD_STACK_BYTES;
+
 /// Selects ring for the TLS of clients that do not say which library does their cryptography, such as that of the export of
 /// traces: there is no default one.
 pub fn install_crypto_provider() {
@@ -275,7 +327,17 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(cli.run_to_exit());
+    // The stack of the main thread is what the system gives it.
+    let code = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("apex".to_owned()).stack_size(MAIN_STACK_BYTES);
+        match thread.spawn_scoped(scope, || runtime.block_on(cli.run_to_exit())) {
+            Ok(main) => main.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => {
+                say!("error: the main thread cannot be started: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    });
     runtime.shutdown_timeout(THREADS_TIMEOUT);
     code
 }
@@ -318,7 +380,7 @@ impl Cli {
             }
         };
         let telemetry = crate::telemetry::start(&common)?;
-        let signals = tokio::spawn(cancel_on_signal());
+        let signals = tokio::spawn(StopSignals::listen().context("signals cannot be received")?.cancel());
         let done = work.await;
         signals.abort();
         telemetry.stop();
@@ -383,13 +445,21 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 87] = [
+    const EXAMPLES: [(&str, Option<Action>); 126] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),
         ("import undo 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::SendCommand)),
         ("report cost", Some(Action::ReadData)),
+        ("report changes --between 1..2", Some(Action::ReadData)),
+        ("report chargeback --from 2026-01-01 --to 2026-02-01", Some(Action::ReadData)),
+        ("report meters --by model", Some(Action::ReadData)),
+        ("report tasks --from 2026-10 --to 2026-11", Some(Action::ReadData)),
+        ("report forecast", Some(Action::ReadData)),
+        ("report anomalies --from 2026-10 --to 2026-11", Some(Action::ReadData)),
         ("replay", Some(Action::ReadData)),
+        ("export calls", Some(Action::ReadData)),
+        ("export focus", Some(Action::ReadData)),
         ("prices import -", Some(Action::SendCommand)),
         ("prices update --from -", Some(Action::SendCommand)),
         ("prices discount committed --percent 10 --effective-from 2026-01-01", Some(Action::SendCommand)),
@@ -403,6 +473,42 @@ mod tests {
         ("tags list", Some(Action::ReadData)),
         ("tags declare team", Some(Action::SendCommand)),
         ("tags withdraw team", Some(Action::SendCommand)),
+        ("allocation show", Some(Action::ReadData)),
+        ("allocation set -", Some(Action::SendCommand)),
+        ("invoice record - --format csv", Some(Action::SendCommand)),
+        ("invoice list", Some(Action::ReadData)),
+        ("invoice show 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
+        ("invoice reconcile 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("invoice withdraw 018bd12c-58b0-7683-8a5b-8752d0e86651 --reason x", Some(Action::SendCommand)),
+        (
+            "schedule define --name x --content calls --every day --at 06:30 --period day --file {period}.csv",
+            Some(Action::SendCommand),
+        ),
+        (
+            "schedule change 018bd12c-58b0-7683-8a5b-8752d0e86651 --name x --content calls --every day --at 06:30 --period day --file {period}.csv",
+            Some(Action::SendCommand),
+        ),
+        ("schedule list", Some(Action::ReadData)),
+        ("schedule show 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
+        ("schedule pause 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("schedule resume 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("schedule delete 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("schedule run 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts define --name x --kind webhook --endpoint-url https://hooks.example.com", Some(Action::SendCommand)),
+        ("alerts revise 018bd12c-58b0-7683-8a5b-8752d0e86651 --name x", Some(Action::SendCommand)),
+        ("alerts list", Some(Action::ReadData)),
+        ("alerts rotate 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts disable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts remove 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts silence 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts test 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("alerts deliveries", Some(Action::ReadData)),
+        ("alerts redeliver 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
+        ("budgets status", Some(Action::ReadData)),
+        ("budgets history 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::ReadData)),
+        ("budgets refusals", Some(Action::ReadData)),
+        ("budgets preview --month 2026-10 --limit 25", Some(Action::ReadData)),
         ("projections list", Some(Action::ReadProjections)),
         ("projections parked", Some(Action::OperateProjections)),
         ("projections decisions", Some(Action::OperateProjections)),
@@ -466,6 +572,7 @@ mod tests {
         ("users enable 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("users erase 018bd12c-58b0-7683-8a5b-8752d0e86651", Some(Action::SendCommand)),
         ("whoami", Some(Action::ReadData)),
+        ("gateway", Some(Action::RunInstallation)),
         ("relay", Some(Action::RunInstallation)),
         ("worker", Some(Action::RunInstallation)),
         ("log verify", Some(Action::MaintainLog)),
@@ -549,7 +656,10 @@ mod tests {
             (&[][..], "Exit codes: 0 success; 1 failure"),
             (&["import"], "4 if a file contained no calls"),
             (&["import"], "Files may be gzipped"),
-            (&["report", "cost"], "source, task, dag, conversation, tag:KEY, quarter_hour, hour, day, month]"),
+            (
+                &["report", "cost"],
+                "conversation, tag:KEY, minute, quarter_hour, hour, day, week, month, quarter, year]",
+            ),
             (&["report", "cost"], "Exits with 0, or with 1"),
             (&["log", "verify"], "Exits with 1 if any problem is found"),
             (&["prices", "import"], "gzipped"),

@@ -7,8 +7,8 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement};
+use projections::without_formula;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -56,9 +56,30 @@ pub(super) fn write(text: &str) -> io::Result<()> {
     ignore_closed(io::stdout().lock().write_all(text.as_bytes()))
 }
 
+/// Where data goes that may be written into a file instead of standard output.
+pub(super) type Sink<'s> = &'s mut (dyn Write + Send);
+
+/// Standard output as a [`Sink`].
+pub(super) struct Standard;
+
+impl Write for Standard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        ignore_closed(io::stdout().lock().write_all(bytes)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        ignore_closed(io::stdout().lock().flush())
+    }
+}
+
 /// Writes a JSON document.
 pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    Ok(write(&format!("{}\n", serde_json::to_string_pretty(value)?))?)
+    json_to(&mut Standard, value)
+}
+
+/// Writes a JSON document to a sink.
+pub(super) fn json_to(sink: Sink<'_>, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(sink.write_all(format!("{}\n", serde_json::to_string_pretty(value)?).as_bytes())?)
 }
 
 /// Writes a list; the columns in the range `numbers` are aligned to the right in a table.
@@ -189,38 +210,27 @@ fn width() -> Option<usize> {
 
 /// Writes CSV.
 pub(super) fn csv(header: &[String], rows: &[Vec<String>]) -> anyhow::Result<()> {
+    csv_to(&mut Standard, header, rows)
+}
+
+/// Writes CSV to a sink.
+pub(super) fn csv_to(sink: Sink<'_>, header: &[String], rows: &[Vec<String>]) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header)?;
+    finish_csv(writer, sink, rows)
+}
+
+/// Writes rows of CSV without a header to a sink.
+pub(super) fn csv_rows_to(sink: Sink<'_>, rows: &[Vec<String>]) -> anyhow::Result<()> {
+    finish_csv(csv::Writer::from_writer(Vec::new()), sink, rows)
+}
+
+fn finish_csv(mut writer: csv::Writer<Vec<u8>>, sink: Sink<'_>, rows: &[Vec<String>]) -> anyhow::Result<()> {
     for row in rows {
         writer.write_record(row.iter().map(|cell| without_formula(cell).into_owned()))?;
     }
     let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(write(&String::from_utf8(bytes)?)?)
-}
-
-/// Writes rows of CSV without a header.
-pub(super) fn csv_rows(rows: &[Vec<String>]) -> anyhow::Result<()> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.write_record(row.iter().map(|cell| without_formula(cell).into_owned()))?;
-    }
-    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(write(&String::from_utf8(bytes)?)?)
-}
-
-/// Characters that start a formula in spreadsheets, including their full-width forms.
-const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-
-/// A cell that spreadsheets do not run as a formula: names may come from imported records.
-fn without_formula(cell: &str) -> Cow<'_, str> {
-    let is_formula = cell.trim_start().starts_with(FORMULA_STARTS) || cell.starts_with(['\t', '\r', '\n']);
-    // A negative number remains a number.
-    if is_formula && !is_number(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
-}
-
-fn is_number(cell: &str) -> bool {
-    let digits = cell.strip_prefix(['+', '-']).unwrap_or(cell);
-    digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
+    Ok(sink.write_all(&bytes)?)
 }
 
 /// Ignores that the reader of a pipe has closed it.

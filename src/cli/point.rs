@@ -1,6 +1,7 @@
 //! Times and positions of the log as the command line has them.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
+use projections::KnownAt;
 use std::str::FromStr;
 use streams::Position;
 
@@ -24,6 +25,38 @@ impl FromStr for Point {
     }
 }
 
+impl From<Point> for KnownAt {
+    fn from(point: Point) -> Self {
+        match point {
+            Point::Position(position) => Self::Position(position),
+            Point::Time(time) => Self::Time(time),
+        }
+    }
+}
+
+/// Two moments, of which the first one is not the later one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Between {
+    pub(super) from: Point,
+    pub(super) to: Point,
+}
+
+impl FromStr for Between {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (from, to) = text.split_once("..").ok_or("expected two moments, such as 1200..1500")?;
+        let between = Self { from: from.parse()?, to: to.parse()? };
+        let is_reversed = match (between.from, between.to) {
+            (Point::Position(from), Point::Position(to)) => from > to,
+            (Point::Time(from), Point::Time(to)) => from > to,
+            // Which is the later one is known by the log.
+            (Point::Position(_), Point::Time(_)) | (Point::Time(_), Point::Position(_)) => false,
+        };
+        if is_reversed { Err(format!("{to} is before {from}: give the earlier moment first")) } else { Ok(between) }
+    }
+}
+
 /// The position before another one.
 pub(super) fn before(position: Position) -> Position {
     Position::from(position.get().saturating_sub(1))
@@ -31,8 +64,6 @@ pub(super) fn before(position: Position) -> Position {
 
 /// Parses a day, or a time in RFC 3339.
 pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    text.parse().map_err(|_| "expected a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z".to_owned())
+    let expected = "expected a day such as 2023-09-24 or a time such as 2023-09-24T13:00:00Z";
+    domain::parse_time(text).ok_or_else(|| expected.to_owned())
 }

@@ -1,5 +1,6 @@
 //! `apex replay`
 
+mod changes;
 mod lines;
 mod selection;
 mod server;
@@ -27,7 +28,8 @@ use streams::{Position, RecordedEvent, TenantFilter, Version};
 /// Print events, or the state of an aggregate at an earlier time.
 ///
 /// Without --as-of, events are printed as NDJSON in the order of the log, with their payloads byte for byte. With
-/// --stream and --as-of, the state of the aggregate at that time is printed as one JSON document.
+/// --stream and --as-of, the state of the aggregate at that time is printed as one JSON document; with --between, what differs
+/// between two moments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Replay {
     #[command(flatten)]
@@ -44,6 +46,11 @@ impl Replay {
             return Ok(ExitCode::SUCCESS);
         }
         with_rooms(session, async |rooms| {
+            if let (Some(stream), Some(between)) = (&self.selection.stream, self.selection.between) {
+                exports::record(rooms, "aggregate_state").await;
+                changes::on_database(rooms, stream, between).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
             match (&self.selection.stream, self.selection.as_of) {
                 (Some(stream), Some(point)) => {
                     exports::record(rooms, "aggregate_state").await;

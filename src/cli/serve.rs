@@ -1,5 +1,7 @@
 //! `apex serve`
 
+mod jobs;
+
 use super::session::{AndThenClose as _, Session, opened, stop_signal};
 use crate::config::{Common, Kafka, Secret, Server};
 use crate::credentials::Credentials;
@@ -11,6 +13,7 @@ use crate::telemetry;
 use crate::tokens::Tokens;
 use anyhow::Context as _;
 use commands::{Component, Principal};
+use gateway::Gateway;
 use identity::Identities;
 use policies::JobHandler;
 #[cfg(feature = "kafka")]
@@ -57,13 +60,15 @@ impl Serve {
     }
 }
 
-/// Starts everything in this process, and returns the address that the API listens on.
-pub(super) async fn start(
-    rooms: &mut Rooms,
-    common: &Common,
-    server: &Server,
-    kafka: &Kafka,
-) -> anyhow::Result<SocketAddr> {
+/// What a server listens on, and how.
+pub(super) struct Opened {
+    listeners: api::Listeners,
+    address: SocketAddr,
+    tls: Option<api::Tls>,
+}
+
+/// Checks the settings of a server, and listens.
+pub(super) async fn open(server: &Server) -> anyhow::Result<Opened> {
     for address in server.otlp_listen.iter().chain([&server.listen]) {
         anyhow::ensure!(
             address.ip().is_loopback() || server.token.is_some(),
@@ -73,6 +78,10 @@ pub(super) async fn start(
     anyhow::ensure!(
         server.token.is_some() || server.edge.proxies().networks.is_empty(),
         "behind a reverse proxy, requests of other machines come from this one: set APEX_TOKEN with APEX_TRUSTED_PROXIES"
+    );
+    anyhow::ensure!(
+        !server.span_contents || server.span_retention_days > 0,
+        "APEX_SPAN_CONTENTS keeps texts with spans, and APEX_SPAN_RETENTION_DAYS=0 keeps no spans: set a number of days"
     );
     check_tokens(server)?;
     let tls = server.edge.tls().context("TLS cannot be used")?;
@@ -85,20 +94,50 @@ pub(super) async fn start(
         listeners.otlp.push(listen(*address).await?);
     }
     let address = listeners.all.local_addr()?;
+    Ok(Opened { listeners, address, tls })
+}
+
+/// Starts everything in this process, and returns the address that the API listens on.
+pub(super) async fn start(
+    rooms: &mut Rooms,
+    common: &Common,
+    server: &Server,
+    kafka: &Kafka,
+) -> anyhow::Result<SocketAddr> {
+    let gateway = server.gateway.open(&rooms.commands)?;
+    let opened = open(server).await?;
     let metrics = telemetry::metrics()?;
     ingest::prices::load_or_init(&rooms.commands, &rooms.component(Component::Apex)).await?;
     let (identities, handlers) = identities(rooms, common, server).await?;
     rooms.start_server_workers(handlers, server.span_retention_days);
+    jobs::start_runs_and_deliveries(rooms, &identities, server)?;
     rooms.start_maintenance();
     start_gauges(rooms);
     start_relay(rooms, kafka)?;
-    prepare_keys(&identities, server).await;
+    follow_identities(rooms, &identities, server).await;
+    start_api(rooms, server, opened, (gateway, api::Served::All), (identities, metrics))
+}
+
+/// Starts the worker that follows who may do what.
+pub(super) async fn follow_identities(rooms: &mut Rooms, identities: &Identities, server: &Server) {
+    prepare_keys(identities, server).await;
     let (following, stop) = (identities.clone(), rooms.stop_signal());
     rooms.spawn("identities", async move {
         following.run(stop).await;
         Ok(())
     });
-    let config = api_config(server, tls, rooms, address)?;
+}
+
+/// Starts the API, or a part of it, and returns the address that it listens on.
+pub(super) fn start_api(
+    rooms: &mut Rooms,
+    server: &Server,
+    opened: Opened,
+    (gateway, served): (Option<Gateway>, api::Served),
+    (identities, metrics): (Identities, telemetry::Metrics),
+) -> anyhow::Result<SocketAddr> {
+    let Opened { listeners, address, tls } = opened;
+    let config = api::ApiConfig { served, ..api_config(server, tls, rooms, address)? };
     let tokens = Tokens::of_settings(rooms.principal.tenant().clone(), server);
     let deps = api::Deps {
         commands: rooms.commands.clone(),
@@ -106,13 +145,23 @@ pub(super) async fn start(
         identities,
         pool: rooms.pool.clone(),
         reads: rooms.reads.clone(),
-        span_store: (server.span_retention_days > 0).then(|| SpanStore::new(rooms.pool.clone())),
+        span_store: span_store(rooms, server),
+        gateway,
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(Readiness::new(rooms.pool.clone(), rooms.log.clone(), &rooms.principal)?),
     };
     let stop = rooms.stop_signal();
     rooms.spawn("api", async move { Ok(api::serve(listeners, config, deps, stop).await?) });
     Ok(address)
+}
+
+/// What keeps the spans that exporters send; none if they are not kept.
+fn span_store(rooms: &Rooms, server: &Server) -> Option<SpanStore> {
+    if server.span_retention_days == 0 {
+        return None;
+    }
+    let store = SpanStore::new(rooms.pool.clone());
+    Some(if server.span_contents { store.with_contents() } else { store })
 }
 
 /// Who may do what, and the handlers of the jobs that send mail.
@@ -157,6 +206,7 @@ fn api_config(
         providers: server.oidc.providers(rooms.principal.tenant(), public_url.as_deref(), (address, tls.is_some()))?,
     };
     Ok(api::ApiConfig {
+        served: api::Served::All,
         graphiql: server.graphiql,
         limits,
         tls,
@@ -245,6 +295,7 @@ fn announcement(address: SocketAddr, graphiql: bool, has_tls: bool) -> Vec<Strin
     let (http, ws) = if has_tls { ("https", "wss") } else { ("http", "ws") };
     let mut lines = vec![
         format!("Apex listens on {http}://{address}"),
+        format!("  web page       {http}://{address}/"),
         format!("  GraphQL        {http}://{address}/graphql"),
         format!("  subscriptions  {ws}://{address}/graphql/ws"),
     ];

@@ -6,9 +6,11 @@ use crate::rooms::Rooms;
 use anyhow::Context as _;
 use commands::Principal;
 use domain::permissions::{Action, Forbidden};
+use std::io;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use streams::Position;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long a subcommand waits for the read models to catch up.
@@ -121,25 +123,31 @@ pub(super) async fn stop_signal() {
     STOP.cancelled().await;
 }
 
-/// Waits for Ctrl-C or SIGTERM. It runs from the start of the program, so that neither ends it without a clean-up.
-pub(super) async fn cancel_on_signal() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => {
-            if interrupted.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-        () = terminated => {}
+/// The signals that ask the program to stop.
+pub(super) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Receives Ctrl-C and SIGTERM from now on, so that neither ends the program without a clean-up: it is called before the
+    /// program makes anything that has to be cleaned up.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    STOP.cancel();
+
+    /// Waits for the first of them, and completes [`stop_signal`].
+    pub(super) async fn cancel(mut self) {
+        self.received().await;
+        STOP.cancel();
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Waits until the read models have everything that is in the log.
@@ -148,4 +156,17 @@ pub(super) async fn wait_for_read_models(rooms: &Rooms) -> anyhow::Result<Positi
         .wait_for_read_models(READ_MODELS_TIMEOUT)
         .await
         .context("the events are in the log, but the read models are behind")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that started to listen only in a task would be ended by the signal here.
+    #[tokio::test]
+    async fn a_signal_is_received_from_the_moment_of_listening() {
+        let mut signals = StopSignals::listen().unwrap();
+        testkit::send_signal(std::process::id(), rustix::process::Signal::TERM);
+        signals.received().await;
+    }
 }

@@ -16,6 +16,15 @@ pub enum ClientError {
         #[source]
         cause: reqwest::Error,
     },
+    /// The server ended what it sends before its end.
+    #[error("the server at {url} sent a part only, which is not kept: its log says why; retry")]
+    CutShort {
+        /// The address of the server.
+        url: String,
+        /// Why.
+        #[source]
+        cause: reqwest::Error,
+    },
     /// The server did not answer in time.
     #[error("the server at {url} did not answer within {}: retry, or raise --request-timeout", humantime::format_duration(*timeout))]
     TimedOut {

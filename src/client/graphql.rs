@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use streams::Position;
 
+/// Asks for the last position of the log.
+pub(crate) const HEAD: &str = "query { head }";
+
 /// What is presented to the server.
 #[derive(Debug, Clone)]
 enum Credential {
@@ -114,6 +117,15 @@ impl Client {
         path: &str,
     ) -> Result<T, ClientError> {
         self.take(&mut self.execute(document, variables).await?, path)
+    }
+
+    /// The last position of the server's log.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn head(&self) -> Result<Position, ClientError> {
+        let head: String = self.get(HEAD, json!({}), "/head").await?;
+        self.position(&head, "head")
     }
 
     /// Takes the value at a path out of the data of an answer.

@@ -4,12 +4,11 @@ use super::error::ClientError;
 use crate::config::{Remote, Secret};
 use crate::pem;
 use bytes::Bytes;
-use domain::error_with_causes;
+use domain::{error_with_causes, is_loopback_host};
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 use std::error::Error;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,20 +41,13 @@ pub struct Http {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    url.host_str().is_some_and(is_loopback_host)
 }
 
 /// The certificates of authorities: those that browsers trust, and those of a file.
 fn roots(ca_file: Option<&Path>) -> Result<rustls::RootCertStore, ClientError> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let Some(file) = ca_file else { return Ok(roots) };
-    let unusable = |error: &dyn Error| ClientError::CaFile { file: file.to_owned(), message: error_with_causes(error) };
-    for certificate in pem::certificates(file).map_err(|error| unusable(&error))? {
-        roots.add(certificate).map_err(|error| unusable(&error))?;
-    }
-    Ok(roots)
+    let file = || ca_file.map(Path::to_owned).unwrap_or_default();
+    pem::roots(ca_file).map_err(|error| ClientError::CaFile { file: file(), message: error_with_causes(&error) })
 }
 
 impl Http {
@@ -145,9 +137,34 @@ impl Http {
         request.send().await.map_err(|error| self.failed(error))
     }
 
+    /// Asks for what is read while it is sent.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer.
+    pub(super) async fn get_stream(
+        &self,
+        path: &str,
+        parameters: &[(&str, String)],
+        bearer: Option<&Secret>,
+    ) -> Result<reqwest::Response, ClientError> {
+        // It takes as long as it takes, as long as something arrives.
+        let request = self.client.get(self.at(path)).query(parameters).timeout(MAX_STREAM_DURATION);
+        let request = bearer.iter().fold(request, |request, token| request.bearer_auth(token.reveal().trim()));
+        request.send().await.map_err(|error| self.failed(error))
+    }
+
     /// The next part of an answer; none at its end.
     pub(super) async fn next_chunk(&self, response: &mut reqwest::Response) -> Result<Option<Bytes>, ClientError> {
-        let timeout = self.timeout.max(MIN_PART_TIMEOUT);
+        self.next_chunk_within(response, MIN_PART_TIMEOUT).await
+    }
+
+    /// As [`Http::next_chunk`], of a server that may be busy with the next part for this time without a sign.
+    pub(super) async fn next_chunk_within(
+        &self,
+        response: &mut reqwest::Response,
+        timeout: Duration,
+    ) -> Result<Option<Bytes>, ClientError> {
+        let timeout = self.timeout.max(timeout);
         let late = |_| ClientError::TimedOut { url: self.server(), timeout };
         let chunk = tokio::time::timeout(timeout, response.chunk()).await.map_err(late)?;
         chunk.map_err(|error| self.failed(error))

@@ -25,7 +25,7 @@ pub enum ProxyHeader {
 }
 
 /// Parses an address or a network.
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse()
         .or_else(|_| address())

@@ -1,5 +1,6 @@
 //! Settings of sign-in by identity providers (OpenID Connect), and the file that lists the providers.
 
+use super::file::text;
 use crate::pem;
 use anyhow::Context as _;
 use clap::Args;
@@ -8,13 +9,10 @@ use domain::{Name, ProviderId, TenantId};
 use identity::{ClientSecretText, GroupsClaim, ProviderConfig, Providers, TokenAuthentication};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The largest file of providers or of a secret that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// How long a session lasts at most, in hours, and where the file does not say it. Groups are looked at when a session begins.
 const MAX_SESSION_HOURS: u32 = 720;
 const SESSION_HOURS: u32 = 24;
@@ -111,16 +109,6 @@ fn server_url(public_url: Option<&str>, address: SocketAddr, has_tls: bool) -> a
         "it is not known by which URL browsers reach the server: set APEX_PUBLIC_URL, such as https://apex.example.com"
     );
     Ok(format!("http://{address}"))
-}
-
-/// The text of a file of limited size.
-fn text(file: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let read = std::fs::File::open(file).and_then(|opened| opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
-    read.with_context(|| format!("{} cannot be read", file.display()))?;
-    let is_within = u64::try_from(text.len()).is_ok_and(|bytes| bytes <= MAX_FILE_BYTES);
-    anyhow::ensure!(is_within, "{} has more than {MAX_FILE_BYTES} bytes, which is the limit", file.display());
-    Ok(text)
 }
 
 /// The providers that a text lists. A message about one never has a secret, since the text has none.

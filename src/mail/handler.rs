@@ -49,10 +49,12 @@ impl MailHandler {
         match prepared {
             // The person is gone, or does not need it any more.
             Ok(None) => JobOutcome::Done,
-            Ok(Some((mailed, subject, text))) => match self.transport.send(&mailed.address, subject, text).await {
-                Ok(()) => JobOutcome::Done,
-                Err(error) => outcome(error),
-            },
+            Ok(Some((mailed, subject, text))) => {
+                match self.transport.send(mailed.address.reveal(), subject, text, None).await {
+                    Ok(()) => JobOutcome::Done,
+                    Err(error) => outcome(error),
+                }
+            }
             Err(error) => JobOutcome::Retry(error.into()),
         }
     }

@@ -5,7 +5,6 @@
 use crate::config::Mail;
 use crate::pem;
 use domain::error_with_causes;
-use identity::MailAddress;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
@@ -42,7 +41,7 @@ pub enum MailSettingsError {
 
 /// Why a mail was not sent. It says nothing about the person.
 #[derive(Debug, Error)]
-pub(super) enum SendError {
+pub(crate) enum SendError {
     /// The address is none that mail can be sent to.
     #[error("the address of the person is none that mail can be sent to")]
     Address,
@@ -59,7 +58,7 @@ pub(super) enum SendError {
 
 impl SendError {
     /// Whether another attempt would fail too.
-    pub(super) fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Address | Self::Message => true,
             Self::Answer { is_permanent, .. } => *is_permanent,
@@ -137,16 +136,20 @@ impl Transport {
         }
     }
 
-    /// Sends a mail.
-    pub(super) async fn send(&self, to: &MailAddress, subject: &str, text: String) -> Result<(), SendError> {
-        let to: Mailbox = to.reveal().parse().map_err(|_| SendError::Address)?;
-        let message = Message::builder()
-            .from(self.from.clone())
-            .to(to)
-            .subject(subject)
-            .header(ContentType::TEXT_PLAIN)
-            .body(text)
-            .map_err(|_| SendError::Message)?;
+    /// Sends a mail, under an id if one is given, by which mail programs recognise one that is sent again.
+    pub(crate) async fn send(
+        &self,
+        to: &str,
+        subject: &str,
+        text: String,
+        message_id: Option<String>,
+    ) -> Result<(), SendError> {
+        let to: Mailbox = to.parse().map_err(|_| SendError::Address)?;
+        let mut builder = Message::builder().from(self.from.clone()).to(to).subject(subject);
+        if message_id.is_some() {
+            builder = builder.message_id(message_id);
+        }
+        let message = builder.header(ContentType::TEXT_PLAIN).body(text).map_err(|_| SendError::Message)?;
         self.smtp.send(message).await?;
         Ok(())
     }

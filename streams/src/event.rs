@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ counter! {
 }
 
 /// The identity of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamKey {
     /// The tenant that owns the stream.
     pub tenant: TenantId,
@@ -69,6 +70,13 @@ pub struct StreamKey {
     pub category: Arc<str>,
     /// The id of the aggregate.
     pub id: Uuid,
+}
+
+/// By the id alone, which few streams share: equal keys have equal ids.
+impl Hash for StreamKey {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.id.hash(hasher);
+    }
 }
 
 impl fmt::Display for StreamKey {

@@ -22,7 +22,8 @@ pub(crate) const MAX_BATCH_ATTEMPTS: u32 = 5;
 /// Limits of a process's appender.
 #[derive(Debug, Clone, Copy)]
 pub struct AppenderLimits {
-    /// The most appends in the queue; further appends are refused as busy. Default: 4096.
+    /// The most appends in the queue; further appends are refused as busy. Default: 16,384, as many as 16 inputs of calls
+    /// have in flight.
     pub max_waiting: usize,
     /// The most bytes of payload and metadata in the queue. Default: 64 MiB. An append that exceeds it is refused as
     /// busy, unless the queue is empty.
@@ -45,7 +46,7 @@ pub struct AppenderLimits {
 impl Default for AppenderLimits {
     fn default() -> Self {
         Self {
-            max_waiting: 4096,
+            max_waiting: 16_384,
             max_waiting_bytes: 64 * 1024 * 1024,
             connections: usize::from(APPENDER_CONNECTIONS),
             max_batch_events: 2000,

@@ -21,6 +21,7 @@ use crate::tail::{Tail, TailConfig};
 use crate::tenant_log::TenantLog;
 use crate::tenant_reads::TenantReads;
 use chrono::{DateTime, Utc};
+use domain::TenantId;
 use metrics::counter;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::future::Future;
@@ -179,6 +180,17 @@ impl Log {
         Ok(self.reader.after(after, filter, PageLimit::of_events(limit)).await?.events)
     }
 
+    /// The event of a tenant at a position; none if the tenant has none there.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the database or the archive cannot be read.
+    pub async fn event_at(&self, tenant: &TenantId, position: Position) -> Result<Option<RecordedEvent>, ReadError> {
+        let filter = ReadFilter { tenant: Some(tenant.clone()), ..ReadFilter::default() };
+        let before = Position::from(position.get().saturating_sub(1));
+        let found = self.read_after(before, &filter, 1).await?.pop();
+        Ok(found.filter(|recorded| recorded.position == position))
+    }
+
     /// All matching events after a position, in pages of up to `page_events` events.
     #[must_use]
     pub fn pages(&self, after: Position, filter: ReadFilter, page_events: usize) -> Pages {
@@ -229,6 +241,19 @@ impl Log {
     /// [`ReadError`] when the database or the archive cannot be read.
     pub async fn position_at(&self, time: DateTime<Utc>) -> Result<Position, ReadError> {
         self.reader.position_at(time).await
+    }
+
+    /// How long ago the first event after a position was recorded, in whole seconds, by the clock of the database; none if there is
+    /// no event after it. A read model that has applied every event up to the position is so far behind.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the database or the archive cannot be read.
+    pub async fn seconds_behind(&self, position: Position) -> Result<Option<u64>, ReadError> {
+        let found = self.read_after(position, &ReadFilter::default(), 1).await?;
+        let Some(first) = found.first() else { return Ok(None) };
+        let now = table::now(&self.pool).await?;
+        // A time is that of the start of a transaction, so that an event may be a moment older than its commit, never younger.
+        Ok(Some(u64::try_from((now - first.recorded_at).num_seconds()).unwrap_or(0)))
     }
 
     /// The receipt of a command that wrote to a stream, or none if the command was not executed. A command that only

@@ -4,6 +4,7 @@ use crate::error::ReadError;
 use crate::event::{Position, RecordedEvent, StreamKey, Version};
 use crate::filter::ReadFilter;
 use crate::page::{Page, PageLimit};
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
@@ -26,6 +27,11 @@ macro_rules! select {
 pub(crate) async fn head(pool: &PgPool) -> Result<Position, ReadError> {
     let position: i64 = sqlx::query_scalar("select position from apex.head").fetch_one(pool).await?;
     Ok(Position::from_i64(position))
+}
+
+/// The time of the database.
+pub(crate) async fn now(pool: &PgPool) -> Result<DateTime<Utc>, ReadError> {
+    Ok(sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?)
 }
 
 /// A page of events after a position and up to another one, if given; and whether the page lacks events that are archived.

@@ -81,6 +81,23 @@ impl TenantLog {
         Ok(self.reader(access.tenant()).stream(&key, after, PageLimit::of_events(limit)).await?.events)
     }
 
+    /// The event with a version in the stream of an aggregate of the tenant of the access; none if it has no such version.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the database or the archive cannot be read, and [`ReadError::Gap`] when versions are in neither.
+    pub async fn read_own_version<A>(
+        &self,
+        access: &Access<A>,
+        category: &str,
+        id: Uuid,
+        version: Version,
+    ) -> Result<Option<RecordedEvent>, ReadError> {
+        let Some(before) = version.get().checked_sub(1) else { return Ok(None) };
+        let key = StreamKey { tenant: access.tenant().clone(), category: category.into(), id };
+        let page = self.reader(access.tenant()).stream(&key, before.into(), PageLimit::of_events(1)).await?;
+        Ok(page.events.into_iter().find(|event| event.version == version))
+    }
+
     /// Up to `limit` matching events after a position; at most 10 000.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! The `apex` program: runs that end, and running servers.
 
-use crate::{TIMEOUT, TestDatabase};
+use crate::{TIMEOUT, TestDatabase, send_until_checked};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::LazyLock;
+use std::time::Instant;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
@@ -36,6 +37,14 @@ pub fn http_client() -> &'static reqwest::Client {
         reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
     });
     &CLIENT
+}
+
+/// Gets a URL with the HTTP client of the test binary.
+///
+/// # Errors
+/// If there is no response.
+pub async fn http_get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    http_client().get(url).send().await
 }
 
 /// What a run of the program that has ended left behind.
@@ -113,8 +122,17 @@ impl TestDatabase {
 
     /// Starts `serve` of another binary on a free port.
     pub async fn serve_with(&self, binary: &OsStr, arguments: &[&str]) -> Server {
+        self.start(binary, "serve", arguments).await
+    }
+
+    /// Starts `apex gateway` on a free port.
+    pub async fn gateway(&self, arguments: &[&str]) -> Server {
+        self.start(apex_binary().as_os_str(), "gateway", arguments).await
+    }
+
+    async fn start(&self, binary: &OsStr, subcommand: &str, arguments: &[&str]) -> Server {
         use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-        let mut command = self.program(binary, &["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = self.program(binary, &[subcommand, "--listen", "127.0.0.1:0"]);
         let mut child = command.args(arguments).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut before = String::new();
@@ -146,21 +164,28 @@ pub struct Server {
 }
 
 impl Server {
-    /// Sends a GraphQL request and returns the `data` of the response.
+    /// Sends a GraphQL request and returns the `data` of the response. It is sent again while the read models have not reached the
+    /// position that it asks for, which the server waits for as long as clients do, and not as long as a busy machine takes.
     ///
     /// # Panics
     /// If there is no response, or it has errors.
     pub async fn graphql(&self, query: &str, variables: Value) -> Value {
-        let mut response = self.graphql_response(query, variables).await;
-        assert!(response.get("errors").is_none(), "{query}: {response}");
-        response["data"].take()
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let mut response = self.graphql_response(query, variables.clone()).await;
+            if response["errors"][0]["extensions"]["code"] == "LATE" && Instant::now() < deadline {
+                continue;
+            }
+            assert!(response.get("errors").is_none(), "{query}: {response}");
+            return response["data"].take();
+        }
     }
 
     /// Sends a GraphQL request and returns the whole response, with its errors.
     pub async fn graphql_response(&self, query: &str, variables: Value) -> Value {
         let body = serde_json::json!({ "query": query, "variables": variables });
         let request = http_client().post(format!("{}/graphql", self.address)).json(&body);
-        request.send().await.unwrap().json().await.unwrap()
+        send_until_checked(request).await.json()
     }
 
     /// Sends SIGTERM, as an operator would, and waits. Returns the exit code and what the server wrote to standard error.

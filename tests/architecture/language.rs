@@ -20,11 +20,10 @@ const PHRASES: [(&str, &str); 11] = [
 ];
 
 /// Identifiers that occur nowhere in the code of a folder, each with the standard name. An empty folder is all code.
-const IDENTIFIERS: [(&str, &str, &str); 23] = [
+const IDENTIFIERS: [(&str, &str, &str); 21] = [
     ("without_flush", "use_async_commit", ""),
     ("Reach", "Progress", ""),
     ("furthest", "high_watermark", ""),
-    ("settle", "advance_low_watermark, or what it does", ""),
     ("conclude", "await_commit", ""),
     ("make_sure", "refresh_if_stale", ""),
     ("is_unsure", "needs_refresh", ""),
@@ -38,7 +37,6 @@ const IDENTIFIERS: [(&str, &str, &str); 23] = [
     ("PATIENCE", "TIMEOUT", ""),
     ("Seat", "LeaderLock", ""),
     ("Fate", "ImportOutcome", ""),
-    ("Settled", "CommandResult", ""),
     ("Complaint", "ThrottledWarning", ""),
     ("pass_over", "retry_or_fail", ""),
     ("Circumstances", "SessionSettings", ""),

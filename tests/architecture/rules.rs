@@ -69,7 +69,8 @@ fn the_domain_reads_no_clock_and_generates_no_ids() {
 
 /// What the API asks the log for, all tenants together: its end, the position of a time, and to be woken. It passes the log on to what operators do
 /// with read models.
-const USES_OF_THE_LOG: [&str; 6] = [".head()", ".position_at(", ".tail();", ".of_tenants(", ".clone()", ","];
+const USES_OF_THE_LOG: [&str; 7] =
+    [".head()", ".seconds_behind(", ".position_at(", ".tail();", ".of_tenants(", ".clone()", ","];
 /// Readers of the tail of the log that return the events of all tenants.
 const READERS_OF_ALL_TENANTS: [&str; 3] = ["tail.read_after(", "tail.next_after(", "ReadFilter"];
 

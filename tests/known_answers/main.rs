@@ -244,6 +244,7 @@ async fn a_budget_of_ten_dollars_raises_three_alerts() {
         currency: Currency::Usd,
         time_zone: chrono_tz::UTC,
         thresholds: [50, 80, 100].into_iter().map(|percent| percent.try_into().unwrap()).collect(),
+        control: None,
     };
     let rooms = database.rooms().await;
     let context = testkit::context(tenant(), "test", Uuid::now_v7());

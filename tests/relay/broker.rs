@@ -27,12 +27,19 @@ pub(crate) fn lock() -> MutexGuard<'static, Option<Broker>> {
     broker
 }
 
-/// Removes the broker. Called before the process exits, which drops no statics.
+/// Removes the shared broker. Called before the process exits, which drops no statics.
 pub(crate) fn remove() {
     drop(BROKER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 impl Broker {
+    /// A broker that runs, for one test.
+    pub(crate) fn start_new() -> Self {
+        let mut broker = Self::prepare();
+        broker.start();
+        broker
+    }
+
     fn prepare() -> Self {
         let [reserved, reserved_controller] = [(); 2].map(|()| ReservedPort::of(16_000..19_900));
         let (port, controller) = (reserved.number(), reserved_controller.number());

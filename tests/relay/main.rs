@@ -31,7 +31,7 @@ fn main() {
     if let Ok(argument) = std::env::var(worker::WORKER) {
         return block_on(worker::serve(&argument));
     }
-    let lists = [checker::TRIALS, faults::TRIALS, topics::TRIALS, examples::TRIALS, restarts::TRIALS];
+    let lists = [faults::TRIALS, checker::TRIALS, topics::TRIALS, examples::TRIALS, restarts::TRIALS];
     let conclusion = testkit::run_trials(lists);
     broker::remove();
     cluster::remove_template();

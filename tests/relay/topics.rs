@@ -1,13 +1,14 @@
 //! Topics and messages: misconfigured topics are reported, and every event that the log accepts fits into a message.
 
 use crate::block_on;
-use crate::fixture::{Fixture, consume_topics};
+use crate::fixture::{Fixture, consume_topics, consumer};
 use crate::worker::Job;
 use projections::StateTopic;
 use rand::distr::{Alphanumeric, SampleString};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::Consumer as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -195,6 +196,16 @@ fn a_deleted_state_topic_is_refilled() {
             ClientConfig::new().set("bootstrap.servers", &fixture.brokers).create().unwrap();
         let topic = format!("{}.state.agents", fixture.prefix);
         admin.delete_topics(&[&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        // The broker deletes it in the background: until then, it may still accept a row.
+        wait_until("the topic is deleted", async || {
+            let (topic, brokers) = (topic.clone(), fixture.brokers.clone());
+            let is_deleted = move || {
+                let found = consumer(&brokers).fetch_metadata(Some(&topic), TIMEOUT);
+                found.is_ok_and(|found| found.topics()[0].partitions().is_empty())
+            };
+            tokio::task::spawn_blocking(is_deleted).await.unwrap()
+        })
+        .await;
         register(&server, "second").await;
         wait_for_state(&fixture).await;
         let rows = agents(&fixture).await;

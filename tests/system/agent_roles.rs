@@ -148,7 +148,7 @@ async fn a_role_on_agents_reaches_what_belongs_to_them_and_nothing_else() {
         assert_eq!(code(&ask(server, &key, &format!("{{ {refused} }}")).await.1), "FORBIDDEN", "{refused}");
     }
     for route in ["/events", "/metrics"] {
-        let request = reqwest::Client::new().get(format!("{}{route}", server.address)).bearer_auth(&key);
+        let request = testkit::http_client().get(format!("{}{route}", server.address)).bearer_auth(&key);
         assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{route}");
     }
     drop(fleet.server.terminate().await);
@@ -224,6 +224,47 @@ async fn a_bound_key_does_not_take_a_call_that_is_nobodys() {
     drop(fleet.server.terminate().await);
 }
 
+/// A key that is bound to an agent reserves and settles for it within the budgets of all agents, and sees no reservation of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_key_reserves_and_settles_for_its_agent() {
+    let fleet = Fleet::new().await;
+    let Fleet { installation, server, admin, own, other, .. } = &fleet;
+    let bound = installation.key(tenant().as_str(), "agent", &["--agent", &own.agent.to_string()]).await;
+    let define = "mutation { defineBudget(input: { terms: { name: \"calls\", scope: { tenant: true }, limit: \"100\",
+        enforcement: HARD, measure: { calls: true }, period: TOTAL } }) { budget { id } } }";
+    let defined = ask(server, admin, define).await.1;
+    let budget = defined["data"]["defineBudget"]["budget"]["id"].as_str().unwrap_or_else(|| panic!("{defined}"));
+    let query = format!("{{ budgetPeriod(id: \"{budget}\") {{ charged reserved counted }} }}");
+    let period = async |key: &str| ask(server, key, &query).await.1["data"]["budgetPeriod"].take();
+    wait_until("the budget is counted", async || period(admin).await["counted"] == true).await;
+    let reserve = |id: Uuid, more: &str| {
+        format!(
+            "mutation {{ reserveSpend(input: {{ uuid: \"{id}\", model: \"m\", usage: {{ output: 1 }}{more} }}) {{
+                reservation {{ status }} }} }}"
+        )
+    };
+    let (of_own, of_other) = (Uuid::now_v7(), Uuid::now_v7());
+    let stated = format!(", agentId: \"{}\"", other.agent);
+    for (key, query) in [(&bound, reserve(of_own, "")), (admin, reserve(of_other, &stated))] {
+        let reserved = ask(server, key, &query).await.1;
+        assert_eq!(reserved["data"]["reserveSpend"]["reservation"]["status"], "HELD", "{reserved}");
+    }
+    let release = format!("mutation {{ releaseReservation(input: {{ uuid: \"{of_other}\" }}) {{ outcome }} }}");
+    for refused in [reserve(of_other, ""), release] {
+        let answer = ask(server, &bound, &refused).await.1;
+        assert_eq!(code(&answer), "FORBIDDEN", "{refused}: {answer}");
+    }
+    let report = format!(
+        "mutation {{ reportCall(input: {{ model: \"m\", agentId: \"{}\", reservation: \"{of_own}\" }}) {{ outcome }} }}",
+        own.agent
+    );
+    let settled = ask(server, &bound, &report).await.1;
+    assert_eq!(settled["data"]["reportCall"]["outcome"], "DONE", "{settled}");
+    // Of the calls of the fleet, four were charged when the budget opened.
+    assert_eq!(period(&bound).await, json!({ "charged": "5", "reserved": "1", "counted": true }));
+    drop(fleet.server.terminate().await);
+}
+
 /// Texts are read of the agents that a role which allows it is for, whatever else the holder reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn texts_are_read_of_the_agents_of_the_role() {
@@ -258,7 +299,7 @@ async fn texts_are_read_of_the_agents_of_the_role() {
     let (_, answer) = ask(server, &key, &state(other.private)).await;
     assert_eq!(code(&answer), "FORBIDDEN", "{answer}");
     assert!(!answer.to_string().contains("tea"), "{answer}");
-    let request = reqwest::Client::new().get(format!("{}/events", server.address)).bearer_auth(&key);
+    let request = testkit::http_client().get(format!("{}/events", server.address)).bearer_auth(&key);
     assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     drop(fleet.server.terminate().await);
 }

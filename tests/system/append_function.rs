@@ -403,7 +403,7 @@ async fn read_models_park_undecodable_events_and_continue() {
 
 /// The positions that `/events` returns, up to 7.
 async fn feed_positions(address: &str) -> Vec<u64> {
-    let mut response = reqwest::get(format!("{address}/events?after=0")).await.unwrap();
+    let mut response = testkit::http_get(format!("{address}/events?after=0")).await.unwrap();
     let (mut text, mut seen) = (String::new(), Vec::new());
     while seen.last() < Some(&7) {
         let chunk = tokio::time::timeout(TIMEOUT, response.chunk()).await.expect("the stream continues").unwrap();
@@ -451,7 +451,7 @@ async fn clients_receive_undecodable_events_and_continue() {
 async fn alert_subscriptions_skip_undecodable_events() {
     let (database, _log) = log_with_undecodable_events().await;
     let server = database.serve(&["--keepalive-ms", "2000"]).await;
-    let request = reqwest::Client::new()
+    let request = testkit::http_client()
         .post(format!("{}/graphql", server.address))
         .header("accept", "text/event-stream")
         .json(&json!({ "query": "subscription { budgetAlerts(after: \"0\") { month } }" }));

@@ -86,6 +86,7 @@ async fn serve_with(rooms: &mut apex::rooms::Rooms, authenticator: FixedPermissi
         pool: rooms.pool.clone(),
         reads: rooms.reads.clone(),
         span_store: None,
+        gateway: None,
         metrics: Arc::new(String::new),
         ready: Arc::new(NoChecks),
     };
@@ -101,7 +102,7 @@ async fn serve_with(rooms: &mut apex::rooms::Rooms, authenticator: FixedPermissi
 async fn first_response(address: &str, operation: &Operation) -> String {
     let is_stream = operation.root == "Subscription";
     let accept = if is_stream { "text/event-stream" } else { "application/json" };
-    let request = reqwest::Client::new().post(format!("{address}/graphql")).header("accept", accept);
+    let request = testkit::http_client().post(format!("{address}/graphql")).header("accept", accept);
     let mut response = request.json(&operation.body).send().await.unwrap();
     if !is_stream {
         return response.text().await.unwrap();
@@ -251,12 +252,13 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     if route == "/graphql/ws" {
         return (StatusCode::FORBIDDEN, over_websocket(address, route).await);
     }
-    let path = route.replace("{asset}", "start.js");
+    let path = route.replace("{asset}", "start.js").replace("{file}", "missing.css");
     let request = match route {
         "/graphql" => client.post(format!("{address}{path}")).json(&json!({ "query": "{ head }" })),
         "/auth/session" | "/auth/callback" | "/auth/login/{provider}" => client.get(format!("{address}{path}")),
         _ if is_page(route) => client.get(format!("{address}{path}")),
-        _ if route.starts_with("/v1/") || route.starts_with("/api/public/") => {
+        _ if route.starts_with("/v1/exports/") => client.get(format!("{address}{path}")),
+        _ if ["/v1/", "/api/public/", "/gateway/"].iter().any(|start| route.starts_with(start)) => {
             client.post(format!("{address}{path}")).json(&json!({}))
         }
         // An empty message.
@@ -268,9 +270,9 @@ async fn answer(address: &str, route: &str) -> (StatusCode, String) {
     };
     let response = request.send().await.unwrap();
     let (status, grpc_status) = (response.status(), response.headers().get("grpc-status").cloned());
-    // Exporters get their errors in another form.
-    let is_of_exporters = route.starts_with("/v1/") || route.starts_with("/api/public/");
-    if status == StatusCode::FORBIDDEN && is_of_exporters || grpc_status.is_some_and(|status| status == "7") {
+    // Exporters and SDKs of providers get their errors in another form.
+    let is_of_others = ["/v1/", "/api/public/", "/gateway/"].iter().any(|start| route.starts_with(start));
+    if status == StatusCode::FORBIDDEN && is_of_others || grpc_status.is_some_and(|status| status == "7") {
         return (status, "\"FORBIDDEN\"".to_owned());
     }
     (status, response.text().await.unwrap())
@@ -427,7 +429,7 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 32] = [
+const KINDS: [(&str, &str); 55] = [
     ("Agent", "agents"),
     ("Task", "tasks"),
     ("Call", "calls"),
@@ -437,14 +439,38 @@ const KINDS: [(&str, &str); 32] = [
     ("Memory", "memories"),
     ("Budget", "budgets"),
     ("BudgetMonth", "budgets"),
+    ("BudgetControl", "budgets"),
+    ("BudgetPeriodStatus", "spending"),
+    ("Reservation", "calls"),
+    ("Approval", "spending"),
     ("BudgetAlert", "budgets"),
     ("BudgetCrossing", "budgets"),
+    ("BudgetThreshold", "spending"),
+    ("BudgetRefusalCount", "spending"),
+    ("BudgetHistory", "spending"),
+    ("BudgetPreview", "reports"),
+    ("BudgetWatch", "spending"),
+    ("Invoice", "invoices"),
+    ("InvoiceVariance", "invoices"),
     ("Price", "prices"),
     ("Discount", "prices"),
     // And prices: see `checked`.
     ("Repricing", "calls"),
     ("DeclaredTagKey", "tag_keys"),
+    ("AllocationRules", "allocation"),
+    // And allocation rules: see `checked`.
+    ("CostStatement", "reports"),
     ("UsageRow", "reports"),
+    ("CostChanges", "reports"),
+    ("AggregateChanges", "events"),
+    ("Schedule", "schedules"),
+    ("ScheduleRun", "schedules"),
+    ("AlertEndpoint", "alert_endpoints"),
+    ("AlertDelivery", "alert_endpoints"),
+    ("CompletedTaskCosts", "reports"),
+    ("MeterCosts", "reports"),
+    ("CostForecast", "reports"),
+    ("CostAnomaly", "reports"),
     ("Event", "events"),
     ("ServiceAccount", "identities"),
     ("ApiKey", "identities"),
@@ -492,7 +518,7 @@ fn checked(schema: &Schema) -> Vec<Checked> {
             // A reader of any kind of data may read the position of the log, and its own limits.
             ("head" | "rateLimits", _) => "any",
             // When events were recorded, and what they add up to.
-            ("positionAt" | "aggregateState", _) => "events",
+            ("positionAt" | "aggregateState" | "aggregateChanges", _) => "events",
             // The id in the operation is that of an agent.
             ("node", _) => "agents",
             (_, returned) => {
@@ -500,8 +526,9 @@ fn checked(schema: &Schema) -> Vec<Checked> {
             }
         };
         let besides = match field {
-            "aggregateState" => Some("contents"),
+            "aggregateState" | "aggregateChanges" => Some("contents"),
             "repricing" => Some("prices"),
+            "costStatements" => Some("allocation"),
             _ => None,
         };
         let kinds = [kind].into_iter().chain(besides).collect();
@@ -548,7 +575,7 @@ fn reads(permissions: PermissionSet, kind: &str) -> bool {
 pub(crate) fn reads_when_bound(permissions: PermissionSet, kind: &str) -> bool {
     match kind {
         "agents" | "tasks" | "memories" => reads(permissions, kind) || has(permissions, &format!("read_own:{kind}")),
-        "any" | "calls" | "prices" | "tag_keys" | "budgets" | "contents" => reads(permissions, kind),
+        "any" | "calls" | "prices" | "tag_keys" | "budgets" | "spending" | "contents" => reads(permissions, kind),
         _ => false,
     }
 }
@@ -616,6 +643,6 @@ async fn a_check_that_is_left_out_is_found() {
         assert!(!found.is_empty(), "nothing takes {left_out}");
         kinds += 1;
     }
-    assert_eq!(kinds, 12);
+    assert_eq!(kinds, 17);
     rooms.close().await.unwrap();
 }

@@ -218,6 +218,7 @@ fn charged(spent: Spent) -> ChargedCall {
             unbilled: vec![],
         }),
         counted_tags: BTreeSet::new(),
+        reservation_id: None,
         reported_by: Reporters::default(),
     }
 }
@@ -246,7 +247,13 @@ impl Tenant {
                 let event = match self.calls.get(&number) {
                     Some((_, before)) => {
                         let (before, after) = (before.clone(), after.clone());
-                        CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new() })
+                        CallEvent::Amended(CallAmended {
+                            before,
+                            after,
+                            absorbed: Vec::new(),
+                            settles: None,
+                            in_part: false,
+                        })
                     }
                     None => CallEvent::Recorded(after.clone().into()),
                 };
@@ -271,8 +278,9 @@ impl Tenant {
                     currency: Currency::Usd,
                     time_zone: terms.zone,
                     thresholds: terms.percents.iter().map(|percent| Threshold::try_from(*percent).unwrap()).collect(),
+                    control: None,
                 };
-                let defined = BudgetDefined { terms, at: at(0) };
+                let defined = BudgetDefined { terms, reason: None, at: at(0) };
                 let is_first = !std::mem::replace(&mut self.is_defined, true);
                 let event = if is_first { BudgetEvent::Defined(defined) } else { BudgetEvent::Revised(defined) };
                 Some(("budget", self.budget, Event::Budget(event)))

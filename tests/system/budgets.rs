@@ -23,6 +23,7 @@ fn terms(limit: &str, scope: BudgetScope) -> BudgetTerms {
         currency: Currency::Usd,
         time_zone: chrono_tz::UTC,
         thresholds: [50, 80, 100].into_iter().map(|percent| Threshold::try_from(percent).unwrap()).collect(),
+        control: None,
     }
 }
 
@@ -185,7 +186,7 @@ impl Fixture {
     }
 
     async fn revise(&self, terms: BudgetTerms, at: &str) {
-        self.command(BudgetCommand::Revise { terms, at: at.parse().unwrap() }).await;
+        self.command(BudgetCommand::Revise { reason: None, terms, at: at.parse().unwrap() }).await;
     }
 
     async fn spend(&self, started_at: &str, dollars: u64) {

@@ -18,7 +18,7 @@ fn facts() -> Value {
         "span": { "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331",
                   "parentSpanId": "00f067aa0ba902b7" },
         "responseId": "msg_9", "requestId": "req_9", "usage": { "input": 10, "output": 3 }, "usageAssumed": true,
-        "startedAt": "2023-11-14T22:13:20Z", "source": "gateway", "recordId": "r1",
+        "startedAt": "2023-11-14T22:13:20Z", "source": "proxy", "recordId": "r1",
     })
 }
 

@@ -29,11 +29,11 @@ async fn a_report_catches_up_with_the_log_when_no_server_runs() {
     let lines: Vec<Vec<&str>> = output.stdout.lines().map(|line| line.split(',').collect()).collect();
     for line in &lines {
         let expected = if line[0] == "model" {
-            ["position".to_owned(), "head".to_owned()]
+            ["position".to_owned(), "head".to_owned(), "seconds_behind".to_owned()]
         } else {
-            [head.to_string(), head.to_string()]
+            [head.to_string(), head.to_string(), String::new()]
         };
-        assert_eq!(line[line.len() - 2..], expected, "{}", output.stdout);
+        assert_eq!(line[line.len() - 3..], expected, "{}", output.stdout);
     }
     assert!(lines.len() > 1);
     assert!(output.stderr.contains(&format!("Report as of position {head} of {head}.")), "{}", output.stderr);
@@ -207,4 +207,25 @@ async fn a_table_fits_the_terminal_and_csv_has_every_column() {
     assert!(table.contains("0.23213535") && stderr.contains("Omitted to fit 60 columns:"), "{table}{stderr}");
     let piped = database.run(&report).await.assert_success();
     assert!(piped.stdout.contains("cache_read_tokens") && !piped.stderr.contains("Omitted"), "{}", piped.stdout);
+}
+
+/// The main thread has the stack that the system gives it, which is not what subcommands run on.
+#[tokio::test]
+async fn subcommands_fit_a_small_stack() {
+    let installation = crate::users::Installation::new().await;
+    let (database, key_file) = (&installation.database, installation.key_file());
+    for subcommand in [
+        &["users", "create", "ada@example.org"][..],
+        &["import", "autogpt", &sample("autogpt.jsonl")],
+        &["report", "cost", "--by", "agent"],
+        &["prices", "list"],
+    ] {
+        let apex = database.apex(&[subcommand, &["--key-file", &key_file]].concat());
+        let mut limited = tokio::process::Command::new("sh");
+        limited.args(["-c", r#"ulimit -s 2048 && exec "$0" "$@""#]).arg(apex.as_std().get_program());
+        limited.args(apex.as_std().get_args()).env_clear();
+        limited.envs(apex.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = limited.output().await.unwrap();
+        assert!(output.status.success(), "{subcommand:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

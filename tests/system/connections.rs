@@ -56,7 +56,7 @@ async fn incomplete_requests_time_out_while_others_are_served() {
         }
         incomplete.push(connection);
     }
-    let answer = reqwest::get(format!("{}/healthz", server.address)).await.unwrap();
+    let answer = testkit::http_get(format!("{}/healthz", server.address)).await.unwrap();
     assert_eq!(answer.status(), 200);
     for connection in &mut incomplete {
         let mut read = Vec::new();
@@ -210,7 +210,7 @@ async fn an_address_has_a_limit_on_connections_of_its_own() {
         }
     });
     reopened.await.unwrap();
-    let metrics = reqwest::Client::new().get(format!("{}/metrics", server.address)).bearer_auth("tea");
+    let metrics = testkit::http_client().get(format!("{}/metrics", server.address)).bearer_auth("tea");
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     let refused = metrics.lines().find_map(|line| line.strip_prefix("apex_http_connections_refused_total "));
     assert!(refused.unwrap().parse::<u64>().unwrap() >= 1, "{refused:?}");

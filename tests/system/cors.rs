@@ -12,14 +12,14 @@ const FOREIGN: &str = "https://evil.example";
 
 /// What a browser asks before a page may send a request.
 async fn preflight(server: &Server, path: &str, origin: &str, method: &str, headers: &str) -> (StatusCode, HeaderMap) {
-    let request = reqwest::Client::new().request(Method::OPTIONS, format!("{}{path}", server.address));
+    let request = testkit::http_client().request(Method::OPTIONS, format!("{}{path}", server.address));
     let request = request.header("origin", origin).header("access-control-request-method", method);
     let response = request.header("access-control-request-headers", headers).send().await.unwrap();
     (response.status(), response.headers().clone())
 }
 
 async fn get(server: &Server, path: &str, origin: &str, token: Option<&str>) -> (StatusCode, HeaderMap) {
-    let mut request = reqwest::Client::new().get(format!("{}{path}", server.address));
+    let mut request = testkit::http_client().get(format!("{}{path}", server.address));
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }

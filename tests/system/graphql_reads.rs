@@ -148,6 +148,6 @@ async fn an_unreachable_min_position_is_reported_as_late() {
         .graphql("{ projections { name position lagEvents parkedEvents } parkedEvents { cause } }", json!({}))
         .await;
     let names: Vec<_> = statuses["projections"].as_array().unwrap().iter().map(|status| &status["name"]).collect();
-    assert_eq!(names, ["agents", "tasks", "calls", "memories", "budgets"]);
+    assert_eq!(names, ["agents", "tasks", "calls", "memories", "budgets", "invoices", "schedules", "budget_refusals"]);
     assert_eq!(statuses["parkedEvents"], json!([]));
 }

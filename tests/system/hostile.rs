@@ -96,6 +96,8 @@ async fn without_a_token_cross_site_requests_reach_only_healthz() {
         "/events?after=0",
         "/graphiql",
         "/graphiql/graphiql.min.js",
+        "/agents",
+        "/assets/missing.css",
         "/metrics",
         "/readyz",
         "/nothing",

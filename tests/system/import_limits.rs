@@ -16,11 +16,13 @@ use testkit::{POLL_INTERVAL, TIMEOUT, TestDatabase, memory_kb};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-/// The most memory that an import of any file allocates, in kB: a line of 16 MiB, and what is around it.
-const MAX_IMPORT_KB: u64 = 80_000;
+/// The most memory that an import of any file allocates, in kB: a line of 16 MiB, what was looked at before it, and what is around
+/// them or is free and still with the allocator, of which there may be as much again. One that holds a line of 300 MB has more than
+/// this for the line alone.
+const MAX_IMPORT_KB: u64 = 200_000;
 
 #[tokio::test]
-async fn a_line_of_100_mb_is_refused_without_being_buffered() {
+async fn a_line_of_300_mb_is_refused_without_being_buffered() {
     let database = TestDatabase::new().await;
     let mut child =
         database.apex(&["import", "autogpt", "-", "--format", "json"]).stdin(Stdio::piped()).spawn().unwrap();
@@ -29,7 +31,7 @@ async fn a_line_of_100_mb_is_refused_without_being_buffered() {
     let feeding = tokio::spawn(async move {
         let megabyte = vec![b'x'; 1_000_000];
         let mut peak_kb = 0;
-        for _ in 0..100 {
+        for _ in 0..300 {
             stdin.write_all(&megabyte).await.unwrap();
             peak_kb = peak_kb.max(memory_kb(pid, "RssAnon"));
         }
@@ -138,7 +140,8 @@ async fn an_import_stays_within_its_connection_limit() {
     let file = many_calls(1000);
     let path = file.path().to_str().unwrap();
     let mut owner = database.owner().await;
-    let own = "select pid from pg_stat_activity where datname = current_database()";
+    // Autovacuum has no part in the limit.
+    let own = "select pid from pg_stat_activity where datname = current_database() and backend_type = 'client backend'";
     let mut peak = 0;
     // In the second run every record is a duplicate, which takes a read.
     for _ in 0..2 {

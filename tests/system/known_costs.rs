@@ -214,3 +214,64 @@ async fn a_report_that_would_read_too_many_events_is_refused_and_names_the_alter
     assert!(matches!(refused, ReportError::TooManyRows { limit: 2 }), "{refused}");
     rooms.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_periods_are_compared_as_they_were_known() {
+    let History { installation, server, known: history } = History::new().await;
+    let fields = "nodes { keys { value } isRest totals { calls cost unpricedCalls } base { calls cost } change { calls cost costPercent } }
+        total { calls cost } base { calls cost } change { cost } baseFrom baseTo rest { calls } pageInfo { hasNextPage endCursor }";
+    let compared = async |arguments: &str| {
+        let range = "from: \"2026-03-02T00:00:00Z\", to: \"2026-03-04T00:00:00Z\", compare: { previous: true }";
+        let query = format!("{{ usageReport({range}, {arguments}) {{ {fields} }} }}");
+        server.graphql(&query, json!({})).await["usageReport"].take()
+    };
+    // The first two calls are of the period before; the third is corrected, and then all are charged again.
+    for (index, cost, base) in [(1, "0", "6"), (2, "3", "6"), (3, "6", "6"), (4, "6", "5"), (5, "6", "2.5")] {
+        let found = compared(&format!("knownAt: {{ position: \"{}\" }}", history[index].0)).await;
+        assert_eq!((&found["total"]["cost"], &found["base"]["cost"]), (&json!(cost), &json!(base)), "{index}: {found}");
+        assert_eq!(
+            (&found["baseFrom"], &found["baseTo"]),
+            (&json!("2026-02-28T00:00:00Z"), &json!("2026-03-02T00:00:00Z"))
+        );
+    }
+    let last = &history.last().unwrap().0;
+    for arguments in [
+        "by: [MODEL]",
+        "by: [OUTCOME, MODEL], top: 1",
+        "by: [TAG], tagKey: \"team\"",
+        "by: [AGENT], filter: [{ dimension: MODEL, value: \"m\" }]",
+    ] {
+        let now = compared(&format!("{arguments}, minPosition: \"{last}\"")).await;
+        let then = compared(&format!("{arguments}, knownAt: {{ position: \"{last}\" }}")).await;
+        for field in ["nodes", "total", "base", "change", "baseFrom", "baseTo", "rest"] {
+            assert_eq!(then[field], now[field], "{field} of {arguments}");
+        }
+    }
+    let first = compared(&format!("by: [MODEL], first: 1, knownAt: {{ position: \"{last}\" }}")).await;
+    let next = format!(
+        "by: [MODEL], first: 1, after: {}, knownAt: {{ position: \"{last}\" }}",
+        first["pageInfo"]["endCursor"]
+    );
+    let pages = [first["nodes"][0].clone(), compared(&next).await["nodes"][0].clone()];
+    assert_eq!(json!(pages), compared(&format!("by: [MODEL], knownAt: {{ position: \"{last}\" }}")).await["nodes"]);
+    server.kill().await;
+    let server = installation.serve(&[]).await;
+    for (position, _) in &history {
+        for format in ["table", "csv", "json"] {
+            let arguments = [
+                "--by",
+                "model",
+                "--from",
+                "2026-03-02",
+                "--to",
+                "2026-03-04",
+                "--compare",
+                "previous",
+                "--known-at",
+                position,
+            ];
+            assert_same_report(&installation, &server, &arguments, format).await;
+        }
+    }
+    server.kill().await;
+}

@@ -74,13 +74,13 @@ impl Waiting {
 
 async fn device_code(server: &Server) -> Value {
     let form = [("client_id", "test")];
-    let response = reqwest::Client::new().post(format!("{}/auth/device", server.address)).form(&form).send().await;
+    let response = testkit::http_client().post(format!("{}/auth/device", server.address)).form(&form).send().await;
     response.unwrap().json().await.unwrap()
 }
 
 async fn redeem(server: &Server, form: &[(&str, &str)]) -> (StatusCode, Value) {
     let response =
-        reqwest::Client::new().post(format!("{}/auth/token", server.address)).form(form).send().await.unwrap();
+        testkit::http_client().post(format!("{}/auth/token", server.address)).form(form).send().await.unwrap();
     (response.status(), response.json().await.unwrap())
 }
 
@@ -307,8 +307,8 @@ async fn a_browser_brings_the_code_to_the_program_once() {
     let thief = [("grant_type", "authorization_code"), ("code", &code), ("code_verifier", &"v".repeat(43))];
     assert_eq!(redeem(&server, &thief).await.1["error"], "invalid_grant");
     let wrong_state = format!("http://127.0.0.1:{port}/?state=other&code={code}");
-    assert_eq!(reqwest::get(wrong_state).await.unwrap().status(), StatusCode::NOT_FOUND);
-    let page = reqwest::get(brought.location()).await.unwrap();
+    assert_eq!(testkit::http_get(wrong_state).await.unwrap().status(), StatusCode::NOT_FOUND);
+    let page = testkit::http_get(brought.location()).await.unwrap();
     assert!(page.text().await.unwrap().contains("You are signed in"));
     let (exit, said) = login.end().await;
     assert_eq!(exit, Some(0), "{said}");
@@ -332,7 +332,7 @@ async fn a_person_who_refuses_signs_nothing_in() {
     form.push(("decision", "deny"));
     let led = browser.submit("/auth/cli/decision", &form).await;
     assert!(led.location().ends_with("error=access_denied"), "{}", led.location());
-    reqwest::get(led.location()).await.unwrap();
+    testkit::http_get(led.location()).await.unwrap();
     let (exit, said) = login.end().await;
     assert!(exit == Some(1) && said.contains("you have refused"), "{said}");
     assert!(!home.path().join(".config/apex/credentials.json").exists());

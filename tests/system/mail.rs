@@ -12,14 +12,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A mail server that keeps what it is sent.
 #[derive(Clone, Default)]
-struct MailServer {
+pub(crate) struct MailServer {
     mails: Arc<Mutex<Vec<String>>>,
     /// The answers to the next recipients in place of `250`.
     refusals: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl MailServer {
-    async fn start() -> (Self, String) {
+    pub(crate) async fn start() -> (Self, String) {
         let (listener, server) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Self::default());
         let url = format!("smtp://{}", listener.local_addr().unwrap());
         let accepting = server.clone();
@@ -61,7 +61,7 @@ impl MailServer {
     }
 
     /// The next mail, with lines that were broken for the way put together.
-    async fn mail(&self) -> String {
+    pub(crate) async fn mail(&self) -> String {
         wait_until("there is a mail", async || !self.mails.lock().unwrap().is_empty()).await;
         self.mails.lock().unwrap().remove(0).replace("=\r\n", "").replace("=3D", "=")
     }

@@ -73,7 +73,7 @@ async fn every_meter_is_stored_summed_up_and_reported() {
         assert_eq!(cli[meter.column()], twice(meter), "{meter} in JSON");
         assert!(cells.contains(&(meter.column(), twice(meter).to_string().as_str())), "{meter} in CSV: {csv}");
     }
-    let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+    let metrics = testkit::http_get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
     for meter in Meter::ALL {
         let is_counted = metrics.contains(&format!("kind=\"{meter}\"}} {}", twice(meter)));
         assert_eq!(is_counted, meter.unit() == Unit::Token, "{meter} in metrics: {metrics}");

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use testkit::{Server, TestDatabase, wait_until};
 
 async fn metrics(server: &Server) -> String {
-    reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap()
+    testkit::http_get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap()
 }
 
 fn deployed(file: &str) -> PathBuf {

@@ -60,7 +60,7 @@ async fn generated_requests_get_the_answers_of_the_document() {
     let generated = report.lines().find_map(|line| line.trim().split_once(" generated")?.0.parse::<u64>().ok());
     assert!(generated.is_some_and(|count| count > 500), "{report}");
     assert_eq!(server.child.try_wait().unwrap(), None, "the server ended");
-    let response = reqwest::get(format!("{}/healthz", server.address)).await.unwrap();
+    let response = testkit::http_get(format!("{}/healthz", server.address)).await.unwrap();
     assert_eq!(response.status(), reqwest::StatusCode::OK);
     server.kill().await;
 }

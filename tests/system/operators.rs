@@ -16,7 +16,7 @@ async fn only_the_operator_token_may_manage_projections() {
     }
     let server = database.serve(&["--token", "tea", "--operator-token", "rum"]).await;
     let ask = async |token: &str, query: &str| -> Value {
-        let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(token);
+        let request = testkit::http_client().post(format!("{}/graphql", server.address)).bearer_auth(token);
         request.json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap()
     };
     let skip = "resumeParkedEvent(input: { projection: \"calls\", position: \"3\", decision: SKIP, reason: \"x\" })";

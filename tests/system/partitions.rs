@@ -276,7 +276,7 @@ async fn readiness_warns_when_partitions_run_low_and_fails_before_appends_do() {
             .await
             .unwrap();
     let get = async |path: &str| {
-        let answer = reqwest::get(format!("{}{path}", server.address)).await.unwrap();
+        let answer = testkit::http_get(format!("{}{path}", server.address)).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
     for (left, status, warns) in

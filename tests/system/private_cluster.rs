@@ -82,7 +82,7 @@ async fn a_server_restarts_its_private_cluster_when_it_dies() {
     let register = async |name: &str| {
         let query = format!("mutation {{ registerAgent(input: {{name: \"{name}\"}}) {{ position }} }}");
         let body = serde_json::json!({ "query": query });
-        let asked = reqwest::Client::new().post(format!("{address}/graphql")).json(&body).send().await;
+        let asked = testkit::http_client().post(format!("{address}/graphql")).json(&body).send().await;
         let answer: serde_json::Value = asked.unwrap().json().await.unwrap();
         answer["data"]["registerAgent"]["position"].is_string()
     };
@@ -93,7 +93,7 @@ async fn a_server_restarts_its_private_cluster_when_it_dies() {
         wait_until("another postmaster runs", async || home.postmaster().is_some_and(|pid| pid != killed)).await;
         wait_until("the same process appends again", async || register(name).await).await;
         wait_until("it is ready", async || {
-            reqwest::get(format!("{address}/readyz")).await.unwrap().status() == reqwest::StatusCode::OK
+            testkit::http_get(format!("{address}/readyz")).await.unwrap().status() == reqwest::StatusCode::OK
         })
         .await;
     }

@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
-use testkit::{Server, TIMEOUT, TestDatabase, wait_until};
+use testkit::{Server, TIMEOUT, TestDatabase, http_client, wait_until};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -72,7 +72,7 @@ impl Installation {
 }
 
 async fn post(server: &Server, key: &str, query: &str) -> Response {
-    let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(key);
+    let request = http_client().post(format!("{}/graphql", server.address)).bearer_auth(key);
     request.json(&json!({ "query": query })).send().await.unwrap()
 }
 
@@ -81,7 +81,7 @@ async fn status(server: &Server, key: &str, query: &str) -> StatusCode {
 }
 
 async fn events(server: &Server, key: &str) -> Response {
-    reqwest::Client::new().get(format!("{}/events?after=0", server.address)).bearer_auth(key).send().await.unwrap()
+    http_client().get(format!("{}/events?after=0", server.address)).bearer_auth(key).send().await.unwrap()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
@@ -103,14 +103,15 @@ async fn a_tenant_at_its_limit_is_refused_and_no_other() {
     let installation = Installation::new().await;
     let [one, other] = installation.keys("acme").await;
     let [unaffected] = installation.keys("calm").await;
-    installation.set("acme", &["--requests", "5"]).await;
+    // Few, so that a further one is allowed much later than everything below takes: after 20 s.
+    installation.set("acme", &["--requests", "3"]).await;
     let server = installation.serve(&[]).await;
     let mut socket = subscriber(&server, &one.text).await;
-    for left in (1..5).rev() {
+    for left in (1..3).rev() {
         let key = if left % 2 == 0 { &one } else { &other };
         let answered = post(&server, &key.text, HEAD).await;
         assert_eq!(answered.status(), StatusCode::OK);
-        assert_eq!(header(&answered, "ratelimit-policy"), Some("\"tenant-requests\";q=5;w=60"));
+        assert_eq!(header(&answered, "ratelimit-policy"), Some("\"tenant-requests\";q=3;w=60"));
         let remaining = header(&answered, "ratelimit").unwrap();
         assert!(remaining.starts_with(&format!("\"tenant-requests\";r={left};t=")), "{remaining}");
         assert_eq!(header(&answered, "retry-after"), None);
@@ -119,14 +120,14 @@ async fn a_tenant_at_its_limit_is_refused_and_no_other() {
     for key in [&one, &other] {
         let refused = post(&server, &key.text, HEAD).await;
         let retry_after: u64 = header(&refused, "retry-after").unwrap().parse().unwrap();
-        assert!((1..=12).contains(&retry_after), "{retry_after}");
+        assert!((1..=20).contains(&retry_after), "{retry_after}");
         assert!(header(&refused, "ratelimit").unwrap().starts_with("\"tenant-requests\";r=0;t="));
         let extensions = refusal(refused).await;
         assert_eq!(
             (&extensions["scope"], &extensions["resource"], &extensions["limit"]),
-            (&json!("tenant"), &json!("requests"), &json!(5))
+            (&json!("tenant"), &json!("requests"), &json!(3))
         );
-        assert!(extensions["retryAfterMs"].as_u64().unwrap() <= 12_000);
+        assert!(extensions["retryAfterMs"].as_u64().unwrap() <= 20_000);
         refusal(events(&server, &key.text).await).await;
         assert_eq!(status(&server, &unaffected.text, HEAD).await, StatusCode::OK);
         assert_eq!(status(&server, &unaffected.text, REGISTER).await, StatusCode::OK);
@@ -141,11 +142,11 @@ async fn a_tenant_at_its_limit_is_refused_and_no_other() {
         assert_eq!((&error["id"], &error["payload"][0]["extensions"]["code"]), (&json!(id), &json!("RATE_LIMITED")));
     }
     // A stream of GraphQL is refused before it begins.
-    let stream = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(&one.text);
+    let stream = http_client().post(format!("{}/graphql", server.address)).bearer_auth(&one.text);
     let stream =
         stream.header("accept", "text/event-stream").json(&json!({ "query": "subscription { events { type } }" }));
     assert_eq!(stream.send().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
-    let metrics = reqwest::Client::new().get(format!("{}/metrics", server.address)).bearer_auth("rum");
+    let metrics = http_client().get(format!("{}/metrics", server.address)).bearer_auth("rum");
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     let refused = "apex_rate_limited_total{scope=\"tenant\",resource=\"requests\"} ";
     let refused = metrics.lines().find_map(|line| line.strip_prefix(refused)).unwrap();
@@ -216,7 +217,7 @@ const SET: &str = "mutation ($tenant: String, $limits: RateLimitValuesInput!) {
 }";
 
 async fn set_by(server: &Server, token: &str, tenant: &str, limits: Value) -> Value {
-    let request = reqwest::Client::new().post(format!("{}/graphql", server.address)).bearer_auth(token);
+    let request = http_client().post(format!("{}/graphql", server.address)).bearer_auth(token);
     let body = json!({ "query": SET, "variables": { "tenant": tenant, "limits": limits } });
     request.json(&body).send().await.unwrap().json().await.unwrap()
 }
@@ -313,7 +314,7 @@ async fn complexity_and_bytes_of_commands_are_limited() {
             break response;
         }
         done += 1;
-        assert!(done < 40, "bytes are not limited");
+        assert!(done < 400, "bytes are not limited");
     };
     assert!(done >= 10, "{done}");
     let retry_after: u64 = header(&refused, "retry-after").unwrap().parse().unwrap();
@@ -382,7 +383,7 @@ async fn an_exporter_at_a_limit_is_told_when_to_retry_over_every_protocol() {
     let span = crate::otlp::span("00000000000000a1", "", &crate::otlp::chat("gpt-4o", 10, 2));
     let body = crate::otlp::export("shop", &[span]).to_string();
     let send = async |path: &str, media_type: &str, body: Vec<u8>| {
-        let request = reqwest::Client::new().post(format!("{}{path}", server.address)).bearer_auth(&key.text);
+        let request = http_client().post(format!("{}{path}", server.address)).bearer_auth(&key.text);
         let request = request.header("content-type", media_type).header("te", "trailers").body(body);
         request.send().await.unwrap()
     };
@@ -437,7 +438,7 @@ async fn an_address_is_limited_before_its_credential_and_a_proxy_by_its_clients(
     let database = TestDatabase::new().await;
     let limits = ["--token", "tea", "--rate-limits", "address.requests=3"];
     let ask = async |server: &Server, path: &str, forwarded: &[(&str, &str)]| {
-        let mut request = reqwest::Client::new().get(format!("{}{path}", server.address));
+        let mut request = http_client().get(format!("{}{path}", server.address));
         for (name, value) in forwarded {
             request = request.header(*name, *value);
         }
@@ -489,8 +490,8 @@ async fn an_address_is_limited_before_its_credential_and_a_proxy_by_its_clients(
 async fn a_refused_client_that_waits_as_told_is_answered() {
     let installation = Installation::new().await;
     let [key] = installation.keys("acme").await;
-    // One every second.
-    installation.set("acme", &["--requests", "60"]).await;
+    // One every three seconds: fewer than are sent on a busy machine.
+    installation.set("acme", &["--requests", "20"]).await;
     let server = installation.serve(&[]).await;
     let refused = loop {
         let response = post(&server, &key.text, HEAD).await;
@@ -499,7 +500,7 @@ async fn a_refused_client_that_waits_as_told_is_answered() {
         }
     };
     let wait = refusal(refused).await["retryAfterMs"].as_u64().unwrap();
-    assert!((1..=1000).contains(&wait), "{wait}");
+    assert!((1..=3000).contains(&wait), "{wait}");
     tokio::time::sleep(Duration::from_millis(wait)).await;
     assert_eq!(status(&server, &key.text, HEAD).await, StatusCode::OK);
 }

@@ -18,7 +18,7 @@ fn component(meter: &str, rate: &str, per: Option<u64>, when: Value) -> Value {
 
 /// Prices of every kind: other meters, sizes of the prompt, graduated sizes, tiers, times of the day, small units, and rates
 /// that do not end as decimal numbers.
-fn prices() -> Vec<Value> {
+pub(crate) fn prices() -> Vec<Value> {
     let of = |model: &str, components: Vec<Value>, extra: Value| {
         let mut price = price(model, "0", extra);
         price["components"] = json!(components);
@@ -60,7 +60,7 @@ fn prices() -> Vec<Value> {
 }
 
 /// A call of a number: each kind of price and of usage occurs.
-fn call(number: u64) -> Value {
+pub(crate) fn call(number: u64) -> Value {
     const MODELS: [&str; 8] = ["graduated", "other-name", "large", "ACME/Large", "tiers", "tiers-2", "small", "agreed"];
     let model = if number % 40 == 39 { "unknown" } else { MODELS[(number % 8) as usize] };
     let usage = json!({ "input": number * 97 % 9000, "output": number * 31 % 800 + 20,
@@ -178,6 +178,88 @@ async fn a_receipt_is_the_same_on_the_database_and_at_a_server() {
     for run in [installation.database.run(&["receipt", id]).await, at(&server, "tea", &["receipt", id]).await] {
         assert_eq!(run.code, Some(1));
         assert!(run.stderr.contains("or it was voided"), "{}", run.stderr);
+    }
+    server.kill().await;
+}
+
+/// The fields of a receipt that GraphQL has, as the schema has them: what is added to it is added to the command line too.
+fn fields_of(schema: &Value, name: &str, depth: usize) -> String {
+    assert!(depth < 9, "{name} contains itself");
+    let types = schema["types"].as_array().unwrap();
+    let of_type = types.iter().find(|one| one["name"] == name).unwrap();
+    let field = |field: &Value| {
+        let mut of = &field["type"];
+        while !of["ofType"].is_null() {
+            of = &of["ofType"];
+        }
+        let inside = if of["kind"] == "OBJECT" {
+            fields_of(schema, of["name"].as_str().unwrap(), depth + 1)
+        } else {
+            String::new()
+        };
+        format!("{} {inside}", field["name"].as_str().unwrap())
+    };
+    let fields: Vec<_> = of_type["fields"].as_array().unwrap().iter().map(field).collect();
+    format!("{{ {} }}", fields.join(" "))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_in_json_is_that_of_graphql_on_the_database_and_at_a_server() {
+    let installation = Installation::new().await;
+    let open = installation.serve_open().await;
+    for price in prices() {
+        set(&open, price).await;
+    }
+    let discount = json!({ "name": "volume", "provider": "acme", "models": "large", "percent": "12.345",
+                           "effectiveFrom": "2026-03-01T00:00:00Z" });
+    command(&open, "setDiscounts", json!({ "discounts": [discount] }), "outcome").await;
+    let of_type = "kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
+    let introspection = format!("{{ __schema {{ types {{ name fields {{ name type {{ {of_type} }} }} }} }} }}");
+    let schema = open.graphql(&introspection, json!({})).await["__schema"].take();
+    let query = format!("query ($id: ID!) {{ call(id: $id) {{ receipt {} }} }}", fields_of(&schema, "Receipt", 0));
+    let mut expected = Vec::new();
+    // Each kind of price, and one call that has none.
+    for number in (0..8).chain([12, 16, 39]) {
+        let reported = command(&open, "reportCall", call(number), "position call { uuid }").await;
+        open.graphql(
+            "query ($p: Position) { calls(first: 1, minPosition: $p) { nodes { uuid } } }",
+            json!({ "p": reported["position"] }),
+        )
+        .await;
+        let id = reported["call"]["uuid"].as_str().unwrap().to_owned();
+        let receipt = open.graphql(&query, json!({ "id": id })).await["call"]["receipt"].take();
+        expected.push((id, receipt));
+    }
+    open.kill().await;
+    let server = installation.serve(&[]).await;
+    for (id, receipt) in &expected {
+        let arguments = ["receipt", id, "--format", "json"];
+        let on_database = installation.database.run(&arguments).await.assert_success();
+        assert_eq!(on_database.json(), *receipt, "{id}");
+        let at_server = at(&server, "tea", &arguments).await.assert_success();
+        assert_eq!(on_database.stdout, at_server.stdout, "{id}");
+    }
+    let all = json!(expected.iter().map(|(_, receipt)| receipt).collect::<Vec<_>>()).to_string();
+    for kind in [
+        "\"graduated\":true",
+        "\"serviceTier\":\"batch\"",
+        "12.345",
+        "\"contract\":true",
+        "\"by\":\"PATTERN\"",
+        "no provider has a price",
+    ] {
+        assert!(all.contains(kind), "no receipt has {kind}");
+    }
+    let unknown = "018bd12c-58b0-7683-8a5b-8752d0e86651";
+    for run in [
+        installation.database.run(&["receipt", unknown, "--format", "json"]).await,
+        at(&server, "tea", &["receipt", unknown, "--format", "json"]).await,
+    ] {
+        assert!(
+            run.code == Some(1) && run.stdout.is_empty() && run.stderr.contains("there is no call"),
+            "{}",
+            run.stderr
+        );
     }
     server.kill().await;
 }

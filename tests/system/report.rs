@@ -4,7 +4,8 @@ use crate::rollups::sum_up_calls;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use projections::{
-    Dimension, ReportFilter, ReportPage, ReportQuery, ReportRow, ReportTag, Totals, WholeReport, usage_report,
+    BasePeriod, Dimension, ReportFilter, ReportPage, ReportQuery, ReportRow, ReportTag, Totals, WholeReport,
+    usage_report,
 };
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -89,10 +90,16 @@ fn key(cell: &Cell, dimension: Dimension) -> Option<String> {
         | Dimension::Dag
         | Dimension::Conversation
         | Dimension::Tag => None,
-        Dimension::QuarterHour => Some(cell.started_at.format("%Y-%m-%dT%H:%MZ").to_string()),
+        Dimension::Minute | Dimension::QuarterHour => Some(cell.started_at.format("%Y-%m-%dT%H:%MZ").to_string()),
         Dimension::Hour => Some(cell.started_at.format("%Y-%m-%dT%H:00Z").to_string()),
         Dimension::Day => Some(cell.started_at.format("%Y-%m-%d").to_string()),
+        Dimension::Week => Some(cell.started_at.format("%G-W%V").to_string()),
         Dimension::Month => Some(cell.started_at.format("%Y-%m").to_string()),
+        Dimension::Quarter => {
+            let month: u32 = cell.started_at.format("%m").to_string().parse().unwrap();
+            Some(format!("{}-Q{}", cell.started_at.format("%Y"), month.div_ceil(3)))
+        }
+        Dimension::Year => Some(cell.started_at.format("%Y").to_string()),
     }
 }
 
@@ -109,9 +116,7 @@ fn expected(cells: &[Cell], by: &[Dimension]) -> Vec<Line> {
     let mut lines: Vec<Line> =
         sums.into_iter().map(|(keys, (calls, tokens, cost))| (keys, calls, tokens, cost)).collect();
     lines.sort_by_cached_key(|(keys, calls, _, cost)| {
-        let is_time =
-            |by: Dimension| matches!(by, Dimension::QuarterHour | Dimension::Hour | Dimension::Day | Dimension::Month);
-        let times: Vec<_> = keys.iter().zip(by).filter(|(_, by)| is_time(**by)).map(|(key, _)| key.clone()).collect();
+        let times: Vec<_> = keys.iter().zip(by).filter(|(_, by)| by.is_time()).map(|(key, _)| key.clone()).collect();
         let nulls_last: Vec<_> = keys.iter().map(|key| (key.is_none(), key.clone())).collect();
         (times, Reverse(*cost), Reverse(*calls), nulls_last)
     });
@@ -169,7 +174,7 @@ async fn check_report(database: &TestDatabase, query: &ReportQuery, cells: &[Cel
             if !page.has_next_page {
                 break;
             }
-            after = page.rows.last().map(|row| row.cursor(by));
+            after = page.rows.last().map(|row| row.cursor(query));
         }
         assert_eq!(joined, whole, "{by:?} in pages of {size}");
     }
@@ -211,6 +216,83 @@ async fn report_pages_join_to_the_whole_report_and_sum_to_its_total() {
         let met: Vec<_> = cells.iter().filter(|cell| is_met(cell)).copied().collect();
         assert!(!met.is_empty());
         check_report(&database, &query, &met).await;
+    }
+}
+
+/// The rows of highest cost, and the sums of all others under no key, if there are some.
+fn with_rest(lines: &[Line], top: usize) -> Vec<Line> {
+    let (shown, others) = lines.split_at(top.min(lines.len()));
+    let rest = others.iter().fold((0, 0, 0), |sum, line| (sum.0 + line.1, sum.1 + line.2, sum.2 + line.3));
+    let rest = (!others.is_empty()).then(|| (vec![None; others[0].0.len()], rest.0, rest.1, rest.2));
+    shown.iter().cloned().chain(rest).collect()
+}
+
+#[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one installation for all of it")]
+async fn the_rows_of_highest_cost_and_the_rest_are_those_of_the_whole_report() {
+    let database = TestDatabase::new().await.unverified();
+    // Tasks with equal costs and equal calls, one with the highest cost, and calls without a task between them.
+    let mut cells = cells();
+    for n in 0..9 {
+        let task = (n != 4).then(|| Uuid::from_u128(0x7A5C + n));
+        let cost = i128::try_from(n / 2 * 1_000_000_000_000).unwrap();
+        cells.push(Cell { task, cost, calls: 1 + i64::try_from(n % 2).unwrap(), tokens: 7, ..cells[0] });
+    }
+    fill(&database, &cells).await;
+    let day = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
+    let [first, second, third] = ["2023-12-31T00:00:00Z", "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"].map(day);
+    for by in [&[Dimension::Task][..], &[Dimension::Conversation], &[Dimension::Provider, Dimension::Model]] {
+        for top in 1..=12_u32 {
+            let mut query = ReportQuery { by: by.to_vec(), top: Some(top), ..ReportQuery::new(testkit::access()) };
+            let whole = with_rest(&expected(&cells, by), usize::try_from(top).unwrap());
+            for size in [3, 500] {
+                let (mut after, mut joined) = (None, Vec::new());
+                loop {
+                    let page = ReportPage { after, size, ..ReportPage::default() };
+                    let page = usage_report(&database.reads, &query, &page).await.unwrap();
+                    joined.extend(page.rows.iter().map(|row| (line(row), row.is_rest)));
+                    if !page.has_next_page {
+                        break;
+                    }
+                    after = page.rows.last().map(|row| row.cursor(&query));
+                }
+                let (lines, is_rest): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
+                assert_eq!(lines, whole, "top {top} by {by:?} in pages of {size}");
+                let expected_rest = (0..whole.len()).map(|n| n == usize::try_from(top).unwrap());
+                assert_eq!(is_rest, expected_rest.collect::<Vec<_>>(), "top {top} by {by:?}");
+            }
+            // The same of one day, compared with the day before.
+            (query.from, query.to) = (second, third);
+            query.compared_with = Some(BasePeriod::Previous);
+            let page = ReportPage { size: 500, wants_total: true, ..ReportPage::default() };
+            let page = usage_report(&database.reads, &query, &page).await.unwrap();
+            let of = |from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>| {
+                let is_in = |cell: &&Cell| Some(cell.started_at) >= from && Some(cell.started_at) < to;
+                let of_day: Vec<_> = cells.iter().filter(is_in).copied().collect();
+                expected(&of_day, by)
+            };
+            let (current, base) = (of(second, third), of(first, second));
+            let shown: Vec<_> = page.rows.iter().filter(|row| !row.is_rest).collect();
+            for row in &shown {
+                let find =
+                    |lines: &[Line]| lines.iter().find(|line| line.0 == row.keys).map(|line| (line.1, line.2, line.3));
+                assert_eq!(sums(&row.totals), find(&current).unwrap_or_default(), "{by:?} {:?}", row.keys);
+                assert_eq!(sums(row.base.as_ref().unwrap()), find(&base).unwrap_or_default(), "{by:?} {:?}", row.keys);
+            }
+            let add = |of: (i64, i128, i128), totals: &Totals| {
+                let more = sums(totals);
+                (of.0 + more.0, of.1 + more.1, of.2 + more.2)
+            };
+            let all = page.rows.iter().fold((0, 0, 0), |all, row| add(all, &row.totals));
+            let all_base = page.rows.iter().fold((0, 0, 0), |all, row| add(all, row.base.as_ref().unwrap()));
+            assert_eq!(
+                (all, all_base),
+                (sums(&page.total.unwrap()), sums(&page.base_total.unwrap())),
+                "{by:?} top {top}"
+            );
+            let keys = current.iter().chain(&base).map(|line| &line.0).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(shown.len(), keys.len().min(usize::try_from(top).unwrap()), "{by:?} top {top}");
+        }
     }
 }
 

@@ -102,7 +102,7 @@ async fn filters_select_calls_by_any_dimension() {
 
 /// The first response of a subscription over server-sent events.
 pub(crate) async fn first_of_stream(server: &Server, subscription: &str) -> Value {
-    let request = reqwest::Client::new().post(format!("{}/graphql", server.address));
+    let request = testkit::http_client().post(format!("{}/graphql", server.address));
     let request = request.header("accept", "text/event-stream").json(&json!({ "query": subscription }));
     let mut response = request.send().await.unwrap();
     let mut text = String::new();
@@ -157,9 +157,9 @@ async fn a_filter_that_no_call_can_meet_is_refused_with_its_reason() {
     for (dimension, value, reason, message) in [
         ("AGENT", json!("ada"), "NOT_AN_ID", "\"ada\" is not an id"),
         ("TASK", agent.clone(), "WRONG_ID_TYPE", "is the id of type Agent, expected Task"),
-        ("DAY", json!("2023-02-29"), "BAD_FILTER", "expected a day in UTC, such as 2023-11-14"),
-        ("HOUR", json!("2023-09-01T07:30Z"), "BAD_FILTER", "expected an hour in UTC, such as 2023-11-14T22:00Z"),
-        ("MONTH", Value::Null, "BAD_FILTER", "expected a month in UTC, such as 2023-11"),
+        ("DAY", json!("2023-02-29"), "BAD_FILTER", "expected a day, such as 2023-11-14"),
+        ("HOUR", json!("2023-09-01T07:30Z"), "BAD_FILTER", "expected an hour, such as 2023-11-14T22:00Z"),
+        ("MONTH", Value::Null, "BAD_FILTER", "expected a month, such as 2023-11"),
         ("MODEL", json!(""), "BAD_FILTER", "expected a name"),
         ("MODEL", json!("a\u{0}b"), "BAD_FILTER", "expected a name"),
     ] {
@@ -204,11 +204,11 @@ async fn the_command_line_filters_reports() {
         (
             "flavour=sweet",
             "there is no dimension \"flavour\"; the dimensions are agent, user, team, key, provider, model, tool, outcome, \
-             source, task, dag, conversation, tag, quarter_hour, hour, day, month",
+             source, task, dag, conversation, tag, minute, quarter_hour, hour, day, week, month, quarter, year",
         ),
         ("model", "expected DIMENSION=VALUE, such as model=gpt-4o"),
         ("agent=ada", "the filter agent=ada cannot be met: expected a UUID"),
-        ("day=", "the filter day= cannot be met: expected a day in UTC, such as 2023-11-14"),
+        ("day=", "the filter day= cannot be met: expected a day, such as 2023-11-14"),
     ] {
         let output = report(&[filter]).await;
         assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{filter}: {}", output.stderr);

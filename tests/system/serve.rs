@@ -85,7 +85,7 @@ async fn a_server_answers_probes_and_metrics_and_stops_on_sigterm() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let get = async |path: &str| {
-        let answer = reqwest::get(format!("{}{path}", server.address)).await.unwrap();
+        let answer = testkit::http_get(format!("{}{path}", server.address)).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
     assert_eq!(get("/healthz").await.0, 200);

@@ -1,9 +1,12 @@
 //! Subscriptions over the graphql-transport-ws protocol: delivery, errors, authentication and protocol violations.
 
+use crate::access_log::wait_for_blocked;
 use crate::graphql::command;
+use crate::identities::Installation;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use testkit::{Server, TIMEOUT, TestDatabase};
+use std::time::Duration;
+use testkit::{Server, TIMEOUT, TestDatabase, tenant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -426,6 +429,40 @@ async fn a_websocket_authenticates_when_it_connects() {
         assert_eq!(client.receive().await["type"], "connection_ack");
         client.subscribe("a", "mutation { switchProjection(name: \"x\") { name } }", json!({})).await;
         assert_eq!(client.receive().await["payload"]["errors"][0]["extensions"]["code"], reason);
+    }
+}
+
+/// What a client has sent counts, even if the server was busy with something else for longer than a client may be silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_messages_had_to_wait_is_not_disconnected() {
+    const KEEPALIVE_MS: u64 = 100;
+    /// The most trials: on a busy machine the server may have closed the connection because it could not check the credential.
+    const TRIALS: usize = 20;
+    let installation = Installation::new().await;
+    let key = installation.key(tenant().as_str(), "viewer", &[]).await;
+    let mut owner = installation.database.owner().await;
+    for trial in 1.. {
+        // A new server reads the hash of the key, which takes as long as its table is locked.
+        let server = installation.serve(&["--keepalive-ms", &KEEPALIVE_MS.to_string()]).await;
+        let lock = "begin; lock table apex.api_key_secrets in access exclusive mode";
+        sqlx::raw_sql(lock).execute(&mut owner).await.unwrap();
+        let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+        let payload = json!({ "authorization": format!("Bearer {key}") });
+        client.send(json!({ "type": "connection_init", "payload": payload })).await;
+        client.send(json!({ "type": "ping" })).await;
+        wait_for_blocked(&mut owner, "apex.api_key_secrets").await;
+        tokio::time::sleep(Duration::from_millis(4 * KEEPALIVE_MS)).await;
+        sqlx::query("rollback").execute(&mut owner).await.unwrap();
+        match client.next().await {
+            Message::Close(Some(frame)) if u16::from(frame.code) == 1013 => assert!(trial < TRIALS, "{frame:?}"),
+            Message::Text(text) => {
+                assert!(text.contains("connection_ack"), "{text}");
+                assert_eq!(client.receive().await["type"], "pong");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(server.terminate().await);
     }
 }
 

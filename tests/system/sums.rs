@@ -64,6 +64,9 @@ const REPORT: &str = "query ($position: Position) { usageReport(by: [MODEL], min
     calls inputTokens outputTokens cacheReadTokens cacheWrite5MinTokens reasoningTokens latencyMs cost reportedCost
 } } }";
 
+/// What one call costs, and a million of its 2 × (2^53 − 1) input and output tokens, however many calls there are.
+const UNIT_COSTS: &str = "900719925483106.299254740991,50000.0000005";
+
 /// Asserts equal totals over every interface, and equal rows after a rebuild at any batch size.
 async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, position: &Value) {
     let expected = expected(calls);
@@ -80,11 +83,11 @@ async fn assert_exact(database: &TestDatabase, server: &Server, calls: u128, pos
     let meters = meters.collect::<Vec<_>>().join(",");
     let sum = |field: &str| domain::Sum::parse(expected[field].as_str().unwrap()).unwrap();
     let difference = &sum("reportedCost") - &sum("cost");
-    // The last two columns are the position and the head.
+    // The last three columns say how far the report is behind.
     assert_eq!(
-        csv.lines().nth(1).unwrap().rsplitn(3, ',').last().unwrap(),
+        csv.lines().nth(1).unwrap().rsplitn(4, ',').last().unwrap(),
         format!(
-            "m,{calls},0,0,0,{meters},{},{},{difference}",
+            "m,{calls},0,0,0,0,{meters},{},{},{difference},{UNIT_COSTS}",
             expected["cost"].as_str().unwrap(),
             expected["reportedCost"].as_str().unwrap(),
         )

@@ -114,7 +114,7 @@ async fn clients_verify_the_certificate_of_the_server() {
 
     // Without TLS, browsers are not told to use it.
     let plain = database.serve(&[]).await;
-    let answer = reqwest::get(format!("{}/healthz", plain.address)).await.unwrap();
+    let answer = testkit::http_get(format!("{}/healthz", plain.address)).await.unwrap();
     assert!(plain.address.starts_with("http://") && !answer.headers().contains_key("strict-transport-security"));
 }
 
@@ -216,7 +216,7 @@ async fn a_client_without_tls_is_told_so_and_one_that_is_silent_is_disconnected(
     let files = Files::new(&authority.issue(&NAMES));
     let database = TestDatabase::new().await;
     // Silent clients would hold both connections for ever.
-    let limits = ["--max-http-connections", "1", "--max-connections", "1", "--tls-handshake-timeout-ms", "1000"];
+    let limits = ["--max-http-connections", "1", "--max-connections", "1", "--tls-handshake-timeout-ms", "3000"];
     let server = files.serve(&database, &limits).await;
     let mut plain = TcpStream::connect(socket_address(&server)).await.unwrap();
     plain.write_all(REQUEST).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_client_without_tls_is_told_so_and_one_that_is_silent_is_disconnected(
     halfway.write_all(&[0x16, 3, 1, 2, 0]).await.unwrap();
     // It waits for one of them to be disconnected.
     assert!(get(&server, &authority.connector(None)).await.unwrap().starts_with("HTTP/1.1 200"));
-    assert!(started.elapsed() > Duration::from_millis(900), "the limit on connections does not hold");
+    assert!(started.elapsed() > Duration::from_millis(2900), "the limit on connections does not hold");
     for client in [&mut silent, &mut halfway] {
         let mut read = Vec::new();
         let closed = tokio::time::timeout(TIMEOUT, client.read_to_end(&mut read)).await;
@@ -241,11 +241,15 @@ async fn a_client_without_tls_is_told_so_and_one_that_is_silent_is_disconnected(
     let failed =
         metric(&server, &authority.connector(None), "apex_tls_handshakes_failed_total{reason=\"timeout\"}").await;
     assert!(failed == 2.0, "{failed}");
-    // Such a client does not delay a shutdown either.
-    let _silent = TcpStream::connect(socket_address(&server)).await.unwrap();
-    let started = Instant::now();
     assert_eq!(server.terminate().await.0, Some(0));
-    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    // Such a client does not delay a shutdown either: the handshake has much longer than the shutdown.
+    let server = files.serve(&database, &["--tls-handshake-timeout-ms", "600000"]).await;
+    let _silent = TcpStream::connect(socket_address(&server)).await.unwrap();
+    // The server accepts connections in the order in which they were made.
+    assert!(get(&server, &authority.connector(None)).await.unwrap().starts_with("HTTP/1.1 200"));
+    let (code, log) = server.terminate().await;
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("did not finish within the shutdown timeout"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -206,7 +206,7 @@ async fn a_stalled_read_model_shows_in_readiness_and_metrics() {
     })
     .await;
     wait_until("the metrics show the stall", async || {
-        let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+        let metrics = testkit::http_get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
         let gauge = |name: &str| {
             let line = format!("apex_projection_standstill_seconds{{projection=\"{name}\"}} ");
             metrics.lines().find_map(|text| text.strip_prefix(&line)?.parse::<f64>().ok())

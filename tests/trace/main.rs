@@ -48,6 +48,7 @@ async fn one_mutation_is_one_trace() {
         pool: rooms.pool.clone(),
         reads: rooms.reads.clone(),
         span_store: None,
+        gateway: None,
         metrics: Arc::new(String::new),
         ready: Arc::new(AlwaysReady),
     };

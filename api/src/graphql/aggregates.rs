@@ -93,6 +93,10 @@ macro_rules! aggregates {
         pub(crate) enum UserError {
             $($object($module::$error),)+
             Price(price::PriceCommandError),
+            Reservation(reservation::ReservationCommandError),
+            Allocation(allocation::AllocationCommandError),
+            TagKey(tag_key::TagKeyCommandError),
+            RateLimit(rate_limit::RateLimitCommandError),
             Identity(identity::IdentityCommandError),
         }
 

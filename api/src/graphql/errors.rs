@@ -21,9 +21,15 @@
 //! Internal causes are logged here, once.
 
 use async_graphql::{Error, ErrorExtensionValues, Value};
+use domain::allocation::NotInForce;
 use domain::permissions::{Action, Forbidden, Permission, ResourceKind};
 use identity::IdentityError;
-use projections::{DatabaseError, HistoryError, ReportError, WaitError};
+use projections::invoices::ReconciliationError;
+use projections::outlook::OutlookError;
+use projections::{
+    CallFilterError, ChargesError, DatabaseError, ExportError, HistoryError, MeterCostError, ReportError,
+    StatementError, WaitError,
+};
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,15 +203,40 @@ pub(crate) fn wait(error: &WaitError) -> Error {
     }
 }
 
+/// Maps an error of comparing an invoice with calls, other than what is the reason of a rejection.
+pub(crate) fn reconciliation(error: &ReconciliationError) -> Error {
+    match error {
+        ReconciliationError::Lines(error) => history(error),
+        ReconciliationError::Busy => busy(error.to_string(), REPORT_RETRY_AFTER),
+        ReconciliationError::Charges(ChargesError::Calls(ExportError::Database(error))) => database(error),
+        ReconciliationError::Charges(ChargesError::Calls(ExportError::Stopped)) => {
+            coded("UNAVAILABLE", "the server is shutting down; retry")
+        }
+        ReconciliationError::Invoice(_) | ReconciliationError::Charges(_) | ReconciliationError::Reconcile(_) => {
+            internal(error)
+        }
+    }
+}
+
 /// Maps an error of a report.
 pub(crate) fn report(error: &ReportError) -> Error {
     match error {
         ReportError::NotAQuarterHour(_) => bad_input("NOT_A_QUARTER_HOUR", error.to_string()),
+        ReportError::NotAMinute(_) => bad_input("NOT_A_MINUTE", error.to_string()),
+        ReportError::UnknownTimeZone(_) => bad_input("UNKNOWN_TIME_ZONE", error.to_string()),
+        ReportError::NotInZone(..) => bad_input("BAD_FILTER", error.to_string()),
+        ReportError::InvalidTop(_) => bad_input("BAD_TOP", error.to_string()),
+        ReportError::ComparedByTime(_) => bad_input("COMPARED_BY_TIME", error.to_string()),
+        ReportError::ComparedWithoutRange => bad_input("COMPARED_WITHOUT_RANGE", error.to_string()),
+        ReportError::ChangesCompared => bad_input("CHANGES_COMPARED", error.to_string()),
+        ReportError::TopOfChanges(_) => bad_input("BAD_TOP", error.to_string()),
+        ReportError::NotInOrder { .. } => bad_input("NOT_IN_ORDER", error.to_string()),
         ReportError::TooManyCalls { .. } => bad_input("TOO_MANY_CALLS", error.to_string()),
         ReportError::EmptyRange { .. } => bad_input("EMPTY_RANGE", error.to_string()),
         ReportError::DuplicateDimension(_) => bad_input("DIMENSION_TWICE", error.to_string()),
         ReportError::NoTagKey => bad_input("NO_TAG_KEY", error.to_string()),
         ReportError::UnusedTagKey(_) => bad_input("UNUSED_TAG_KEY", error.to_string()),
+        ReportError::TooManyTasks { .. } => bad_input("TOO_MANY_TASKS", error.to_string()),
         ReportError::TooManyFilters(_) => bad_input("TOO_MANY_FILTERS", error.to_string()),
         ReportError::TooManyEvents { .. } => bad_input("TOO_MANY_EVENTS", error.to_string()),
         ReportError::TooManyRows { .. } => bad_input("TOO_MANY_ROWS", error.to_string()),
@@ -214,6 +245,69 @@ pub(crate) fn report(error: &ReportError) -> Error {
         ReportError::InvalidCursor => bad_input("BAD_CURSOR", error.to_string()),
         ReportError::Database(error) => database(error),
     }
+}
+
+/// Maps an error of filters on calls.
+pub(crate) fn call_filter(error: &CallFilterError) -> Error {
+    let reason = match error {
+        CallFilterError::TooMany(_) => "TOO_MANY_FILTERS",
+        CallFilterError::OnTime(_) => "BAD_FILTER",
+        CallFilterError::NoTagKey | CallFilterError::SeveralTagKeys(_) => "NO_TAG_KEY",
+    };
+    bad_input(reason, error.to_string())
+}
+
+/// Maps an error of costs by meter.
+pub(crate) fn meter_costs(error: &MeterCostError) -> Error {
+    match error {
+        MeterCostError::Report(error) | MeterCostError::Calls(ExportError::Report(error)) => report(error),
+        MeterCostError::TooManyCalls { .. } => bad_input("TOO_MANY_CALLS", error.to_string()),
+        MeterCostError::TooManyRows { .. } => bad_input("TOO_MANY_ROWS", error.to_string()),
+        MeterCostError::Calls(ExportError::EmptyRange { .. }) => bad_input("EMPTY_RANGE", error.to_string()),
+        MeterCostError::Calls(ExportError::YearNotAccepted(_)) => bad_input("BAD_RANGE", error.to_string()),
+        MeterCostError::Calls(ExportError::Database(error)) => database(error),
+        MeterCostError::Calls(_) | MeterCostError::NotTheTotal { .. } | MeterCostError::OutOfRange => internal(error),
+    }
+}
+
+/// Maps an error of statements of cost centres.
+pub(crate) fn statement(error: &StatementError) -> Error {
+    match error {
+        StatementError::Report(error) => report(error),
+        StatementError::TooManyRows { .. } => bad_input("TOO_MANY_ROWS", error.to_string()),
+        StatementError::OtherTag { .. } => bad_input("OTHER_TAG", error.to_string()),
+        StatementError::Split(_) | StatementError::NotTheTotal { .. } => internal(error),
+    }
+}
+
+/// Maps an error of a forecast or of anomalies.
+pub(crate) fn outlook(error: &OutlookError) -> Error {
+    let reason = match error {
+        OutlookError::Report(error) => return report(error),
+        OutlookError::NotAnHour(..) => "NOT_AN_HOUR",
+        OutlookError::NotADay(..) => "NOT_A_DAY",
+        OutlookError::OutOfCalendar(_) => "OUT_OF_CALENDAR",
+        OutlookError::InFuture { .. } => "IN_FUTURE",
+        OutlookError::TooLong { .. } => "RANGE_TOO_LONG",
+        OutlookError::HistoryTooShort { .. } => "HISTORY_TOO_SHORT",
+        OutlookError::NotSummed(_) => "NOT_SUMMED",
+        OutlookError::OfTime(_) => "OF_TIME",
+        OutlookError::TooManyFilters(_) => "TOO_MANY_FILTERS",
+        OutlookError::InvalidPercent(_) => "BAD_PERCENT",
+        OutlookError::InvalidCauses(_) => "BAD_CAUSES",
+        OutlookError::Split(_) | OutlookError::Computation(_) => return internal(error),
+    };
+    bad_input(reason, error.to_string())
+}
+
+/// Maps that no allocation rules are in force in a period.
+pub(crate) fn not_in_force(error: &NotInForce) -> Error {
+    let reason = match error {
+        NotInForce::NoRules | NotInForce::Later { .. } => "NO_RULES",
+        NotInForce::Changed { .. } => "RULES_CHANGE",
+        NotInForce::NoVersion { .. } => "NO_SUCH_VERSION",
+    };
+    bad_input(reason, error.to_string())
 }
 
 /// Why a command was not executed. All but [`Failure::Failed`] belong into the payload of the mutation.

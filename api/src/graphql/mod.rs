@@ -2,13 +2,18 @@
 
 mod access_log;
 mod agent;
+mod aggregate_changes;
 mod aggregates;
+mod alert_endpoint;
+mod allocation;
+mod approval;
 mod as_of;
 mod budget;
 mod call;
 mod command_error;
 mod command_options;
 mod connection;
+mod cost_changes;
 mod entity;
 pub(crate) mod errors;
 pub(crate) mod events;
@@ -17,21 +22,31 @@ mod freshness;
 mod identity;
 mod ids;
 mod input;
+mod invoice;
 pub(crate) mod loaders;
 mod memory;
+mod meter_costs;
+mod outlook;
 mod payload;
 mod price;
 mod projection;
 mod rate_limit;
 mod replay;
 mod report;
+mod report_dimension;
+mod report_freshness;
+mod report_page;
 mod report_totals;
 mod request_hash;
+mod reservation;
 pub(crate) mod scalars;
+mod schedule;
 pub(crate) mod services;
+mod span_contents;
 mod stored;
 mod tag_key;
 mod task;
+mod task_costs;
 mod trace;
 mod usage;
 mod usage_totals;
@@ -44,6 +59,7 @@ use crate::rate_limits::RateLimiter;
 use async_graphql::connection::Connection;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 use projections::KnownReports;
+use projections::invoices::Reconciliations;
 use services::Services;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -53,22 +69,65 @@ aggregates::aggregates! {
     task: Task, TaskQuery, TaskMutation, TaskCommandError, "A page of tasks.";
     call: Call, CallQuery, CallMutation, CallCommandError, "A page of calls.";
     memory: Memory, MemoryQuery, MemoryMutation, MemoryCommandError, "A page of memories.";
+    schedule: Schedule, ScheduleQuery, ScheduleMutation, ScheduleCommandError, "A page of schedules.";
     budget: Budget, BudgetQuery, BudgetMutation, BudgetCommandError, "A page of budgets.";
+    invoice: Invoice, InvoiceQuery, InvoiceMutation, InvoiceCommandError, "A page of invoices.";
 }
 
-/// The root of all queries, which read and never write.
+/// The root of all queries, which read and never write. Types nest by one level for each part that is merged, and the compiler bounds
+/// how deep: parts are merged in groups.
 #[derive(MergedObject, Default)]
 pub(crate) struct Query(
-    aggregates::NodeQuery,
     AggregateQuery,
+    BudgetAlertQuery,
+    BudgetReportQuery,
+    PricingQuery,
+    FigureQuery,
+    LogQuery,
+    OperatorQuery,
+);
+
+/// The queries of alerts, and of requests for approval.
+#[derive(MergedObject, Default)]
+pub(crate) struct BudgetAlertQuery(
     budget::AlertQuery,
+    budget::ThresholdQuery,
+    budget::WatchQuery,
+    approval::ApprovalQuery,
+    alert_endpoint::AlertEndpointQuery,
+);
+
+/// The queries of reservations, and of reports of budgets.
+#[derive(MergedObject, Default)]
+pub(crate) struct BudgetReportQuery(
+    reservation::ReservationQuery,
+    budget::RefusalQuery,
+    budget::HistoryQuery,
+    budget::PreviewQuery,
+);
+
+/// The queries of prices, and of what costs are allocated by.
+#[derive(MergedObject, Default)]
+pub(crate) struct PricingQuery(
     price::PriceQuery,
     price::RepricingQuery,
     tag_key::TagKeyQuery,
-    report::ReportQuery,
+    allocation::AllocationQuery,
+);
+
+/// The queries of the log, and of what is read from it.
+#[derive(MergedObject, Default)]
+pub(crate) struct LogQuery(
+    aggregates::NodeQuery,
     trace::TraceQuery,
     events::EventQuery,
     replay::ReplayQuery,
+    aggregate_changes::AggregateChangeQuery,
+);
+
+/// The queries of operators: of who may do what, and of how the server does.
+#[derive(MergedObject, Default)]
+pub(crate) struct OperatorQuery(
     access_log::AccessLogQuery,
     identity::IdentityQuery,
     user::UserQuery,
@@ -76,23 +135,53 @@ pub(crate) struct Query(
     projection::ProjectionQuery,
 );
 
+/// The queries of figures.
+#[derive(MergedObject, Default)]
+pub(crate) struct FigureQuery(
+    report::ReportQuery,
+    task_costs::TaskCostQuery,
+    meter_costs::MeterCostQuery,
+    allocation::StatementQuery,
+    cost_changes::CostChangeQuery,
+    outlook::ForecastQuery,
+    outlook::AnomalyQuery,
+);
+
 /// The root of all mutations. The mutations of a request are executed one after the other.
 #[derive(MergedObject, Default)]
 pub(crate) struct Mutation(
     AggregateMutation,
+    reservation::ReservationMutation,
     call::ImportMutation,
     price::PriceMutation,
     price::RepricingMutation,
     tag_key::TagKeyMutation,
+    allocation::AllocationMutation,
+    AlertMutation,
     identity::IdentityMutation,
     user::UserMutation,
     rate_limit::RateLimitMutation,
     projection::ProjectionMutation,
 );
 
+/// The mutations of alerts, and of requests for approval.
+#[derive(MergedObject, Default)]
+pub(crate) struct AlertMutation(
+    alert_endpoint::AlertEndpointMutation,
+    budget::AlertAnswerMutation,
+    budget::WatchMutation,
+    approval::ApprovalMutation,
+);
+
 /// The root of all subscriptions. A request subscribes to exactly one field.
 #[derive(MergedSubscription, Default)]
-pub(crate) struct Subscription(events::EventSubscription, usage_totals::UsageSubscription, budget::AlertSubscription);
+pub(crate) struct Subscription(
+    events::EventSubscription,
+    usage_totals::UsageSubscription,
+    budget::AlertSubscription,
+    budget::ThresholdSubscription,
+    budget::PeriodSubscription,
+);
 
 /// The schema with the services that its resolvers use.
 pub(crate) type ApexSchema = Schema<Query, Mutation, Subscription>;
@@ -112,6 +201,7 @@ pub(crate) fn schema(
         events: deps.commands.log().of_tenants(deps.reads.clone()),
         // The other half is for the report.
         known_reports: KnownReports::new(limits.request_timeout / 2),
+        reconciliations: Reconciliations::new(limits.request_timeout / 2),
         limits: limits.clone(),
         rate_limiter: rate_limiter.clone(),
         shutdown,
@@ -128,6 +218,26 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     describe_pages(builder)
         .override_output_type_description::<Connection<String, budget::BudgetAlert>>("A page of alerts.")
         .override_output_type_description::<Connection<String, budget::BudgetCrossing>>("A page of crossed thresholds.")
+        .override_output_type_description::<Connection<String, budget::BudgetThreshold>>(
+            "A page of crossed thresholds of periods.",
+        )
+        .override_output_type_description::<Connection<String, approval::Approval>>("A page of requests for approval.")
+        .override_output_type_description::<Connection<String, budget::BudgetRefusalCount>>(
+            "A page of counts of what budgets refused.",
+        )
+        .override_output_type_description::<Connection<String, alert_endpoint::AlertDelivery>>(
+            "A page of deliveries of alerts.",
+        )
+        .override_output_type_description::<Connection<String, invoice::InvoiceVariance>>(
+            "A page of the variances of an invoice.",
+        )
+        .override_output_type_description::<Connection<String, schedule::ScheduleRun>>("A page of runs of a schedule.")
+        .override_output_type_description::<Connection<String, cost_changes::ChangedUsageRow>>(
+            "A page of the rows of a report that changed.",
+        )
+        .override_output_type_description::<Connection<String, cost_changes::CausingEvent>>(
+            "A page of the events that changed a report.",
+        )
         .override_output_type_description::<Connection<String, price::Price>>("A page of prices.")
         .override_output_type_description::<Connection<String, trace::TraceSpan>>("A page of the spans of a trace.")
         .override_output_type_description::<Connection<String, events::Event>>("A page of events.")
@@ -143,7 +253,11 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         )
         .override_output_type_description::<Connection<String, user::User>>("A page of users.")
         .override_output_type_description::<Connection<String, user::Invitation>>("A page of invitations.")
-        .override_output_type_description::<report::UsageReport>("A page of a report, with its totals.")
+        .override_output_type_description::<report_page::UsageReport>("A page of a report, with its totals.")
+        .override_output_type_description::<outlook::CostAnomalyPage>("A page of anomalies, with how they were found.")
+        .override_output_type_description::<allocation::CostStatementPage>(
+            "A page of statements of cost centres, with what they have in common.",
+        )
 }
 
 /// The schema in GraphQL's schema definition language, as it is committed in `schema.graphql`.

@@ -6,12 +6,13 @@
 
 use super::command_error::Rejection;
 use super::command_options::CommandOptions;
-use super::errors::Failure;
+use super::errors::{self, Failure};
 use super::scalars::Position;
-use super::services::services;
+use super::services::{requester, services};
 use async_graphql::{Context, Enum, Result};
 use commands::{Commands, Outcome as Executed, OutcomeKind};
 use domain::Aggregate;
+use domain::permissions::SendCommand;
 use std::error::Error as StdError;
 use std::future::Future;
 use uuid::Uuid;
@@ -112,7 +113,13 @@ where
             let result = execute(services(ctx)?.commands.clone(), context.clone(), command).await;
             command_result(&context, options.target, result.map(|executed| (executed.kind, executed.position)))
         }
-        Err(invalid) => Ok(CommandResult::rejected(&context, options.target, invalid)),
+        Err(invalid) => {
+            // Those who may not send the command are not told what is wrong with it.
+            let principal = &requester(ctx)?.principal;
+            let authorised = principal.authorise_on::<SendCommand>(A::CATEGORY, options.target);
+            authorised.map_err(|forbidden| errors::forbidden(&forbidden))?;
+            Ok(CommandResult::rejected(&context, options.target, invalid))
+        }
     }
 }
 

@@ -16,17 +16,32 @@ use streams::Version;
 use uuid::Uuid;
 
 /// The complexity of folding a stream, in the unit of [`crate::config::Limits::max_complexity`].
-const FOLD_COST: usize = 1_000;
+pub(super) const FOLD_COST: usize = 1_000;
 
 /// State of an aggregate, as the program folds it from the events of its stream.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct AggregateState {
     /// Number of events that the state is folded from.
-    version: Long,
+    pub(super) version: Long,
     /// Position of the last of them.
     position: Position,
     /// State as JSON. Its form is that of the program's version, and may change with it.
-    state: Json<Value>,
+    pub(super) state: Json<Value>,
+}
+
+/// The state of an aggregate at a point in its history; none if it had no events then. The caller has authorised it.
+pub(super) async fn state_as_of(
+    ctx: &Context<'_>,
+    category: &str,
+    id: Uuid,
+    as_of: AsOf,
+) -> Result<Option<AggregateState>> {
+    let (commands, principal) = (&services(ctx)?.commands, &*requester(ctx)?.principal);
+    let fold = Fold { commands, principal, id, as_of: as_of.into() };
+    match domain::visit_aggregate(category, fold) {
+        Some(folding) => folding.await,
+        None => Ok(None),
+    }
 }
 
 /// Folds a stream, whatever its type of aggregate.
@@ -82,11 +97,6 @@ impl ReplayQuery {
         // The state has the texts of all agents that the events name.
         authorise_content(ctx, |_| false)?;
         check_category(&category)?;
-        let (commands, principal) = (&services(ctx)?.commands, &*requester(ctx)?.principal);
-        let fold = Fold { commands, principal, id: stream(&id)?, as_of: as_of.into() };
-        match domain::visit_aggregate(&category, fold) {
-            Some(folding) => folding.await,
-            None => Ok(None),
-        }
+        state_as_of(ctx, &category, stream(&id)?, as_of).await
     }
 }

@@ -2,170 +2,44 @@
 
 use super::as_of::AsOf;
 use super::freshness::await_projections;
-use super::ids::Kind;
-use super::report_totals::UsageTotals;
+use super::report_dimension::{ComparedPeriod, Dimension, UsageFilter};
+use super::report_freshness::Freshness;
+use super::report_page::{UsageReport, decode, page};
 use super::scalars::{Position, Timestamp};
 use super::services::{Services, authorise, requester, services};
-use super::{connection, errors, tag_key};
-use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use super::{connection, errors, tag_key as tag_keys};
+use async_graphql::{Context, Object, Result};
+use chrono_tz::Tz;
 use commands::Principal;
 use domain::TagKey;
 use domain::permissions::ReadReports;
 use projections as models;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The complexity of the aggregation behind a report, in the unit of [`crate::config::Limits::max_complexity`].
-const REPORT_COST: usize = 100;
+pub(crate) const REPORT_COST: usize = 100;
 /// The complexity beyond it of a report that no sums answer: it reads the calls, at most [`models::MAX_REPORT_CALLS`].
-const CALLS_COST: usize = 1_000;
+pub(super) const CALLS_COST: usize = 1_000;
 /// The complexity beyond it of a report as known at an earlier time, which reads the events of calls in the log, at most
 /// [`models::KnownLimits::OF_REQUEST`].
-const KNOWN_COST: usize = 2_000;
+pub(crate) const KNOWN_COST: usize = 2_000;
+/// The complexity of statements of cost centres, which are made of a report that may read the calls.
+pub(crate) fn statements_cost(known_at: Option<AsOf>) -> usize {
+    REPORT_COST + CALLS_COST + if known_at.is_some() { KNOWN_COST } else { 0 }
+}
 /// The page size without `first`.
 const DEFAULT_ROWS: i32 = 100;
-
-/// Dimension by which a report groups or filters calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "projections::Dimension")]
-pub(crate) enum Dimension {
-    /// Agent that made the call.
-    Agent,
-    /// User that the call was made for, by an id that the source gives.
-    User,
-    /// Team that the call was made for.
-    Team,
-    /// Name or id of the API key that the call was made with.
-    Key,
-    /// Provider that served the call.
-    Provider,
-    /// Model that served the call.
-    Model,
-    /// Tool that was called.
-    Tool,
-    /// How the call ended: `ok`, `error`, `timeout`, `cancelled` or `refused`.
-    Outcome,
-    /// Source of the first record of the call, such as `claude-code`.
-    Source,
-    /// Task that the call was made for.
-    Task,
-    /// Task graph that the call was made for.
-    Dag,
-    /// Conversation that the call is a part of, by its id in the source.
-    Conversation,
-    /// Value of the tag with the key `tagKey` of the report. If the report is summed up from sums by the tag, null stands for
-    /// the calls that are not counted under the key: those without the tag, and those that were reported while the key was not
-    /// declared, and not since.
-    Tag,
-    /// Quarter of an hour (UTC) in which the call started, such as `2023-11-14T22:15Z`: the days of every time zone consist
-    /// of them.
-    QuarterHour,
-    /// Hour (UTC) in which the call started, such as `2023-11-14T22:00Z`.
-    Hour,
-    /// Day (UTC) on which the call started, such as `2023-11-14`.
-    Day,
-    /// Month (UTC) in which the call started, such as `2023-11`.
-    Month,
-}
-
-impl Dimension {
-    /// The kind of the objects whose ids are the values of the dimension; none for other values.
-    fn kind(self) -> Option<Kind> {
-        match self {
-            Self::Agent => Some(Kind::Agent),
-            Self::Task => Some(Kind::Task),
-            Self::Dag => Some(Kind::Dag),
-            Self::User
-            | Self::Team
-            | Self::Key
-            | Self::Provider
-            | Self::Model
-            | Self::Tool
-            | Self::Outcome
-            | Self::Source
-            | Self::Conversation
-            | Self::Tag
-            | Self::QuarterHour
-            | Self::Hour
-            | Self::Day
-            | Self::Month => None,
-        }
-    }
-}
-
-/// Condition on one dimension of calls.
-#[derive(Debug, Clone, InputObject)]
-pub(crate) struct UsageFilter {
-    /// The dimension.
-    dimension: Dimension,
-    /// Value that calls must have, as in the keys of a report; for agents, tasks and task graphs, their global id or UUID.
-    /// Null selects calls that have no value. It must be given, so that a variable without a value does not select them.
-    value: MaybeUndefined<String>,
-}
-
-impl UsageFilter {
-    fn check(self) -> Result<models::ReportFilter> {
-        let value = match (self.dimension.kind(), self.value) {
-            (_, MaybeUndefined::Undefined) => {
-                let text = "a filter needs a value; null selects the calls that have none";
-                return Err(errors::bad_input("BAD_FILTER", text));
-            }
-            (_, MaybeUndefined::Null) => None,
-            (Some(kind), MaybeUndefined::Value(id)) => Some(kind.parse(&ID(id))?.to_string()),
-            (None, MaybeUndefined::Value(value)) => Some(value),
-        };
-        models::ReportFilter::new(self.dimension.into(), value.as_deref())
-            .map_err(|error| errors::bad_input("BAD_FILTER", error.to_string()))
-    }
-}
-
-/// Value of one dimension.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct UsageKey {
-    /// The dimension.
-    dimension: Dimension,
-    /// Value of the dimension; for agents, tasks and task graphs, their UUID. Null for calls that have no value.
-    value: Option<String>,
-    /// Global id of the agent, task or task graph. Null for other dimensions.
-    id: Option<ID>,
-    /// Name of the agent, or title of the task. Null for other dimensions.
-    name: Option<String>,
-}
-
-/// Row of a report.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct UsageRow {
-    /// One value for each requested dimension, in the requested order.
-    keys: Vec<UsageKey>,
-    /// Totals of the calls with these values.
-    totals: UsageTotals,
-}
-
-/// Totals of a report beyond its page.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct ReportSums {
-    /// Totals of all rows of the report, on any page.
-    total: UsageTotals,
-    /// Totals of the rows that follow the page.
-    rest: UsageTotals,
-    /// Position of the report: it includes every event up to this position.
-    position: Position,
-    /// What the report was summed from, in words: `events of calls` with `knownAt`, else `sums by quarter hour`, `sums by day and task` (or another dimension),
-    /// `sums by hour and tag`, or `calls`, if no sums are kept by its combination of dimensions and time range.
-    summed_from: String,
-}
-
-/// A page of a report.
-pub(crate) type UsageReport = Connection<String, UsageRow, ReportSums>;
 
 /// The arguments of a report.
 pub(crate) struct ReportArguments {
     pub(crate) by: Option<Vec<Dimension>>,
     pub(crate) filter: Option<Vec<UsageFilter>>,
     pub(crate) tag_key: Option<String>,
+    pub(crate) time_zone: Option<String>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) to: Option<Timestamp>,
+    pub(crate) top: Option<i32>,
+    pub(crate) compare: Option<ComparedPeriod>,
     pub(crate) first: Option<i32>,
     pub(crate) after: Option<String>,
 }
@@ -188,24 +62,31 @@ impl ReportArguments {
         let after =
             self.after.map(|cursor| decode(&cursor).ok_or_else(|| connection::bad_cursor(&cursor))).transpose()?;
         let selected = ctx.look_ahead();
-        let (wants_total, wants_rest) = (selected.field("total").exists(), selected.field("rest").exists());
+        let wants_total = ["total", "base", "change"].iter().any(|field| selected.field(field).exists());
+        let wants_rest = selected.field("rest").exists();
+        let zone = zone(self.time_zone.as_deref()).map_err(|error| errors::report(&error.into()))?;
+        let top = self.top.map(|top| u32::try_from(top).unwrap_or_default());
+        let compared_with = self.compare.map(ComparedPeriod::check).transpose()?;
         let (from, to) = (self.from.map(|from| from.0), self.to.map(|to| to.0));
-        let key = self.tag_key.map(TagKey::new).transpose();
-        let key = key.map_err(|error| errors::bad_input("BAD_TAG_KEY", format!("tagKey: {error}")))?;
-        let tag = key.map(|key| models::ReportTag { key, is_declared: false });
+        let tag = tag_key(self.tag_key)?.map(|key| models::ReportTag { key, is_declared: false });
         Ok(ReportRequest {
             principal: requester(ctx)?.principal.clone(),
-            query: models::ReportQuery { access, by, filters, from, to, tag },
+            query: models::ReportQuery { access, by, filters, zone, from, to, top, compared_with, tag },
             page: models::ReportPage { after, size, wants_total, wants_rest },
         })
     }
 }
 
 impl ReportRequest {
+    /// What is asked for, without a page.
+    pub(crate) fn into_query(self) -> models::ReportQuery {
+        self.query
+    }
+
     /// Looks up whether the key of the tag is declared now.
     async fn look_up_tag_key(&mut self, services: &Services) -> Result<()> {
         if let Some(tag) = &mut self.query.tag {
-            let keys = tag_key::declared_in(services, &self.principal).await?;
+            let keys = tag_keys::declared_in(services, &self.principal).await?;
             tag.is_declared = keys.state.is_declared(&tag.key);
         }
         Ok(())
@@ -241,71 +122,72 @@ impl ReportRequest {
         let Services { known_reports, events, reads, commands, .. } = services;
         let query = (&self.query, known_at.into());
         let report = known_reports.page((commands.log(), events), reads, query, &self.page).await;
-        Ok(self.connection(report.map_err(|error| errors::report(&error))?))
+        Ok(self.connection(services, report, true).await?.0)
     }
 
     async fn read_page(&self, services: &Services) -> Result<(UsageReport, streams::Position)> {
         let report = models::usage_report(&services.reads, &self.query, &self.page).await;
+        self.connection(services, report, false).await
+    }
+
+    async fn connection(
+        &self,
+        services: &Services,
+        report: std::result::Result<models::Report, models::ReportError>,
+        is_known: bool,
+    ) -> Result<(UsageReport, streams::Position)> {
         let report = report.map_err(|error| errors::report(&error))?;
         let position = report.position;
-        Ok((self.connection(report), position))
-    }
-
-    fn connection(&self, report: models::Report) -> UsageReport {
-        let by = &self.query.by;
-        let sums = ReportSums {
-            total: report.total.unwrap_or_default().into(),
-            rest: report.rest.unwrap_or_default().into(),
-            position: report.position.into(),
-            summed_from: report.summed_from,
+        let freshness = match is_known {
+            true => Freshness::known(services, position).await?,
+            false => Freshness::of(services, position).await?,
         };
-        let mut page = Connection::with_additional_fields(self.page.after.is_some(), report.has_next_page, sums);
-        page.edges.extend(report.rows.into_iter().map(|found| Edge::new(encode(&found.cursor(by)), row(by, found))));
-        page
+        Ok((page(&self.query, (report, self.page.after.is_none()), freshness), position))
     }
 }
 
-fn encode(cursor: &models::ReportCursor) -> String {
-    // A cursor consists of strings and numbers, which can always be serialized.
-    connection::encode_text(&serde_json::to_string(cursor).unwrap_or_default())
+/// The key of a tag, if one is given.
+pub(super) fn tag_key(given: Option<String>) -> Result<Option<TagKey>> {
+    let key = given.map(TagKey::new).transpose();
+    key.map_err(|error| errors::bad_input("BAD_TAG_KEY", format!("tagKey: {error}")))
 }
 
-fn decode(cursor: &str) -> Option<models::ReportCursor> {
-    serde_json::from_str(&connection::decode_text(cursor)?).ok()
+/// The time zone with a name; UTC without one.
+pub(crate) fn zone(name: Option<&str>) -> std::result::Result<Tz, models::UnknownTimeZone> {
+    name.map_or(Ok(Tz::UTC), models::time_zone)
 }
 
-fn row(by: &[models::Dimension], row: models::ReportRow) -> UsageRow {
-    let keys = by.iter().zip(row.keys).zip(row.names).map(|((&dimension, value), name)| {
-        let uuid = value.as_deref().and_then(|value| Uuid::try_parse(value).ok());
-        let dimension = Dimension::from(dimension);
-        let id = dimension.kind().zip(uuid).map(|(kind, uuid)| kind.id(uuid));
-        UsageKey { dimension, id, value, name }
-    });
-    UsageRow { keys: keys.collect(), totals: row.totals.into() }
+/// What the complexity of a report depends on, beside its page.
+#[derive(Default)]
+pub(crate) struct CostArguments<'a> {
+    pub(crate) known_at: Option<AsOf>,
+    pub(crate) by: Option<&'a [Dimension]>,
+    pub(crate) filter: Option<&'a [UsageFilter]>,
+    pub(crate) time_zone: Option<&'a str>,
+    pub(crate) range: [Option<&'a Timestamp>; 2],
+    pub(crate) compare: Option<&'a ComparedPeriod>,
 }
 
-/// The complexity of reading the calls, for a report that no sums answer, or one by a tag, whose key may not be declared.
-fn calls_cost(
-    by: Option<&[Dimension]>,
-    filter: Option<&[UsageFilter]>,
-    from: Option<&Timestamp>,
-    to: Option<&Timestamp>,
-) -> usize {
-    let filtered = filter.unwrap_or_default().iter().map(|filter| filter.dimension);
-    let dimensions = by.unwrap_or_default().iter().copied().chain(filtered).map(Into::into);
-    let reads_calls = models::UsageSource::may_be_calls(dimensions, from.map(|from| from.0), to.map(|to| to.0));
-    if reads_calls { CALLS_COST } else { 0 }
-}
-
-/// The complexity of what a report is summed from.
-fn source_cost(
-    known_at: Option<AsOf>,
-    by: Option<&[Dimension]>,
-    filter: Option<&[UsageFilter]>,
-    from: Option<&Timestamp>,
-    to: Option<&Timestamp>,
-) -> usize {
-    if known_at.is_some() { KNOWN_COST } else { calls_cost(by, filter, from, to) }
+impl CostArguments<'_> {
+    /// The complexity of what a report is summed from: that of reading the calls, for a report that no sums answer, or one by a
+    /// tag, whose key may not be declared. A report that is compared with another period is two.
+    pub(crate) fn cost(&self) -> usize {
+        let filtered = self.filter.unwrap_or_default().iter().map(|filter| filter.dimension);
+        let dimensions = self.by.unwrap_or_default().iter().copied().chain(filtered).map(Into::into);
+        let [from, to] = self.range.map(|limit| limit.map(|limit| limit.0));
+        // One in no known zone, or compared with no valid period, is refused before it is read.
+        let zone = zone(self.time_zone).unwrap_or(Tz::UTC);
+        let compared_with = self.compare.and_then(|compare| compare.check().ok());
+        let reads_calls = models::UsageSource::may_be_calls(dimensions, (from, to), compared_with, zone);
+        let of_source = match self.known_at {
+            Some(_) => KNOWN_COST,
+            None if reads_calls => CALLS_COST,
+            None => 0,
+        };
+        // The events of the log are read once.
+        let of_base = if self.known_at.is_some() { 0 } else { of_source };
+        of_source + self.compare.map_or(0, |_| REPORT_COST + of_base)
+    }
 }
 
 /// The complexity of a page of a report: its aggregation, and the selected fields of each row.
@@ -330,6 +212,11 @@ impl ReportQuery {
     /// in `by` and `filter`, reads the calls, at most 100000; with more, it fails with the reason `TOO_MANY_CALLS`, and names
     /// the nearest combination. Such a report has a complexity of 1000 more, and so has each report by a tag.
     ///
+    /// The periods of time are those of `timeZone`. For all of them but minutes, sums by quarter of an hour answer in zones whose
+    /// clocks differ from UTC by whole quarters of an hour in the time range, and change at the start of one: all have since October
+    /// 2022. Sums by hour and tag answer in zones with whole hours, sums by day in those that show UTC, or for a report
+    /// that is not by time. Else the calls are read. Without `from`, the time range begins in 1970.
+    ///
     /// Sums by a tag have the calls that were reported with it, or whose tags were corrected, while its key was declared. All
     /// others are in the row without a value, so that the rows always add up to the total. A report that reads the calls has
     /// each call under the value of its tag, whenever the key was declared: one by the tag and a dimension that is not a time
@@ -341,7 +228,14 @@ impl ReportQuery {
     /// for further pages; others wait, and fail with `BUSY` if none ends in time. Its names of agents and tasks are the present ones, and each call is
     /// under the value of its tag.
     #[graphql(complexity = "cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)
-        + source_cost(known_at, by.as_deref(), filter.as_deref(), from.as_ref(), to.as_ref())")]
+        + CostArguments {
+            known_at,
+            by: by.as_deref(),
+            filter: filter.as_deref(),
+            time_zone: time_zone.as_deref(),
+            range: [from.as_ref(), to.as_ref()],
+            compare: compare.as_ref(),
+        }.cost()")]
     async fn usage_report(
         &self,
         ctx: &Context<'_>,
@@ -361,13 +255,29 @@ impl ReportQuery {
         )]
         tag_key: Option<String>,
         #[graphql(
-            desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour. Default: all calls."
+            desc = "IANA name of the time zone of the periods of time in `by` and `filter`, such as `Europe/Berlin`. Default: `UTC`."
+        )]
+        time_zone: Option<String>,
+        #[graphql(
+            desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour, or of a minute \
+                    in a report by minutes. Default: all calls."
         )]
         from: Option<Timestamp>,
         #[graphql(
-            desc = "Includes calls that started before this time, which must be the start of a quarter of an hour. Default: all calls."
+            desc = "Includes calls that started before this time, which must be the start of a quarter of an hour, or of a minute in a \
+                    report by minutes. Default: all calls."
         )]
         to: Option<Timestamp>,
+        #[graphql(
+            desc = "Shows only this number of rows of highest charged cost, from 1 to 1000, of each period if the report is grouped \
+                    by time, and sums up all others in a row for which `isRest` is true. Default: all rows."
+        )]
+        top: Option<i32>,
+        #[graphql(
+            desc = "Compares each row with the same row in another period. `from` and `to` must be given then, and `by` and `filter` \
+                    have no dimension of time. Rows are sorted by their cost in the period of the report. Default: no comparison."
+        )]
+        compare: Option<ComparedPeriod>,
         #[graphql(
             desc = "Reports usage and cost as they were known at this position or time, without what was recorded later, such as \
                     corrections and new charges. `minPosition` has no effect then. Default: as they are known now."
@@ -385,7 +295,8 @@ impl ReportQuery {
         )]
         after: Option<String>,
     ) -> Result<UsageReport> {
-        let mut request = ReportArguments { by, filter, tag_key, from, to, first, after }.check(ctx)?;
+        let mut request =
+            ReportArguments { by, filter, tag_key, time_zone, from, to, top, compare, first, after }.check(ctx)?;
         if let Some(known_at) = known_at {
             return request.read_known(services(ctx)?, known_at).await;
         }
@@ -397,17 +308,47 @@ impl ReportQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_graphql::MaybeUndefined;
 
     #[test]
     fn a_report_that_no_sums_answer_costs_more() {
         let filter = |dimension| UsageFilter { dimension, value: MaybeUndefined::Null };
-        let by_model = Some(&[Dimension::Model][..]);
-        assert_eq!(calls_cost(by_model, None, None, None), 0);
-        assert_eq!(calls_cost(by_model, Some(&[filter(Dimension::Task)]), None, None), CALLS_COST);
+        let by = |by: &'static [Dimension]| CostArguments { by: Some(by), ..CostArguments::default() };
+        assert_eq!(by(&[Dimension::Model]).cost(), 0);
+        let filters = [filter(Dimension::Task)];
+        assert_eq!(CostArguments { filter: Some(&filters), ..by(&[Dimension::Model]) }.cost(), CALLS_COST);
         let quarter = Timestamp("2023-09-01T13:15:00Z".parse().unwrap());
-        assert_eq!(calls_cost(Some(&[Dimension::Task]), None, None, None), 0);
-        assert_eq!(calls_cost(Some(&[Dimension::Task]), None, Some(&quarter), None), CALLS_COST);
-        assert_eq!(calls_cost(Some(&[Dimension::Task]), None, None, Some(&quarter)), CALLS_COST);
-        assert_eq!(calls_cost(Some(&[Dimension::Tag]), None, None, None), CALLS_COST, "its key may not be declared");
+        assert_eq!(by(&[Dimension::Task]).cost(), 0);
+        for range in [[Some(&quarter), None], [None, Some(&quarter)]] {
+            assert_eq!(CostArguments { range, ..by(&[Dimension::Task]) }.cost(), CALLS_COST);
+        }
+        assert_eq!(by(&[Dimension::Tag]).cost(), CALLS_COST, "its key may not be declared");
+        assert_eq!(by(&[Dimension::Minute]).cost(), CALLS_COST);
+        let berlin = |by| CostArguments { time_zone: Some("Europe/Berlin"), ..by };
+        assert_eq!(berlin(by(&[Dimension::Task, Dimension::Day])).cost(), CALLS_COST);
+        assert_eq!(berlin(by(&[Dimension::Model, Dimension::Day])).cost(), 0);
+        assert_eq!(CostArguments { time_zone: Some("x"), ..by(&[Dimension::Day]) }.cost(), 0);
+    }
+
+    #[test]
+    fn a_report_that_is_compared_costs_twice() {
+        let compare = ComparedPeriod::previous();
+        let compared = |by| CostArguments { by: Some(by), compare: Some(&compare), ..CostArguments::default() }.cost();
+        assert_eq!(compared(&[Dimension::Model]), REPORT_COST);
+        assert_eq!(compared(&[Dimension::Model, Dimension::Task]), REPORT_COST + 2 * CALLS_COST);
+        let known_at = Some(AsOf::Position(Position(streams::Position::from(1))));
+        let known = CostArguments { known_at, compare: Some(&compare), ..CostArguments::default() };
+        assert_eq!(known.cost(), KNOWN_COST + REPORT_COST);
+        // October began at 23:00 UTC in London, which sums by day do not answer.
+        let [from, to] = ["2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"].map(|time| Timestamp(time.parse().unwrap()));
+        let november = |time_zone| CostArguments {
+            by: Some(&[Dimension::Task]),
+            time_zone: Some(time_zone),
+            range: [Some(&from), Some(&to)],
+            compare: Some(&compare),
+            ..CostArguments::default()
+        };
+        assert_eq!(november("Europe/London").cost(), REPORT_COST + 2 * CALLS_COST);
+        assert_eq!(november("UTC").cost(), REPORT_COST);
     }
 }

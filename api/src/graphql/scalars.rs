@@ -5,6 +5,7 @@
 use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
+use domain::budget::Amount;
 use domain::{Money, MoneyError, Sum, without_leap_second};
 use uuid::Uuid;
 
@@ -70,6 +71,13 @@ impl From<BigDecimal> for Decimal {
 impl From<rust_decimal::Decimal> for Decimal {
     fn from(number: rust_decimal::Decimal) -> Self {
         Money::from_decimal(number).into()
+    }
+}
+
+impl From<Amount> for Decimal {
+    /// Amounts have at most 25 digits before the point, and sums may have more.
+    fn from(amount: Amount) -> Self {
+        Self(Sum::parse(&amount.to_string()).unwrap_or_default())
     }
 }
 

@@ -6,13 +6,15 @@ use crate::rate_limits::RateLimiter;
 use crate::requester::Requester;
 use async_graphql::{Context, Result};
 use commands::Commands;
-use domain::AgentId;
 use domain::permissions::{Access, ActionType, ReadContents};
+use domain::{AgentId, Aggregate};
 use identity::Identities;
+use projections::invoices::Reconciliations;
 use projections::{KnownReports, Pool};
 use std::sync::Arc;
 use streams::{TenantLog, TenantReads};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The services of the process, stored in the schema.
 pub(crate) struct Services {
@@ -22,6 +24,7 @@ pub(crate) struct Services {
     pub(crate) reads: TenantReads,
     pub(crate) events: TenantLog,
     pub(crate) known_reports: KnownReports,
+    pub(crate) reconciliations: Reconciliations,
     pub(crate) limits: Limits,
     pub(crate) rate_limiter: Arc<RateLimiter>,
     /// Cancelled when the server shuts down.
@@ -36,6 +39,15 @@ pub(crate) fn services<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Services>> {
 /// Returns who sends the request.
 pub(crate) fn requester<'a>(ctx: &Context<'a>) -> Result<&'a Requester> {
     ctx.data::<Requester>()
+}
+
+/// The present state of an aggregate, for a request that was authorised for what it takes of it. It is read on behalf of the server.
+pub(crate) async fn state<A: Aggregate>(ctx: &Context<'_>, id: Uuid) -> Result<Arc<A>>
+where
+    A::Error: 'static,
+{
+    let loaded = services(ctx)?.commands.load::<A>(&requester(ctx)?.principal.charging(), id).await;
+    Ok(loaded.map_err(|error| errors::failed(&error))?.state.clone())
 }
 
 /// Authorises an action of the request.

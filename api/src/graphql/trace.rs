@@ -9,6 +9,7 @@ use super::loaders::{self, Rows};
 use super::report_totals::UsageTotals;
 use super::scalars::{Long, Position, Timestamp};
 use super::services::{authorise, services};
+use super::span_contents::{self, SpanContents};
 use super::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
@@ -28,6 +29,12 @@ use uuid::Uuid;
 const TREE_COST: usize = 100;
 /// The complexity of summing up the calls of a trace, of which there are up to [`MAX_REPORT_CALLS`].
 const TOTALS_COST: usize = 1_000;
+
+/// The complexity of reading the texts of a span: up to 64 KiB of its own, and 128 KiB of records of logs.
+const CONTENTS_COST: usize = 3 * connection::LARGE_TEXT_COST;
+/// The number of texts that a span has usually, by which the complexity of reading them is estimated. It has at most
+/// [`MAX_CONTENTS`](domain::span_contents::MAX_CONTENTS).
+const USUAL_TEXTS: usize = 8;
 
 /// What a span is in the communication with other services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -220,6 +227,13 @@ impl TraceSpan {
     async fn call(&self, ctx: &Context<'_>) -> Result<Option<Call>> {
         let row = loaders::of::<ReadCalls>(ctx)?.load_one(self.call).await.map_err(errors::loader)?;
         row.map(Call::try_from).transpose()
+    }
+
+    /// Prompts, responses and other texts that the span carries, where the server keeps them (`APEX_SPAN_CONTENTS`). Null if none
+    /// are kept. Takes the permission `read:contents`.
+    #[graphql(complexity = "CONTENTS_COST + USUAL_TEXTS * child_complexity")]
+    async fn contents(&self, ctx: &Context<'_>) -> Result<Option<SpanContents>> {
+        span_contents::of_span(ctx, self.call, self.agent).await
     }
 
     /// The agent that the span belongs to, as it is now. Null if it is unknown or was never registered.

@@ -43,6 +43,12 @@ macro_rules! usage_types {
             $(#[doc = $description] $column: BigInt),+
         }
 
+        impl From<&[i128; Meter::COUNT]> for UsageSums {
+            fn from(quantities: &[i128; Meter::COUNT]) -> Self {
+                Self { $($column: quantities[Meter::$variant as usize].into()),+ }
+            }
+        }
+
         impl From<&projections::Totals> for UsageSums {
             fn from(totals: &projections::Totals) -> Self {
                 Self { $($column: totals.quantity(Meter::$variant).into()),+ }

@@ -1,7 +1,9 @@
 //! Usage and cost as a stream: a report that is sent again when it changes.
 
 use super::errors::{self, bad_input};
-use super::report::{self, Dimension, ReportArguments, ReportRequest, UsageFilter, UsageReport};
+use super::report::{self, ReportArguments, ReportRequest};
+use super::report_dimension::{ComparedPeriod, Dimension, UsageFilter};
+use super::report_page::UsageReport;
 use super::scalars::Timestamp;
 use super::services::{Services, authorise, services};
 use async_graphql::{Context, Result, Subscription};
@@ -28,7 +30,8 @@ impl UsageSubscription {
     /// Streams a report of usage and cost: first as it is now, then again whenever the log has grown, at most once per
     /// interval. A report that reads the calls, because no sums are kept by its dimensions and time range, is refused with the
     /// reason `NOT_SUMMED`; one by a tag ends with it once the key is withdrawn.
-    #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)")]
+    #[graphql(complexity = "report::cost(by.as_ref().map_or(0, Vec::len), first, child_complexity)
+        .saturating_mul(if compare.is_some() { 2 } else { 1 })")]
     async fn usage_totals(
         &self,
         ctx: &Context<'_>,
@@ -48,13 +51,29 @@ impl UsageSubscription {
         )]
         tag_key: Option<String>,
         #[graphql(
-            desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour. Default: all calls."
+            desc = "IANA name of the time zone of the periods of time in `by` and `filter`, such as `Europe/Berlin`. Default: `UTC`."
+        )]
+        time_zone: Option<String>,
+        #[graphql(
+            desc = "Includes calls that started at or after this time, which must be the start of a quarter of an hour, or of a minute \
+                    in a report by minutes. Default: all calls."
         )]
         from: Option<Timestamp>,
         #[graphql(
-            desc = "Includes calls that started before this time, which must be the start of a quarter of an hour. Default: all calls."
+            desc = "Includes calls that started before this time, which must be the start of a quarter of an hour, or of a minute in a \
+                    report by minutes. Default: all calls."
         )]
         to: Option<Timestamp>,
+        #[graphql(
+            desc = "Shows only this number of rows of highest charged cost, from 1 to 1000, of each period if the report is grouped \
+                    by time, and sums up all others in a row for which `isRest` is true. Default: all rows."
+        )]
+        top: Option<i32>,
+        #[graphql(
+            desc = "Compares each row with the same row in another period. `from` and `to` must be given then, and `by` and `filter` \
+                    have no dimension of time. Rows are sorted by their cost in the period of the report. Default: no comparison."
+        )]
+        compare: Option<ComparedPeriod>,
         #[graphql(
             default_with = "Some(DEFAULT_INTERVAL_MS)",
             desc = "Shortest time between two reports, in milliseconds, from 100 to 3600000 (one hour)."
@@ -72,7 +91,9 @@ impl UsageSubscription {
                 return Err(bad_input("BAD_INTERVAL", message));
             }
         };
-        let mut request = ReportArguments { by, filter, tag_key, from, to, first, after: None }.check(ctx)?;
+        let mut request =
+            ReportArguments { by, filter, tag_key, time_zone, from, to, top, compare, first, after: None }
+                .check(ctx)?;
         request.check_summed(services(ctx)?).await?;
         let totals = UsageTotals { services: services(ctx)?.clone(), request, interval, last: None };
         Ok(futures::stream::unfold(Some(totals), |totals| async move {

@@ -104,15 +104,9 @@ impl Compression {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use crate::http::testing::gzip;
 
     const MAX_BYTES: usize = 1024 * 1024;
-
-    fn gzip(content: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(content).unwrap();
-        encoder.finish().unwrap()
-    }
 
     #[test]
     fn what_was_compressed_is_read() {
@@ -122,16 +116,33 @@ mod tests {
         assert_eq!(content(Compression::None, b"spans".to_vec()), b"spans"[..]);
     }
 
+    /// The compressions of which more is read than the limit allows.
+    fn read_beyond_the_limit(content: impl Fn(Compression, Bytes) -> Result<Bytes, ContentError>) -> Vec<Compression> {
+        let compressed =
+            |bomb: &[u8]| [(Compression::Gzip, gzip(bomb)), (Compression::Zstd, zstd::encode_all(bomb, 3).unwrap())];
+        let bomb = vec![0; MAX_BYTES + 1];
+        for (compression, body) in compressed(&bomb[1..]) {
+            assert!(body.len() < 10_000 && content(compression, body.into()).is_ok(), "{compression:?}");
+        }
+        let is_read = |(compression, body): (Compression, Vec<u8>)| {
+            (content(compression, body.into()) != Err(ContentError::TooLong)).then_some(compression)
+        };
+        compressed(&bomb).into_iter().filter_map(is_read).collect()
+    }
+
     #[test]
     fn a_bomb_is_refused_at_the_limit() {
-        let bomb = vec![0; MAX_BYTES + 1];
-        for (compression, body) in
-            [(Compression::Gzip, gzip(&bomb)), (Compression::Zstd, zstd::encode_all(&bomb[..], 3).unwrap())]
-        {
-            assert!(body.len() < 10_000);
-            assert_eq!(compression.content(body.into(), MAX_BYTES), Err(ContentError::TooLong), "{compression:?}");
-        }
-        assert!(Compression::Gzip.content(gzip(&bomb[1..]).into(), MAX_BYTES).is_ok());
+        assert_eq!(read_beyond_the_limit(|compression, body| compression.content(body, MAX_BYTES)), []);
+    }
+
+    /// Control for the test above: what decompresses zstd without a limit is found.
+    #[test]
+    fn planted_decompression_without_a_limit_is_found() {
+        let planted = |compression: Compression, body: Bytes| {
+            let limit = if compression == Compression::Zstd { usize::MAX - 1 } else { MAX_BYTES };
+            compression.content(body, limit)
+        };
+        assert_eq!(read_beyond_the_limit(planted), [Compression::Zstd]);
     }
 
     #[test]

@@ -17,9 +17,9 @@ use tracing::Instrument;
 /// Executes a query or mutation, until its deadline.
 pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
     let span = operation_span(&prepared);
-    let Prepared { request, requester, operation, order, deadline, is_large, .. } = prepared;
+    let Prepared { request, loads, requester, operation, order, deadline, is_large, .. } = prepared;
     let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
-    let executing = state.cpu_permits.run_first_poll(is_large, state.schema.execute(request));
+    let executing = state.cpu_permits.run_first_poll(is_large, loads.execute(state.schema.execute(request)));
     let executed = tokio::time::timeout_at(deadline, executing).instrument(span).await;
     finish.apply(state, &requester, executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)])))
 }
@@ -30,15 +30,21 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
         let state = state.clone();
         return futures::stream::once(async move { run(&state, prepared).await }).boxed();
     }
-    let Prepared { request, requester, operation, order, is_large, subscription, .. } = prepared;
+    let Prepared { request, mut loads, requester, operation, order, is_large, subscription, .. } = prepared;
     let shared = state.clone();
     let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
     let mut responses = state.schema.execute_stream(request);
     // The first poll validates the document.
     let mut is_long = is_large;
-    let responses = futures::stream::poll_fn(move |context| match std::mem::take(&mut is_long) {
-        true => in_place(|| responses.poll_next_unpin(context)),
-        false => responses.poll_next_unpin(context),
+    let responses = futures::stream::poll_fn(move |context| {
+        let polled = match std::mem::take(&mut is_long) {
+            true => in_place(|| responses.poll_next_unpin(context)),
+            false => responses.poll_next_unpin(context),
+        };
+        if polled.is_pending() {
+            loads.poll(context);
+        }
+        polled
     });
     responses
         .map(move |response| {

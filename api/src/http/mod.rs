@@ -7,7 +7,10 @@ mod body;
 mod computing;
 mod connection;
 mod execute;
+mod export;
 mod feed;
+mod gateway_calls;
+mod gateway_form;
 mod graphiql;
 mod graphql;
 mod ingest;
@@ -31,6 +34,9 @@ mod sign_in;
 mod sse;
 mod state;
 mod subscriber;
+#[cfg(test)]
+mod testing;
+mod web;
 mod websocket;
 
 pub use observe::register_metrics;

@@ -11,6 +11,7 @@
 //! only the name is checked, since the answer has to fit to a cookie of the browser.
 
 use super::access;
+use super::gateway_form;
 use super::response;
 use super::state::State as Shared;
 use crate::edge::{Origin, is_configured};
@@ -20,7 +21,6 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::access_log::RefusalReason;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The route to which identity providers send browsers back.
@@ -40,14 +40,16 @@ pub(crate) async fn check(State(state): State<Arc<Shared>>, request: Request, ne
                        on the same machine, from its own pages and from those of APEX_CORS_ORIGINS";
         let client = access::client_of(request.headers(), request.extensions());
         access::refused_client(&state, RefusalReason::ForeignOrigin, client);
-        return response::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response();
+        let of_gateway = gateway_form::error(path, StatusCode::FORBIDDEN, "permission_denied", message);
+        return of_gateway
+            .unwrap_or_else(|| response::error(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message).into_response());
     }
     next.run(request).await
 }
 
 /// Whether the name that was resolved is that of a loopback address.
 fn names_loopback(headers: &HeaderMap) -> bool {
-    host(headers).is_some_and(|host| is_loopback(host.host()))
+    host(headers).is_some_and(|host| domain::is_loopback_host(host.host()))
 }
 
 fn is_local(headers: &HeaderMap, origins: &[Origin]) -> bool {
@@ -69,11 +71,6 @@ pub(super) fn is_of_own_page(headers: &HeaderMap) -> bool {
     // `none` is a request that no page made, such as an address that was typed.
     let is_own_fetch = headers.get_all(FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none");
     is_own_origin && is_own_fetch
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

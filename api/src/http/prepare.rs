@@ -6,7 +6,7 @@ use super::rate_limit;
 use super::state::State;
 use crate::document::order::{self, SelectionOrder};
 use crate::document::parse;
-use crate::graphql::loaders;
+use crate::graphql::loaders::{self, Loads};
 use crate::limits::{check_document, measure_variables};
 use crate::rate_limits::OpenSubscription;
 use crate::request_error::request_error;
@@ -22,6 +22,8 @@ use tokio::time::Instant;
 /// A request that may be executed.
 pub(crate) struct Prepared {
     pub(crate) request: Request,
+    /// Loads the rows that its resolvers ask for.
+    pub(crate) loads: Loads,
     /// Who sent it.
     pub(crate) requester: Requester,
     pub(crate) operation: OperationType,
@@ -88,13 +90,15 @@ fn read(
     let set = &operation.node.selection_set.node;
     let order = SelectionOrder::new(set, &document, &variables, state.interfaces.clone());
     order::select_types(&mut document);
-    let loader = loaders::loader(state.deps.reads.clone(), requester.principal.clone());
+    let principal = requester.principal.clone();
+    let (loader, loads) = loaders::loader(state.deps.reads.clone(), state.deps.commands.clone(), principal);
     // The text is not passed on: what is executed is the document that was checked.
     let mut request = Request::new(String::new()).variables(variables).data(requester.clone()).data(loader);
     request.operation_name.clone_from(&parameters.operation_name);
     request.set_parsed_query(document);
     Ok(Prepared {
         request,
+        loads,
         requester,
         operation: kind,
         name: parameters.operation_name,

@@ -1,6 +1,7 @@
 //! Rate limits over HTTP: the limit of an address before everything else, and what a response says about limits.
 
 use super::access;
+use super::gateway_form;
 use super::response;
 use super::state::State as Shared;
 use crate::edge::ClientAddress;
@@ -30,7 +31,7 @@ pub(crate) async fn check_address(State(state): State<Arc<Shared>>, request: Req
         Err(limited) => {
             let client = access::client_of(request.headers(), request.extensions());
             access::refused_client(&state, RefusalReason::RateLimited, client);
-            refused(&limited)
+            gateway_form::limited(request.uri().path(), &limited).unwrap_or_else(|| refused(&limited))
         }
     };
     state.rate_limiter.add_address_headers(address, response.headers_mut());

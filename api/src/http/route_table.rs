@@ -11,6 +11,11 @@ pub(super) const API_PAGE_ROUTE: &str = "/docs/api";
 /// The route to which SDKs of Langfuse export spans.
 pub(super) const LANGFUSE_OTLP_ROUTE: &str = "/api/public/otel/v1/traces";
 
+/// The route of the files of the web page.
+pub(super) const WEB_FILE_ROUTE: &str = "/assets/{file}";
+/// The routes of the web page, which are all answered with the same document: it looks at the path itself.
+pub(super) const WEB_ROUTES: [&str; 5] = ["/", "/agents", "/agents/{agent}", "/costs", "/budgets"];
+
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteAccess {
@@ -26,7 +31,7 @@ pub enum RouteAccess {
 }
 
 /// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 46] = [
+pub const ROUTES: [(&str, RouteAccess); 58] = [
     ("/graphql", RouteAccess::Authorised),
     ("/graphql/ws", RouteAccess::Authorised),
     ("/events", RouteAccess::Authorised),
@@ -34,10 +39,17 @@ pub const ROUTES: [(&str, RouteAccess); 46] = [
     ("/v1/traces", RouteAccess::Authorised),
     ("/v1/logs", RouteAccess::Authorised),
     ("/v1/metrics", RouteAccess::Authorised),
+    ("/v1/exports/calls", RouteAccess::Authorised),
+    ("/v1/exports/focus", RouteAccess::Authorised),
     ("/v1/ingest", RouteAccess::Authorised),
     ("/v1/ingest/{format}", RouteAccess::Authorised),
     ("/api/public/ingestion", RouteAccess::Authorised),
     (LANGFUSE_OTLP_ROUTE, RouteAccess::Authorised),
+    ("/gateway/{upstream}/v1/chat/completions", RouteAccess::Authorised),
+    ("/gateway/{upstream}/v1/responses", RouteAccess::Authorised),
+    ("/gateway/{upstream}/v1/embeddings", RouteAccess::Authorised),
+    ("/gateway/{upstream}/v1/messages", RouteAccess::Authorised),
+    ("/gateway/{upstream}/v1/messages/count_tokens", RouteAccess::Authorised),
     ("/opentelemetry.proto.collector.trace.v1.TraceService/Export", RouteAccess::Authorised),
     ("/opentelemetry.proto.collector.logs.v1.LogsService/Export", RouteAccess::Authorised),
     ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", RouteAccess::Authorised),
@@ -71,6 +83,11 @@ pub const ROUTES: [(&str, RouteAccess); 46] = [
     ("/healthz", RouteAccess::Public),
     ("/readyz", RouteAccess::Public),
     ("/", RouteAccess::Public),
+    ("/agents", RouteAccess::Public),
+    ("/agents/{agent}", RouteAccess::Public),
+    ("/costs", RouteAccess::Public),
+    ("/budgets", RouteAccess::Public),
+    (WEB_FILE_ROUTE, RouteAccess::Public),
     ("/graphiql", RouteAccess::Public),
     ("/graphiql/{asset}", RouteAccess::Public),
 ];

@@ -1,21 +1,24 @@
 //! The routes.
 
-use super::route_table::{API_PAGE_ROUTE, LANGFUSE_OTLP_ROUTE, OPENAPI_ROUTE, ROUTES};
+use super::route_table::{API_PAGE_ROUTE, LANGFUSE_OTLP_ROUTE, OPENAPI_ROUTE, ROUTES, WEB_FILE_ROUTE, WEB_ROUTES};
 use super::state::State;
 use super::{
-    feed, graphiql, graphql, ingest, observe, openapi, origin, otlp, pages, probes, rate_limit, response, security,
-    sign_in, websocket,
+    export, feed, gateway_calls, gateway_form, graphiql, graphql, ingest, observe, openapi, origin, otlp, pages,
+    probes, rate_limit, response, security, sign_in, web, websocket,
 };
-use crate::config::ApiConfig;
+use crate::config::{ApiConfig, Served};
 use crate::deps::Deps;
 use crate::edge::cors_layer;
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// The routes by which a process is watched.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Builds the router of the API. When `shutdown` is cancelled, subscriptions end and WebSockets are closed.
 pub fn router(config: ApiConfig, deps: Deps, shutdown: CancellationToken) -> Router {
@@ -29,6 +32,8 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/graphql/ws" => Some(get(websocket::handle)),
         "/events" => Some(get(feed::handle)),
         "/v1/traces" | "/v1/logs" | "/v1/metrics" => Some(post(otlp::http)),
+        "/v1/exports/calls" => Some(get(export::calls)),
+        "/v1/exports/focus" => Some(get(export::focus)),
         "/v1/ingest" => Some(post(ingest::lines)),
         "/v1/ingest/{format}" => Some(post(ingest::file)),
         "/api/public/ingestion" => Some(post(ingest::langfuse)),
@@ -54,15 +59,21 @@ fn handler(path: &str, has_graphiql: bool) -> Option<MethodRouter<Arc<State>>> {
         "/healthz" => Some(get(probes::healthz)),
         "/readyz" => Some(get(probes::readyz)),
         "/metrics" => Some(get(probes::metrics)),
-        "/" if has_graphiql => Some(get(async || Redirect::to("/graphiql"))),
+        WEB_FILE_ROUTE => Some(get(web::file)),
+        path if WEB_ROUTES.contains(&path) => Some(get(web::document)),
         "/graphiql" if has_graphiql => Some(get(graphiql::page)),
         "/graphiql/{asset}" if has_graphiql => Some(get(graphiql::asset)),
+        path if path.starts_with(gateway_form::PREFIX) => gateway_calls::handler(path),
         path => pages::handler(path),
     }
 }
 
 pub(super) fn routes(state: Arc<State>) -> Router {
-    routes_of(state, |_| true)
+    let served = state.config.served;
+    match served {
+        Served::All => routes_of(state, |_| true),
+        Served::Gateway => routes_of(state, |path| PROBES.contains(&path) || path.starts_with(gateway_form::PREFIX)),
+    }
 }
 
 /// The routes of exporters of OpenTelemetry alone.
@@ -95,15 +106,16 @@ fn routes_of(state: Arc<State>, is_served: impl Fn(&str) -> bool) -> Router {
         .with_state(state)
 }
 
-async fn not_found() -> Response {
-    response::error(StatusCode::NOT_FOUND, "NOT_FOUND", "no such resource; GraphQL is at /graphql").into_response()
+async fn not_found(uri: Uri) -> Response {
+    let (status, message) = (StatusCode::NOT_FOUND, "the gateway does not pass this path on: see docs/gateway.md");
+    gateway_form::error(uri.path(), status, "unknown_path", message).unwrap_or_else(|| {
+        response::error(status, "NOT_FOUND", "no such resource; GraphQL is at /graphql").into_response()
+    })
 }
 
-async fn method_not_allowed() -> Response {
-    response::error(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "METHOD_NOT_ALLOWED",
-        "this resource does not support the method of the request",
-    )
-    .into_response()
+async fn method_not_allowed(uri: Uri) -> Response {
+    let (status, message) =
+        (StatusCode::METHOD_NOT_ALLOWED, "this resource does not support the method of the request");
+    gateway_form::error(uri.path(), status, "method_not_allowed", message)
+        .unwrap_or_else(|| response::error(status, "METHOD_NOT_ALLOWED", message).into_response())
 }

@@ -10,11 +10,18 @@ use std::sync::Arc;
 /// The policy of responses that are not pages: a browser that displays one loads nothing, runs nothing, and shows it in no
 /// frame.
 const NOT_A_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// The policy of pages: scripts and data from this server only, and no inline scripts. GraphiQL sets styles on elements, and
+/// The policy of GraphiQL: scripts and data from this server only, and no inline scripts. GraphiQL sets styles on elements, and
 /// has images and fonts inside its own files.
 pub(super) const PAGE: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// The policy of the web page: everything from this server, nothing inline, and no other origin. Its charts set styles by the
+/// object model, which a policy without `unsafe-inline` allows.
+pub(super) const WEB: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
 /// For a year, a browser uses no other scheme than `https` for this host (HSTS, RFC 6797). It is sent where this server speaks

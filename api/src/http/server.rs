@@ -34,6 +34,9 @@ use tokio_util::task::TaskTracker;
 /// The delay before accepting again after an error, such as no free file descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// How long calls through the gateway may take to be settled after the connections are closed.
+const GATEWAY_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The shortest interval between two warnings that the limit on connections is reached.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -67,19 +70,26 @@ pub async fn serve(
     let _guard = stop.clone().drop_guard();
     let state = State::new(config, deps, stop.clone());
     let (long_lived, timeout) = (state.connections.clone(), state.limits().shutdown_timeout);
-    let tls = state.config.tls.clone();
+    let (tls, gateway) = (state.config.tls.clone(), state.deps.gateway.clone());
     let server = Server::new(state, stop.clone());
     let (connections, cut_off) = (server.connections.clone(), server.cut_off.clone());
-    let _cut_off = cut_off.drop_guard();
+    let _cut_off = cut_off.clone().drop_guard();
     let following = async {
         match &tls {
             Some(tls) => tls.follow().await,
             None => std::future::pending().await,
         }
     };
+    let following_keys = async {
+        match &gateway {
+            Some(gateway) => gateway.follow_keys().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         never = server.accept_all(&listeners) => match never {},
         () = following => {}
+        () = following_keys => {}
         () = shutdown => {}
     }
     // New connections are refused from now on, so that clients try another server.
@@ -96,6 +106,11 @@ pub async fn serve(
             timeout_s = timeout.as_secs(),
             "dropped connections that did not finish within the shutdown timeout"
         );
+    }
+    // Calls whose clients are cut off now are settled, too.
+    cut_off.cancel();
+    if let Some(gateway) = gateway {
+        gateway.drain(GATEWAY_DRAIN_TIMEOUT).await;
     }
     Ok(())
 }

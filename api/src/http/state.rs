@@ -1,6 +1,8 @@
 //! What request handlers share.
 
 use super::computing::CpuPermits;
+use super::export::Exports;
+use super::gateway_calls::GatewayPermits;
 use super::ingest::IngestPermits;
 use crate::config::{ApiConfig, Limits};
 use crate::deps::Deps;
@@ -30,6 +32,10 @@ pub(crate) struct State {
     pub(crate) receiver: Receiver,
     /// Permits for what is received at the same time.
     pub(crate) ingest_permits: IngestPermits,
+    /// Permits for calls through the gateway, if there is one.
+    pub(crate) gateway_permits: Option<GatewayPermits>,
+    /// The connections and the permits of exports.
+    pub(crate) exports: Exports,
     /// The rate limits and quotas.
     pub(crate) rate_limiter: Arc<RateLimiter>,
     /// The interfaces that each object type implements.
@@ -43,7 +49,9 @@ impl State {
         let subscriber_permits = Arc::new(Semaphore::new(config.limits.max_connections));
         let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
         let (connections, cpu_permits) = (TaskTracker::new(), CpuPermits::new());
+        let exports = Exports::new(&deps.pool);
         let receiver = Receiver::new(deps.commands.clone());
+        let gateway_permits = deps.gateway.as_ref().map(|gateway| GatewayPermits::new(gateway.limits()));
         Arc::new(Self {
             schema,
             config,
@@ -54,6 +62,8 @@ impl State {
             cpu_permits,
             receiver,
             ingest_permits: IngestPermits::new(),
+            gateway_permits,
+            exports,
             rate_limiter,
             interfaces,
         })

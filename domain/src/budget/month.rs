@@ -24,6 +24,12 @@ impl Month {
         Self { first_day: local.with_day(1).unwrap_or(local) }
     }
 
+    /// The year.
+    #[must_use]
+    pub fn year(self) -> i32 {
+        self.first_day.year()
+    }
+
     /// The start of the month and the start of the next one in a time zone. If midnight does not exist, because clocks are
     /// put forward, the month starts at the first local time that exists.
     #[must_use]
@@ -37,7 +43,7 @@ impl Month {
     }
 }
 
-fn start_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+pub(super) fn start_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
     // Clocks are put forward by at most a day (Samoa, 2011), and offsets are multiples of 15 minutes.
     (0..=96)

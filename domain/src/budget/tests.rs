@@ -2,7 +2,7 @@ use super::*;
 use crate::ids::BudgetId;
 use crate::money::{Currency, Money};
 use crate::sum::Sum;
-use crate::testing::{at, given, name, uuid};
+use crate::testing::{at, body, given, name, uuid};
 use chrono::TimeZone;
 use chrono_tz::Tz;
 use proptest::prelude::*;
@@ -21,10 +21,11 @@ fn terms() -> BudgetTerms {
         currency: Currency::Usd,
         time_zone: Tz::Europe__Berlin,
         thresholds: [50, 80, 100].into_iter().map(|p| Threshold::try_from(p).unwrap()).collect(),
+        control: None,
     }
 }
 fn defined() -> BudgetEvent {
-    BudgetEvent::Defined(BudgetDefined { terms: terms(), at: at(0) })
+    BudgetEvent::Defined(BudgetDefined { terms: terms(), reason: None, at: at(0) })
 }
 fn closed() -> BudgetEvent {
     BudgetEvent::Closed(BudgetClosed { at: at(1) })
@@ -41,6 +42,22 @@ fn an_id_holds_one_budget() {
 }
 
 #[test]
+fn the_version_of_the_terms_changes_with_the_terms_and_with_raises() {
+    let suspended = BudgetEvent::Suspended(BudgetSuspended { reason: body("why"), at: at(1) });
+    let resumed = BudgetEvent::Resumed(BudgetResumed { reason: None, at: at(2) });
+    let raised =
+        BudgetEvent::Raised(BudgetRaised { amount: Amount::units(5), until: at(9), reason: body("why"), at: at(3) });
+    let revised = BudgetEvent::Revised(BudgetDefined { terms: terms(), reason: None, at: at(4) });
+    let mut budget = Budget::default();
+    let events = [defined(), suspended, resumed, raised, revised, closed()];
+    let versions = events.map(|event| {
+        budget = std::mem::take(&mut budget).evolve(&event);
+        budget.terms_version
+    });
+    assert_eq!(versions, [1, 1, 1, 4, 5, 5]);
+}
+
+#[test]
 fn a_limit_of_zero_or_below_is_rejected() {
     for bad in ["0", "-5"] {
         given::<Budget>([])
@@ -51,11 +68,13 @@ fn a_limit_of_zero_or_below_is_rejected() {
 
 #[test]
 fn terms_can_be_revised_but_not_the_scope() {
-    let revise = |terms| BudgetCommand::Revise { terms, at: at(1) };
+    let revise = |terms| BudgetCommand::Revise { reason: None, terms, at: at(1) };
     let higher = BudgetTerms { limit: money("20"), ..terms() };
-    given::<Budget>([defined()])
-        .when(revise(higher.clone()))
-        .then([BudgetEvent::Revised(BudgetDefined { terms: higher, at: at(1) })]);
+    given::<Budget>([defined()]).when(revise(higher.clone())).then([BudgetEvent::Revised(BudgetDefined {
+        terms: higher,
+        reason: None,
+        at: at(1),
+    })]);
     let other = BudgetTerms { scope: BudgetScope::Model { model: name("m") }, ..terms() };
     given::<Budget>([defined()]).when(revise(other)).then_rejected(BudgetError::ScopeImmutable);
     given::<Budget>([]).when(revise(terms())).then_rejected(BudgetError::NotDefined);
@@ -69,7 +88,7 @@ fn a_closed_budget_stays_closed() {
         .when(BudgetCommand::Define { terms: terms(), at: at(2) })
         .then_rejected(BudgetError::Closed);
     given::<Budget>([defined(), closed()])
-        .when(BudgetCommand::Revise { terms: terms(), at: at(2) })
+        .when(BudgetCommand::Revise { terms: terms(), reason: None, at: at(2) })
         .then_rejected(BudgetError::Closed);
 }
 

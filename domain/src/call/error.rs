@@ -60,6 +60,15 @@ pub enum CallError {
         /// The most ids that a command may follow.
         limit: usize,
     },
+    /// The report ties calls together that the gateway passed on one after the other.
+    #[error("the gateway passed several of the calls on that the report names: each of them is a call of its own")]
+    PassedOnApart,
+    /// The report ties a call that the gateway passed on to one that was corrected.
+    #[error(
+        "the gateway passed one of the calls on that the report names, and another one was corrected, which would change what the \
+         gateway charges: void the corrected one, if it is the same call"
+    )]
+    CorrectedApart,
     /// A correction names no field.
     #[error("the correction names no field")]
     NothingToCorrect,

@@ -1,11 +1,11 @@
 //! The events of a call, and the call that they carry: its facts with the charge.
 
-use super::fields::{CallFacts, DataClass};
-use super::join::Provenance;
+use super::fields::{CallFacts, DataClass, Field};
+use super::join::{GATEWAY_SOURCE, Provenance};
 use super::reporters::Reporters;
 use super::values::{CallKind, Tags};
 use crate::codec::events;
-use crate::ids::{CallId, ImportId};
+use crate::ids::{CallId, ImportId, ReservationId};
 use crate::money::Money;
 use crate::price_book::Charge;
 use crate::text::{Body, Name, TagKey};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The facts of a call with its charge.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ChargedCall {
     /// The facts that are known about the call.
     #[serde(flatten)]
@@ -30,6 +30,9 @@ pub struct ChargedCall {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(extend("minItems" = 1, "maxItems" = 16))]
     pub counted_tags: BTreeSet<TagKey>,
+    /// The reservation that the call settled, in whose periods budgets count it; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation_id: Option<ReservationId>,
     /// Who reported the call; absent if the import that the correlation id of the event names did, and no one else.
     #[serde(default = "Reporters::of_event", skip_serializing_if = "Reporters::is_of_event")]
     pub reported_by: Reporters,
@@ -55,9 +58,16 @@ impl ChargedCall {
 
     /// Whether the calls are the same but for who reported them.
     pub(super) fn is_same_but_for_reporters(&self, other: &Self) -> bool {
-        let Self { facts, provenance, charge, counted_tags, reported_by: _ } = self;
-        (facts, provenance, charge, counted_tags)
-            == (&other.facts, &other.provenance, &other.charge, &other.counted_tags)
+        let Self { facts, provenance, charge, counted_tags, reservation_id, reported_by: _ } = self;
+        (facts, provenance, charge, counted_tags, reservation_id)
+            == (&other.facts, &other.provenance, &other.charge, &other.counted_tags, &other.reservation_id)
+    }
+
+    /// Whether the gateway passed the call on, and does not know what it used.
+    #[must_use]
+    pub fn is_assumed_by_gateway(&self) -> bool {
+        let is_of_client = self.provenance.origins.iter().any(|origin| origin.fields.contains(&Field::Usage));
+        self.facts.usage_assumed && !is_of_client && self.facts.source.as_str() == GATEWAY_SOURCE
     }
 
     /// Whether it is an LLM call without a known price.
@@ -77,7 +87,7 @@ pub struct AbsorbedCall {
 }
 
 /// The payload of `call.recorded`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CallRecorded {
     /// The facts and charge.
     #[serde(flatten)]
@@ -85,11 +95,18 @@ pub struct CallRecorded {
     /// The calls of higher ids that became a part of this one, ordered by id; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absorbed: Vec<AbsorbedCall>,
+    /// The reservation that the event settles: budgets are charged in the same append. Absent if the charging policy charges them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles: Option<ReservationId>,
+    /// Whether the same append charges only the periods that were reserved in, because there are too many others: the charging policy
+    /// charges these. Absent if all are charged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_part: bool,
 }
 
 impl From<ChargedCall> for CallRecorded {
     fn from(after: ChargedCall) -> Self {
-        Self { after, absorbed: Vec::new() }
+        Self { after, absorbed: Vec::new(), settles: None, in_part: false }
     }
 }
 
@@ -104,6 +121,13 @@ pub struct CallAmended {
     /// be the same as before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absorbed: Vec<AbsorbedCall>,
+    /// The reservation that the event settles: budgets are charged in the same append. Absent if the charging policy charges them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles: Option<ReservationId>,
+    /// Whether the same append charges only the periods that were reserved in, because there are too many others: the charging policy
+    /// charges these. Absent if all are charged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_part: bool,
 }
 
 /// The payload of `call.corrected`.
@@ -236,11 +260,11 @@ impl CallEvent {
             absorbed.iter_mut().for_each(|absorbed| change(&mut absorbed.before.reported_by));
         };
         match &mut self {
-            Self::Recorded(CallRecorded { after, absorbed }) => {
+            Self::Recorded(CallRecorded { after, absorbed, .. }) => {
                 change(&mut after.reported_by);
                 of_absorbed(absorbed);
             }
-            Self::Amended(CallAmended { before, after, absorbed }) => {
+            Self::Amended(CallAmended { before, after, absorbed, .. }) => {
                 change(&mut before.reported_by);
                 change(&mut after.reported_by);
                 of_absorbed(absorbed);
@@ -264,14 +288,76 @@ impl CallEvent {
     #[must_use]
     pub fn befores_and_after(&self) -> (Vec<&ChargedCall>, Option<&ChargedCall>) {
         match self {
-            Self::Recorded(CallRecorded { after, absorbed }) => (befores(None, absorbed), Some(after)),
-            Self::Amended(CallAmended { before, after, absorbed }) => (befores(Some(before), absorbed), Some(after)),
+            Self::Recorded(CallRecorded { after, absorbed, .. }) => (befores(None, absorbed), Some(after)),
+            Self::Amended(CallAmended { before, after, absorbed, .. }) => {
+                (befores(Some(before), absorbed), Some(after))
+            }
             Self::Corrected(CallCorrected { before, after, .. })
             | Self::Repriced(CallRepriced { before, after, .. }) => (vec![before], Some(after)),
             Self::Voided(CallVoided { .. }) => (Vec::new(), None),
             Self::Reversed(CallReversed { before, .. }) => (vec![before], None),
             Self::Confirmed(_) | Self::ReportWithdrawn(_) => (Vec::new(), None),
         }
+    }
+}
+
+impl CallEvent {
+    /// The reservation that the event settles, if it settles one: its own append charges budgets.
+    #[must_use]
+    pub fn settles(&self) -> Option<ReservationId> {
+        match self {
+            Self::Recorded(CallRecorded { settles, .. }) | Self::Amended(CallAmended { settles, .. }) => *settles,
+            Self::Corrected(_)
+            | Self::Repriced(_)
+            | Self::Voided(_)
+            | Self::Reversed(_)
+            | Self::Confirmed(_)
+            | Self::ReportWithdrawn(_) => None,
+        }
+    }
+
+    /// Whether the event settles a reservation, and its own append charges only the periods that were reserved in.
+    #[must_use]
+    pub fn settles_in_part(&self) -> bool {
+        match self {
+            Self::Recorded(CallRecorded { in_part, settles, .. })
+            | Self::Amended(CallAmended { in_part, settles, .. }) => *in_part && settles.is_some(),
+            Self::Corrected(_)
+            | Self::Repriced(_)
+            | Self::Voided(_)
+            | Self::Reversed(_)
+            | Self::Confirmed(_)
+            | Self::ReportWithdrawn(_) => false,
+        }
+    }
+
+    /// Whether the charging policy charges the event, or a part of it.
+    #[must_use]
+    pub fn is_charged_by_policy(&self) -> bool {
+        self.settles().is_none() || self.settles_in_part()
+    }
+
+    /// The event, if it settles a reservation, as one whose append charges only the periods that were reserved in.
+    #[must_use]
+    pub fn in_part(mut self) -> Self {
+        match &mut self {
+            Self::Recorded(CallRecorded { in_part, .. }) | Self::Amended(CallAmended { in_part, .. }) => {
+                *in_part = true
+            }
+            Self::Corrected(_)
+            | Self::Repriced(_)
+            | Self::Voided(_)
+            | Self::Reversed(_)
+            | Self::Confirmed(_)
+            | Self::ReportWithdrawn(_) => {}
+        }
+        self
+    }
+
+    /// Every reservation whose call the event states.
+    pub fn reservations(&self) -> impl Iterator<Item = ReservationId> {
+        let (befores, after) = self.befores_and_after();
+        befores.into_iter().chain(after).filter_map(|call| call.reservation_id)
     }
 }
 

@@ -42,8 +42,61 @@ pub(super) trait JoinField {
     fn join<T: Ord + Clone>(&mut self, field: Field, one: &Option<T>, other: &Option<T>, joined: &mut Option<T>);
 }
 
-/// Declares the optional fields: documentation, variant of [`Field`], name, type, and [`DataClass`].
-macro_rules! call_fields {
+/// Passes the optional fields to a macro: documentation, variant of [`Field`], name, type, and [`DataClass`].
+macro_rules! with_call_fields {
+    ($then:ident) => {
+        $then! {
+            /// The agent that made the call.
+            AgentId => agent_id: AgentId, Plain;
+            /// The task that the call was made for.
+            TaskId => task_id: TaskId, Plain;
+            /// The task graph that the call was made for.
+            DagId => dag_id: DagId, Plain;
+            /// The conversation that the call is a part of, such as a session or a thread, by its id in the source.
+            Conversation => conversation: Name, Plain;
+            /// The user that the call was made for, by an id that the source gives.
+            User => user: Name, Personal;
+            /// The team that the call was made for.
+            Team => team: Name, Plain;
+            /// The API key that the call was made with: its name or id, never the secret.
+            Key => key: Name, Plain;
+            /// The provider that served the call, such as `openai`.
+            Provider => provider: Name, Plain;
+            /// The model that was called.
+            Model => model: Name, Plain;
+            /// The tool that was called.
+            Tool => tool: Name, Plain;
+            /// The service tier that the call was served in, such as `batch`.
+            ServiceTier => service_tier: Name, Plain;
+            /// The speed that the call was served at, such as `fast`.
+            Speed => speed: Name, Plain;
+            /// The region that the call was served in.
+            Region => region: Name, Plain;
+            /// How the call ended.
+            Outcome => outcome: Outcome, Plain;
+            /// The duration of the call in milliseconds.
+            LatencyMs => latency_ms: u64, Plain;
+            /// The time from the start of the call to the first token of the response, in milliseconds.
+            FirstTokenMs => first_token_ms: u64, Plain;
+            /// The cost that the source reported. It is informational and never replaces the charge.
+            ReportedCost => reported_cost: ReportedCost, Plain;
+            /// The error, if the call failed.
+            Error => error: Body, Content;
+            /// The tags of the call.
+            Tags => tags: Tags, Content;
+            /// The span that the call was.
+            Span => span: CallSpan, Plain;
+            /// The id that the provider gave the response.
+            ResponseId => response_id: Name, Plain;
+            /// The id that the provider gave the request.
+            RequestId => request_id: Name, Plain;
+        }
+    };
+}
+pub(super) use with_call_fields;
+
+/// Declares the facts and the names of their fields.
+macro_rules! declare_facts {
     ($($(#[$doc:meta])* $variant:ident => $name:ident: $type:ty, $class:ident;)+) => {
         /// The facts that are known about a call: those of one record, or of several that are joined.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -141,52 +194,7 @@ macro_rules! call_fields {
     };
 }
 
-call_fields! {
-    /// The agent that made the call.
-    AgentId => agent_id: AgentId, Plain;
-    /// The task that the call was made for.
-    TaskId => task_id: TaskId, Plain;
-    /// The task graph that the call was made for.
-    DagId => dag_id: DagId, Plain;
-    /// The conversation that the call is a part of, such as a session or a thread, by its id in the source.
-    Conversation => conversation: Name, Plain;
-    /// The user that the call was made for, by an id that the source gives.
-    User => user: Name, Personal;
-    /// The team that the call was made for.
-    Team => team: Name, Plain;
-    /// The API key that the call was made with: its name or id, never the secret.
-    Key => key: Name, Plain;
-    /// The provider that served the call, such as `openai`.
-    Provider => provider: Name, Plain;
-    /// The model that was called.
-    Model => model: Name, Plain;
-    /// The tool that was called.
-    Tool => tool: Name, Plain;
-    /// The service tier that the call was served in, such as `batch`.
-    ServiceTier => service_tier: Name, Plain;
-    /// The speed that the call was served at, such as `fast`.
-    Speed => speed: Name, Plain;
-    /// The region that the call was served in.
-    Region => region: Name, Plain;
-    /// How the call ended.
-    Outcome => outcome: Outcome, Plain;
-    /// The duration of the call in milliseconds.
-    LatencyMs => latency_ms: u64, Plain;
-    /// The time from the start of the call to the first token of the response, in milliseconds.
-    FirstTokenMs => first_token_ms: u64, Plain;
-    /// The cost that the source reported. It is informational and never replaces the charge.
-    ReportedCost => reported_cost: ReportedCost, Plain;
-    /// The error, if the call failed.
-    Error => error: Body, Content;
-    /// The tags of the call.
-    Tags => tags: Tags, Content;
-    /// The span that the call was.
-    Span => span: CallSpan, Plain;
-    /// The id that the provider gave the response.
-    ResponseId => response_id: Name, Plain;
-    /// The id that the provider gave the request.
-    RequestId => request_id: Name, Plain;
-}
+with_call_fields!(declare_facts);
 
 /// The longest latency that is accepted, in milliseconds: 30 days.
 pub const MAX_LATENCY_MS: u64 = 30 * 24 * 3_600_000;

@@ -8,8 +8,14 @@
 //! - each other field from the record with the lowest [`RecordKey`] of those that have the field;
 //! - the start, the source and the record id from the record with the lowest key: they are that key.
 //!
-//! A corrected field is taken from the latest correction, whatever records say.
+//! The record of the gateway has the lowest key, whatever the time of others: it passed the call on itself. Its usage counts, also if
+//! it was assumed, and so does what it says of the price, also that there is no service tier: a client that reports the call cannot
+//! lower what it is charged.
+//!
+//! A corrected field is taken from the latest correction, whatever records say. A call that was corrected before it is known that the
+//! gateway passed it on is not joined with that of the gateway.
 
+use crate::call::error::CallError;
 use crate::call::fields::{CallFacts, Field, JoinField};
 use crate::call::names::CallNames;
 use crate::meter::Meter;
@@ -18,14 +24,20 @@ use crate::usage::{Quantity, Usage};
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The least time by which a correction is later than the one that it replaces: what PostgreSQL stores.
 const CLOCK_STEP: TimeDelta = TimeDelta::microseconds(1);
 
-/// Identifies a record of a call, and orders the records of a call by time, source and id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// The source of the records that the gateway makes of the calls that it passes on. No client may report under it.
+pub const GATEWAY_SOURCE: &str = "gateway";
+
+/// The fields that the price of a call depends on, beside its usage and its start.
+const PRICED_BY: [Field; 5] = [Field::Provider, Field::Model, Field::ServiceTier, Field::Speed, Field::Region];
+
+/// Identifies a record of a call, and orders the records of a call: those of the gateway first, then by time, source and id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordKey {
     /// When the call started, as the record states it.
     #[serde(deserialize_with = "crate::timestamp::deserialize")]
@@ -35,6 +47,29 @@ pub struct RecordKey {
     /// The id of the record in its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Name>,
+}
+
+impl RecordKey {
+    /// Whether the gateway made the record.
+    pub(super) fn is_of_gateway(&self) -> bool {
+        self.source.as_str() == GATEWAY_SOURCE
+    }
+
+    fn rank(&self) -> (bool, DateTime<Utc>, &Name, Option<&Name>) {
+        (!self.is_of_gateway(), self.at, &self.source, self.id.as_ref())
+    }
+}
+
+impl Ord for RecordKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for RecordKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// A record, with the fields of a call that were taken from it.
@@ -92,9 +127,26 @@ impl Joined {
     }
 
     /// The key of the first record.
-    fn first_record(&self) -> RecordKey {
+    pub(super) fn first_record(&self) -> RecordKey {
         let at = self.provenance.first_record_at.unwrap_or(self.facts.started_at);
         RecordKey { at, source: self.facts.source.clone(), id: self.facts.record_id.clone() }
+    }
+
+    /// Checks that the two may be one call, whatever a record says of their ids.
+    ///
+    /// # Errors
+    /// [`CallError::PassedOnApart`] if the gateway passed the two on one after the other. [`CallError::CorrectedApart`] if it passed on one
+    /// of them, and the other one was corrected: who reports a call may correct it before it is known that the gateway passed it on, and
+    /// the correction would say what the gateway charges.
+    pub(super) fn check_may_join(&self, other: &Self) -> Result<(), CallError> {
+        let (one, two) = (self.first_record(), other.first_record());
+        let of_client = match (one.is_of_gateway(), two.is_of_gateway()) {
+            (true, true) if one != two => return Err(CallError::PassedOnApart),
+            (true, true) | (false, false) => return Ok(()),
+            (true, false) => other,
+            (false, true) => self,
+        };
+        if of_client.provenance.corrected.is_empty() { Ok(()) } else { Err(CallError::CorrectedApart) }
     }
 
     /// Joins the records of two states of one call.
@@ -107,7 +159,7 @@ impl Joined {
         facts.join_fields(&self.facts, &other.facts, &mut join);
         let usage = join.winner(Field::Usage, Half::usage, Half::usage_rank);
         facts.copy_field(Field::Usage, &usage.joined.facts);
-        let start = join.winner(Field::StartedAt, |half| half.joined.facts.started_at, |half| Reverse(half.first.at));
+        let start = join.winner(Field::StartedAt, |half| half.joined.facts.started_at, |half| Reverse(&half.first));
         facts.copy_field(Field::StartedAt, &start.joined.facts);
         let Join { mut origins, corrected, .. } = join;
         origins.remove(&first.first);
@@ -245,8 +297,14 @@ impl<'a> JoinField for Join<'a> {
         }
         let of_one = self.one;
         let value = |half: &Half<'_>| if std::ptr::eq(half, of_one) { one } else { other };
+        // What the gateway does not say of the price is not said by others either.
+        let of_gateway = |half: &'a Half<'a>| {
+            let decides = PRICED_BY.contains(&field) && half.first.is_of_gateway();
+            decides.then(|| Reverse((&half.first, value(half))))
+        };
         // Records of one key may differ, perhaps because their source has no ids: then the value decides.
-        let rank = |half: &'a Half<'a>| (value(half).is_some(), Reverse((half.origin(field), value(half))));
+        let rank =
+            |half: &'a Half<'a>| (of_gateway(half), value(half).is_some(), Reverse((half.origin(field), value(half))));
         let winner = self.winner(field, value, rank);
         joined.clone_from(value(winner));
     }
@@ -258,7 +316,7 @@ impl<'a> JoinField for Join<'a> {
 /// instrumentation, which may add cached tokens to the input or leave them out. Sources in one place state what the same program
 /// counted: of these, the first one says more if both state the same total.
 const SOURCES_BY_USAGE: [&[&str]; 9] = [
-    &["responses"],
+    &["responses", "gateway"],
     &["claude-code", "claude-code-telemetry"],
     &["codex"],
     &["autogpt"],
@@ -272,6 +330,8 @@ const SOURCES_BY_USAGE: [&[&str]; 9] = [
 /// What the usages of two records of one call are compared by; the greatest is the usage of the call.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct UsageRank<'a> {
+    /// Whether it is that of the gateway, stated or assumed.
+    is_of_gateway: bool,
     basis: UsageBasis,
     place: Reverse<usize>,
     /// The sum of the meters that are not parts of others. Counts grow while a response is streamed.
@@ -311,6 +371,7 @@ impl<'a> UsageRank<'a> {
         let (place, source) = found.unwrap_or((SOURCES_BY_USAGE.len(), 0));
         let wholes = Meter::ALL.iter().filter(|meter| meter.part_of().is_none());
         Self {
+            is_of_gateway: record.is_of_gateway() && basis > UsageBasis::Absent,
             basis,
             place: Reverse(place),
             source: Reverse(source),

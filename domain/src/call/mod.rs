@@ -18,9 +18,11 @@ mod join;
 mod named;
 mod names;
 mod naming;
+mod read;
 mod repeat;
 mod reporters;
 mod repricing;
+mod settling;
 mod taking_back;
 mod values;
 
@@ -32,7 +34,7 @@ pub use event::{
 };
 pub use fields::{CallFacts, DataClass, Field, MAX_LATENCY_MS};
 pub use identity::{CallIds, CallKey};
-pub use join::{Origin, Provenance, RecordKey};
+pub use join::{GATEWAY_SOURCE, Origin, Provenance, RecordKey};
 pub use named::{MAX_FOLLOWED_IDS, NamedCalls};
 pub use names::CallNames;
 pub use reporters::Reporters;
@@ -146,6 +148,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether the gateway passed the call on, and metered it.
+    #[must_use]
+    pub fn is_of_gateway(&self) -> bool {
+        self.charged.as_ref().is_some_and(|charged| charged.facts.source.as_str() == GATEWAY_SOURCE)
+    }
+
     fn report(&self, record: Record, prices: &PriceBook, tag_keys: &TagKeys) -> Result<Vec<CallEvent>, CallError> {
         self.check_not_voided()?;
         match self.report_of_repeat(&record)? {
@@ -174,13 +182,16 @@ impl Call {
     /// The event that replaces the facts and the charge, and those of absorbed calls; none if there is nothing to replace.
     fn replace(&self, after: ChargedCall, absorbed: Vec<AbsorbedCall>) -> Option<CallEvent> {
         match &self.charged {
-            None => Some(CallEvent::Recorded(CallRecorded { after, absorbed })),
+            None => Some(CallEvent::Recorded(CallRecorded { after, absorbed, settles: None, in_part: false })),
             Some(before) if *before == after && absorbed.is_empty() => None,
             Some(before) if before.is_same_but_for_reporters(&after) && absorbed.is_empty() => {
                 let reported_by = after.reported_by.beyond(&before.reported_by);
                 Some(CallEvent::Confirmed(CallConfirmed { reported_by }))
             }
-            Some(before) => Some(CallEvent::Amended(CallAmended { before: before.clone(), after, absorbed })),
+            Some(before) => {
+                let before = before.clone();
+                Some(CallEvent::Amended(CallAmended { before, after, absorbed, settles: None, in_part: false }))
+            }
         }
     }
 
@@ -214,7 +225,8 @@ impl Call {
         let counted_tags = counted_tags(&corrected.facts, &before.counted_tags.iter().collect(), tag_keys);
         corrected.facts.check()?;
         let charged = charge(corrected, before.book_version(), prices)?;
-        let after = ChargedCall { counted_tags, reported_by: before.reported_by.clone(), ..charged };
+        let (reported_by, reservation_id) = (before.reported_by.clone(), before.reservation_id);
+        let after = ChargedCall { counted_tags, reported_by, reservation_id, ..charged };
         Ok((after != *before).then(|| (before.clone(), after)))
     }
 }
@@ -227,7 +239,8 @@ struct Record {
 
 /// Joins a record to all that is known of its call, perhaps under several ids.
 ///
-/// The call is charged by the lowest version of the price book that it was charged by before, or else by the newest one.
+/// The call is charged by the lowest version of the price book that it was charged by before, or else by the newest one; one of the
+/// gateway by that of its own record.
 fn report<'a>(
     known: impl IntoIterator<Item = &'a ChargedCall>,
     record: Record,
@@ -238,17 +251,28 @@ fn report<'a>(
     let facts = normalized(facts);
     facts.check()?;
     let (mut call, mut book_version, mut counted) = (Joined::of_record(facts), None, BTreeSet::new());
+    let mut reservation_id = None;
     for known in known {
         if known.facts.kind != call.facts.kind {
             return Err(CallError::KindMismatch);
         }
-        call = joined(known).join(&call);
-        book_version = book_version.into_iter().chain(known.book_version()).min();
+        let known_call = joined(known);
+        known_call.check_may_join(&call)?;
+        let [of_known, of_call] = [&known_call, &call].map(|call| call.first_record().is_of_gateway());
+        call = known_call.join(&call);
+        // What the gateway recorded precedes: other records may be of before a price was raised, or have a reservation of their own.
+        book_version = match (of_known, of_call) {
+            (true, false) => known.book_version(),
+            (false, true) => book_version,
+            (true, true) | (false, false) => book_version.into_iter().chain(known.book_version()).min(),
+        };
+        let [first, second] = [known.reservation_id, reservation_id];
+        reservation_id = if of_known { first.or(second) } else { second.or(first) };
         counted.extend(&known.counted_tags);
         reported_by = reported_by.union(&known.reported_by);
     }
     let counted_tags = counted_tags(&call.facts, &counted, tag_keys);
-    Ok(ChargedCall { counted_tags, reported_by, ..charge(call, book_version, prices)? })
+    Ok(ChargedCall { counted_tags, reported_by, reservation_id, ..charge(call, book_version, prices)? })
 }
 
 /// Removes leap seconds, and what is said about a usage that is absent.
@@ -277,7 +301,8 @@ fn charge(call: Joined, book_version: Option<u64>, prices: &PriceBook) -> Result
         Err(ChargeError::Unpriced(_)) => None,
         Err(ChargeError::Money(error)) => return Err(error.into()),
     };
-    Ok(ChargedCall { facts, provenance, charge, counted_tags: BTreeSet::new(), reported_by: Reporters::default() })
+    let (counted_tags, reported_by) = (BTreeSet::new(), Reporters::default());
+    Ok(ChargedCall { facts, provenance, charge, counted_tags, reservation_id: None, reported_by })
 }
 
 impl Aggregate for Call {

@@ -12,7 +12,7 @@
 use super::{AbsorbedCall, Call, CallCommand, CallError, CallEvent, CallVoided, Record, report};
 use crate::aggregate::Aggregate;
 use crate::call::identity::CallIds;
-use crate::ids::CallId;
+use crate::ids::{CallId, ReservationId};
 use crate::tag_keys::TagKeys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,6 +74,18 @@ impl NamedCalls {
     #[must_use]
     pub fn remaining(&self) -> CallId {
         self.lowest.0
+    }
+
+    /// The state of the remaining call before the command.
+    #[must_use]
+    pub fn remaining_call(&self) -> &Call {
+        &self.lowest.1
+    }
+
+    /// The reservations that the calls settled.
+    pub fn reservations(&self) -> impl Iterator<Item = ReservationId> {
+        let calls = std::iter::once(&self.lowest.1).chain(self.others.values());
+        calls.filter_map(|call| call.charged.as_ref()?.reservation_id)
     }
 
     /// The calls that are voided by a report: those that were recorded under another id than the lowest one.

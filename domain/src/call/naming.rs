@@ -13,7 +13,9 @@ impl Call {
         // Nothing that is charged or counted depends on the names.
         let after = ChargedCall { facts: named.facts, provenance: named.provenance, ..before.clone() };
         let is_changed = after != before;
-        Ok(is_changed.then(|| CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new() })))
+        Ok(is_changed.then(|| {
+            CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new(), settles: None, in_part: false })
+        }))
     }
 }
 

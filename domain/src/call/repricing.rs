@@ -27,7 +27,7 @@ impl Call {
         }
         let charged = charge(joined(before), None, prices)?;
         let (counted_tags, reported_by) = (before.counted_tags.clone(), before.reported_by.clone());
-        let after = ChargedCall { counted_tags, reported_by, ..charged };
+        let after = ChargedCall { counted_tags, reported_by, reservation_id: before.reservation_id, ..charged };
         let of_version = |charge: &Charge| Charge { book_version: 0, ..charge.clone() };
         let is_same = before.charge.as_ref().map(of_version) == after.charge.as_ref().map(of_version);
         let is_priced = after.charge.is_some();

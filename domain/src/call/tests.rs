@@ -37,14 +37,14 @@ pub(super) fn report(facts: CallFacts, prices: PriceBook) -> CallCommand {
 pub(super) fn charged(facts: CallFacts, prices: PriceBook) -> ChargedCall {
     let charge = prices.charge(&facts.pricing().unwrap(), None).ok();
     let (provenance, counted_tags, reported_by) = Default::default();
-    ChargedCall { facts, provenance, charge, counted_tags, reported_by }
+    ChargedCall { facts, provenance, charge, counted_tags, reservation_id: None, reported_by }
 }
 
 pub(super) fn recorded(after: ChargedCall) -> CallEvent {
     CallEvent::Recorded(after.into())
 }
 pub(super) fn amended(before: ChargedCall, after: ChargedCall) -> CallEvent {
-    CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new() })
+    CallEvent::Amended(CallAmended { before, after, absorbed: Vec::new(), settles: None, in_part: false })
 }
 
 #[test]
@@ -418,6 +418,15 @@ pub(super) fn reordered<T: Clone>(records: &[T], order: &[prop::sample::Index]) 
     reordered
 }
 
+/// Records, some of which the gateway made.
+fn records_with_gateway() -> impl Strategy<Value = Vec<CallFacts>> {
+    let of_any = (record(), any::<bool>()).prop_map(|(facts, is_of_gateway)| match is_of_gateway {
+        true => CallFacts { source: name(GATEWAY_SOURCE), ..facts },
+        false => facts,
+    });
+    prop::collection::vec(of_any, 1..7)
+}
+
 fn key_of(facts: &CallFacts) -> RecordKey {
     RecordKey { at: facts.started_at, source: facts.source.clone(), id: facts.record_id.clone() }
 }
@@ -441,9 +450,31 @@ proptest! {
         prop_assert_eq!(&straight, &fold(reordered(&records, &order), &prices));
     }
 
+    /// What the gateway says of the price and of the usage counts, whatever others report, and in whatever order.
+    #[test]
+    fn the_record_of_the_gateway_decides_what_is_charged(
+        records in records(),
+        metered in record(),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let usage = usage([(Meter::Input, 2), (Meter::Output, 1)]);
+        let metered = CallFacts { source: name(GATEWAY_SOURCE), usage, ..metered };
+        let alone = fold([metered.clone()], &changing_prices());
+        let all: Vec<_> = records.into_iter().chain([metered]).collect();
+        // The book is the one that first had a price, which is one book here.
+        let together = fold(reordered(&all, &order), &changing_prices());
+        prop_assert_eq!(&together.charge, &alone.charge);
+        let pricing = |call: &ChargedCall| {
+            let CallFacts { provider, model, service_tier, speed, region, usage, started_at, .. } = call.facts.clone();
+            (provider, model, service_tier, speed, region, usage, started_at, call.facts.usage_assumed)
+        };
+        prop_assert_eq!(pricing(&together), pricing(&alone));
+        prop_assert_eq!(key_of(&together.facts), key_of(&alone.facts));
+    }
+
     /// Two processes that join some of the records each know together what one knows that joins them all.
     #[test]
-    fn grouping_does_not_matter(records in records(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 2)) {
+    fn grouping_does_not_matter(records in records_with_gateway(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 2)) {
         let join = |records: &[CallFacts]| {
             let joined = records.iter().map(|facts| Joined::of_record(normalized(facts.clone())));
             joined.reduce(|one, other| one.join(&other))
@@ -547,6 +578,98 @@ proptest! {
         }
         prop_assert_eq!(call.charged.unwrap().facts, expected);
     }
+}
+
+fn of_gateway(second: i64, input: u64, is_assumed: bool) -> CallFacts {
+    CallFacts { usage_assumed: is_assumed, source: name(GATEWAY_SOURCE), ..line(second, "g", 0) }.with_input(input)
+}
+
+impl CallFacts {
+    fn with_input(self, input: u64) -> Self {
+        Self { usage: usage([(Meter::Input, input)]), ..self }
+    }
+}
+
+#[test]
+fn a_client_does_not_lower_what_the_gateway_charged() {
+    let cost = |records: [CallFacts; 2]| fold(records, &changing_prices()).cost().unwrap();
+    // A tier at a dollar for a million tokens; and an earlier start, at a lower price.
+    let tier = |facts: CallFacts| CallFacts { service_tier: Some(name("1")), ..facts };
+    let metered = of_gateway(3, 1_000_000, false);
+    let right = fold([metered.clone()], &changing_prices()).cost().unwrap();
+    for claim in [
+        tier(line(3, "a", 0).with_input(1_000_000)),
+        line(-5, "a", 0).with_input(1_000_000),
+        line(4, "a", 0).with_input(1),
+        CallFacts { model: Some(name("free")), ..line(0, "a", 0).with_input(2_000_000) },
+        CallFacts { source: name("responses"), usage: usage([(Meter::Output, 1_000_001)]), ..line(0, "a", 0) },
+    ] {
+        assert_eq!(cost([metered.clone(), claim.clone()]), right, "{claim:?}");
+        assert_eq!(cost([claim.clone(), metered.clone()]), right, "{claim:?}");
+    }
+    // Of a record of another source it does: the check is not one that cannot fail.
+    let recorded = CallFacts { source: name("responses"), ..metered.clone() };
+    assert!(cost([recorded, tier(line(3, "a", 0).with_input(1_000_000))]) < right);
+    let assumed = of_gateway(3, 1_000_000, true);
+    let stated = fold([assumed, line(3, "a", 0).with_input(1)], &changing_prices());
+    assert!(stated.facts.usage_assumed && stated.cost().unwrap() == right, "what is assumed stays, too");
+    // What else a client knows of the call is added.
+    let named = CallFacts { team: Some(name("t")), ..line(0, "a", 1) };
+    assert_eq!(fold([metered, named], &changing_prices()).facts.team, Some(name("t")));
+    // Of a call that the provider did not charge for, the gateway states nothing.
+    let failed = CallFacts { usage: Usage::default(), ..of_gateway(3, 0, false) };
+    assert_eq!(fold([failed, line(3, "a", 7)], &no_prices()).facts.usage, line(3, "a", 7).usage);
+}
+
+#[test]
+fn an_operator_corrects_what_the_gateway_metered() {
+    let call = Call::default().evolve(&recorded(charged(of_gateway(0, 10, true), prices(3))));
+    let events = call.decide(correct(&[Field::Usage], line(0, "g", 3).with_input(1), prices(3))).unwrap();
+    let corrected = events.iter().fold(call, |call, event| call.evolve(event));
+    assert!(corrected.is_of_gateway());
+    assert_eq!(corrected.charged.unwrap().facts.usage, usage([(Meter::Input, 1)]));
+}
+
+#[test]
+fn a_report_does_not_make_one_call_of_two_that_the_gateway_passed_on() {
+    let metered = recorded(charged(of_gateway(0, 10, false), prices(3)));
+    let other = report(of_gateway(1, 10, false), prices(3));
+    given::<Call>([metered.clone()]).when(other).then_rejected(CallError::PassedOnApart);
+    given::<Call>([metered]).when(report(of_gateway(0, 10, false), prices(3))).then([]);
+}
+
+#[test]
+fn a_record_of_before_a_price_was_raised_does_not_lower_what_the_gateway_charges() {
+    let raised = || prices(3).evolve(&price(-9, 6));
+    let cost = |call: Call, facts| {
+        let events = call.decide(report(facts, raised())).unwrap();
+        let call = events.iter().fold(call, |call, event| call.evolve(event));
+        call.charged.unwrap().cost().unwrap().to_string()
+    };
+    let (metered, claim) = (of_gateway(0, 1_000_000, false), line(0, "a", 0).with_input(1));
+    let claimed = Call::default().evolve(&recorded(charged(claim.clone(), prices(3))));
+    assert_eq!(cost(claimed, metered.clone()), "6");
+    let passed_on = Call::default().evolve(&recorded(charged(metered.clone(), raised())));
+    assert_eq!(cost(passed_on, claim.clone()), "6");
+    // Its own record has the price that it had when it was recorded.
+    let passed_on = Call::default().evolve(&recorded(charged(metered, prices(3))));
+    assert_eq!(cost(passed_on, claim), "3");
+}
+
+/// A client knows the id of a response before its call is settled, and may correct what it reported of it until then.
+#[test]
+fn a_correction_that_precedes_the_record_of_the_gateway_does_not_say_what_it_charges() {
+    let metered = || report(of_gateway(0, 10, false), prices(3));
+    let claimed = Call::default().evolve(&recorded(charged(line(0, "a", 3), prices(3))));
+    assert!(claimed.decide(metered()).is_ok(), "a report adds to what the gateway knows");
+    let events = claimed.decide(correct(&[Field::Usage], line(0, "a", 1), prices(3))).unwrap();
+    let claimed = events.iter().fold(claimed, |call, event| call.evolve(event));
+    assert_eq!(claimed.decide(metered()), Err(CallError::CorrectedApart));
+    // That of an operator is one of the call of the gateway, which reports add to.
+    let passed_on = Call::default().evolve(&recorded(charged(of_gateway(0, 10, false), prices(3))));
+    let events = passed_on.decide(correct(&[Field::Usage], line(0, "g", 1), prices(3))).unwrap();
+    let corrected = events.iter().fold(passed_on, |call, event| call.evolve(event));
+    assert!(corrected.decide(report(line(1, "b", 7), prices(3))).is_ok());
 }
 
 #[test]

@@ -105,8 +105,18 @@ parts! {
     ReadPrices: ReadData, Extent::Kind(ResourceKind::Prices);
     /// Read the tag keys by whose values usage is summed up.
     ReadTagKeys: ReadData, Extent::Kind(ResourceKind::TagKeys);
+    /// Read the rules by which costs are allocated to cost centres.
+    ReadAllocation: ReadData, Extent::Kind(ResourceKind::Allocation);
+    /// Read invoices, and how they differ from what was charged.
+    ReadInvoices: ReadData, Extent::Kind(ResourceKind::Invoices);
+    /// Read schedules of reports, statements and exports, and their runs.
+    ReadSchedules: ReadData, Extent::Kind(ResourceKind::Schedules);
+    /// Read the endpoints to which alerts are sent, and deliveries.
+    ReadAlertEndpoints: ReadData, Extent::Kind(ResourceKind::AlertEndpoints);
     /// Read budgets, what was spent of them, and their alerts.
     ReadBudgets: ReadData, Extent::Kind(ResourceKind::Budgets);
+    /// Reading what is charged to budgets, and reserved.
+    ReadSpending: ReadData, Extent::Kind(ResourceKind::Spending);
     /// Read memories.
     ReadMemories: ReadData, Extent::Kind(ResourceKind::Memories);
     /// Read who may do what.

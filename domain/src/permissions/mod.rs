@@ -11,9 +11,9 @@ mod table;
 
 pub use action::{
     Action, ActionType, CommandIdentities, Extent, Level, MaintainLog, OperateJobs, OperateProjections, ReadAccessLog,
-    ReadAgents, ReadAny, ReadBudgets, ReadCalls, ReadContents, ReadData, ReadEvents, ReadIdentities, ReadMemories,
-    ReadMetrics, ReadOwnData, ReadPrices, ReadProjections, ReadReports, ReadTagKeys, ReadTasks, RunInstallation,
-    SendCommand,
+    ReadAgents, ReadAlertEndpoints, ReadAllocation, ReadAny, ReadBudgets, ReadCalls, ReadContents, ReadData,
+    ReadEvents, ReadIdentities, ReadInvoices, ReadMemories, ReadMetrics, ReadOwnData, ReadPrices, ReadProjections,
+    ReadReports, ReadSchedules, ReadSpending, ReadTagKeys, ReadTasks, RunInstallation, SendCommand,
 };
 pub use resource_kind::{ResourceKind, WhenBound};
 pub use role::{Role, UnknownRole};
@@ -335,7 +335,8 @@ fn may(action: Action, kind: ResourceKind, is_bound: bool, has: impl Fn(Permissi
     }
     match kind.when_bound() {
         WhenBound::OwnObjects => has(action) || action == Action::ReadData && has(Action::ReadOwnData),
-        WhenBound::Everything => has(action) && action == Action::ReadData,
+        // What is charged and reserved changes only with reservations and calls, which are the agent's own.
+        WhenBound::Everything => has(action) && (action == Action::ReadData || kind == ResourceKind::Spending),
         WhenBound::Nothing => false,
     }
 }

@@ -13,8 +13,18 @@ pub enum ResourceKind {
     Prices,
     /// The tag keys by whose values usage is summed up.
     TagKeys,
+    /// The rules by which costs are allocated to cost centres.
+    Allocation,
+    /// The invoices of providers, and how they differ from what was charged.
+    Invoices,
+    /// Schedules of reports, statements and exports, and their runs.
+    Schedules,
+    /// Endpoints to which alerts are sent, and deliveries.
+    AlertEndpoints,
     /// Budgets and their periods.
     Budgets,
+    /// What is charged to budgets, and reserved, and what is asked for beyond it: it changes with reservations and calls.
+    Spending,
     /// Memories of agents.
     Memories,
     /// Who may do what in a tenant: users, invitations, service accounts, API keys, teams, custom roles and granted roles.
@@ -46,13 +56,18 @@ pub enum WhenBound {
 
 impl ResourceKind {
     /// The kinds of which the data of a tenant consists.
-    pub const OF_TENANT: [Self; 12] = [
+    pub const OF_TENANT: [Self; 17] = [
         Self::Agents,
         Self::Tasks,
         Self::Calls,
         Self::Prices,
         Self::TagKeys,
+        Self::Allocation,
+        Self::Invoices,
+        Self::Schedules,
+        Self::AlertEndpoints,
         Self::Budgets,
+        Self::Spending,
         Self::Memories,
         Self::Identities,
         Self::Reports,
@@ -70,7 +85,12 @@ impl ResourceKind {
             | Self::Calls
             | Self::Prices
             | Self::TagKeys
+            | Self::Allocation
+            | Self::Invoices
+            | Self::Schedules
+            | Self::AlertEndpoints
             | Self::Budgets
+            | Self::Spending
             | Self::Memories
             | Self::Identities
             | Self::AccessLog
@@ -86,7 +106,12 @@ impl ResourceKind {
             Self::Agents | Self::Tasks | Self::Calls | Self::Memories | Self::Contents => true,
             Self::Prices
             | Self::TagKeys
+            | Self::Allocation
+            | Self::Invoices
+            | Self::Schedules
+            | Self::AlertEndpoints
             | Self::Budgets
+            | Self::Spending
             | Self::Identities
             | Self::Reports
             | Self::Events
@@ -102,10 +127,17 @@ impl ResourceKind {
         match self {
             Self::Agents | Self::Tasks | Self::Calls | Self::Memories => WhenBound::OwnObjects,
             // Texts are read with the objects that they are stored in.
-            Self::Prices | Self::TagKeys | Self::Budgets | Self::Contents => WhenBound::Everything,
-            Self::Identities | Self::Reports | Self::Events | Self::AccessLog | Self::Tenants | Self::Installation => {
-                WhenBound::Nothing
-            }
+            Self::Prices | Self::TagKeys | Self::Budgets | Self::Spending | Self::Contents => WhenBound::Everything,
+            Self::Allocation
+            | Self::Invoices
+            | Self::Schedules
+            | Self::AlertEndpoints
+            | Self::Identities
+            | Self::Reports
+            | Self::Events
+            | Self::AccessLog
+            | Self::Tenants
+            | Self::Installation => WhenBound::Nothing,
         }
     }
 
@@ -118,7 +150,12 @@ impl ResourceKind {
             Self::Calls => "calls",
             Self::Prices => "prices",
             Self::TagKeys => "tag_keys",
+            Self::Allocation => "allocation",
+            Self::Invoices => "invoices",
+            Self::Schedules => "schedules",
+            Self::AlertEndpoints => "alert_endpoints",
             Self::Budgets => "budgets",
+            Self::Spending => "spending",
             Self::Memories => "memories",
             Self::Identities => "identities",
             Self::Reports => "reports",
@@ -136,10 +173,15 @@ impl ResourceKind {
         Some(match category {
             "agent" => Self::Agents,
             "task" => Self::Tasks,
-            "call" | "trace" => Self::Calls,
+            "call" | "trace" | "reservation" => Self::Calls,
             "price_book" => Self::Prices,
             "tag_keys" => Self::TagKeys,
-            "budget" | "budget_period" => Self::Budgets,
+            "allocation_rules" => Self::Allocation,
+            "invoice" => Self::Invoices,
+            "schedule" => Self::Schedules,
+            "alert_endpoints" => Self::AlertEndpoints,
+            "budget" | "budget_period" | "budget_catalogue" | "charging" | "alert" | "alert_watches" => Self::Budgets,
+            "budget_balance" | "approval" | "approval_queue" => Self::Spending,
             "memory" => Self::Memories,
             "access_log" => Self::AccessLog,
             "tenant" | "rate_limits" => Self::Tenants,

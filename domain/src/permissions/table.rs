@@ -6,8 +6,8 @@ use super::action::Action::{
     RunInstallation, SendCommand,
 };
 use super::resource_kind::ResourceKind::{
-    self, AccessLog, Agents, Budgets, Calls, Contents, Events, Identities, Installation, Memories, Prices, Reports,
-    TagKeys, Tasks, Tenants,
+    self, AccessLog, Agents, AlertEndpoints, Allocation, Budgets, Calls, Contents, Events, Identities, Installation,
+    Invoices, Memories, Prices, Reports, Schedules, Spending, TagKeys, Tasks, Tenants,
 };
 use super::role::Role::{
     self, Admin, Agent, Auditor, Billing, InstallationOperator, InstallationViewer, Operator, System, Viewer,
@@ -24,13 +24,18 @@ use thiserror::Error;
 /// A row of the table.
 type Row = (Action, ResourceKind, &'static [Role]);
 
-const TABLE: [Row; 32] = [
+const TABLE: [Row; 42] = [
     (ReadData, Agents, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Tasks, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Calls, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Prices, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
     (ReadData, TagKeys, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
+    (ReadData, Allocation, &[Admin, Operator, Viewer, Billing, Auditor, System]),
+    (ReadData, Invoices, &[Admin, Operator, Viewer, Billing, Auditor, System]),
+    (ReadData, Schedules, &[Admin, Operator, Viewer, Billing, Auditor, System]),
+    (ReadData, AlertEndpoints, &[Admin, Operator, Viewer, Billing, Auditor, System]),
     (ReadData, Budgets, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
+    (ReadData, Spending, &[Admin, Operator, Viewer, Agent, Billing, Auditor, System]),
     (ReadData, Memories, &[Admin, Operator, Viewer, Auditor, System]),
     (ReadData, Identities, &[Admin, Operator, Viewer, Auditor, System]),
     (ReadData, Reports, &[Admin, Operator, Viewer, Billing, Auditor, System]),
@@ -46,7 +51,12 @@ const TABLE: [Row; 32] = [
     (SendCommand, Calls, &[Admin, Operator, Agent, System]),
     (SendCommand, Prices, &[Admin, Operator, Billing, System]),
     (SendCommand, TagKeys, &[Admin, Operator, Billing, System]),
+    (SendCommand, Allocation, &[Admin, Operator, Billing, System]),
+    (SendCommand, Invoices, &[Admin, Operator, Billing, System]),
+    (SendCommand, Schedules, &[Admin, Operator, Billing, System]),
+    (SendCommand, AlertEndpoints, &[Admin, Operator, Billing, System]),
     (SendCommand, Budgets, &[Admin, Operator, Billing, System]),
+    (SendCommand, Spending, &[Admin, Operator, Agent, Billing, System]),
     (SendCommand, Memories, &[Admin, Operator, Agent, System]),
     (SendCommand, Identities, &[Admin]),
     (SendCommand, AccessLog, &[System]),

@@ -158,6 +158,26 @@ fn every_refusal_reads_well() {
     );
 }
 
+/// A key that is bound to an agent reserves and settles, and changes nothing else of what all agents share.
+#[test]
+fn a_bound_credential_changes_what_is_charged_and_reserved() {
+    let tenant = tenant("default");
+    let agents = [AgentId(Uuid::from_u128(7))];
+    let commands = |role| {
+        let grants = Grants { bound_to: Some(&agents[..]), ..grants(&tenant, &[role], Scopes::All) };
+        let may = |kind: &ResourceKind| {
+            check(grants, Action::SendCommand, Resource::Tenant(&tenant, Extent::Kind(*kind))).is_ok()
+        };
+        ResourceKind::OF_TENANT.into_iter().filter(may).map(ResourceKind::key).collect::<Vec<_>>()
+    };
+    assert_eq!(commands(Role::Agent), ["tasks", "calls", "spending", "memories"]);
+    assert_eq!(commands(Role::Admin), ["agents", "tasks", "calls", "spending", "memories"]);
+    assert_eq!(commands(Role::Viewer), [""; 0]);
+    let grants = Grants { bound_to: Some(&agents[..]), ..grants(&tenant, &[Role::Agent], Scopes::All) };
+    let period = Resource::Aggregate { tenant: &tenant, category: "budget_balance", id: Uuid::nil() };
+    assert!(check_agent(grants, period, &[None]).is_ok(), "a period is of no agent");
+}
+
 /// What a role of an agent reads with a key that is bound to an agent, and with one that is not.
 #[test]
 fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
@@ -172,13 +192,32 @@ fn a_role_that_reads_its_own_objects_needs_a_bound_credential() {
         };
         ResourceKind::OF_TENANT.into_iter().filter(may).map(ResourceKind::key).collect::<Vec<_>>()
     };
-    assert_eq!(reads(Role::Agent, None), ["prices", "tag_keys", "budgets", "contents"]);
-    assert_eq!(reads(Role::Agent, bound), ["agents", "tasks", "prices", "tag_keys", "budgets", "memories", "contents"]);
-    assert_eq!(reads(Role::Billing, None), ["agents", "tasks", "calls", "prices", "tag_keys", "budgets", "reports"]);
+    assert_eq!(reads(Role::Agent, None), ["prices", "tag_keys", "budgets", "spending", "contents"]);
+    assert_eq!(
+        reads(Role::Agent, bound),
+        ["agents", "tasks", "prices", "tag_keys", "budgets", "spending", "memories", "contents"]
+    );
+    assert_eq!(
+        reads(Role::Billing, None),
+        [
+            "agents",
+            "tasks",
+            "calls",
+            "prices",
+            "tag_keys",
+            "allocation",
+            "invoices",
+            "schedules",
+            "alert_endpoints",
+            "budgets",
+            "spending",
+            "reports"
+        ]
+    );
     // A bound credential of any other role reads what belongs to the agent, and what all agents share.
     assert_eq!(
         reads(Role::Admin, bound),
-        ["agents", "tasks", "calls", "prices", "tag_keys", "budgets", "memories", "contents"]
+        ["agents", "tasks", "calls", "prices", "tag_keys", "budgets", "spending", "memories", "contents"]
     );
     assert_eq!(reads(Role::Admin, None).len(), ResourceKind::OF_TENANT.len());
     let grants = grants(&tenant, &[Role::Agent], Scopes::All);

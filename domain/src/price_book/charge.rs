@@ -70,7 +70,8 @@ pub struct Charge {
 
 impl Charge {
     /// The provider and the model whose price was applied to a call, by those that the call names.
-    pub(crate) fn priced_as<'a>(
+    #[must_use]
+    pub fn priced_as<'a>(
         &'a self,
         provider: Option<&'a Name>,
         model: Option<&'a Name>,

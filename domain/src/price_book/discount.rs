@@ -12,7 +12,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// A percentage from 0 to 100 with at most 4 decimal places; a decimal string in JSON, such as `"12.5"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$"))]
 pub struct Percent(u32);

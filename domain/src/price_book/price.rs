@@ -24,7 +24,7 @@ pub const MAX_NAMES: usize = 64;
 pub const MILLION: NonZeroU64 = NonZeroU64::MIN.saturating_add(999_999);
 
 /// US dollars for a number of units; never negative, and a decimal string in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Money", into = "Money")]
 #[schemars(extend("pattern" = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"))]
 pub struct Rate(Money);

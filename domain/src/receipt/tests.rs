@@ -36,7 +36,7 @@ fn call(usage: Usage, book: &PriceBook) -> ChargedCall {
     (facts.provider, facts.model, facts.usage) = (Some(name("openai")), Some(name("m")), usage);
     let charge = book.charge(&facts.pricing().unwrap(), None).ok();
     let (provenance, counted_tags, reported_by) = Default::default();
-    ChargedCall { facts, provenance, charge, counted_tags, reported_by }
+    ChargedCall { facts, provenance, charge, counted_tags, reservation_id: None, reported_by }
 }
 
 fn receipt(call: &ChargedCall, book: &PriceBook) -> Receipt {

@@ -68,6 +68,11 @@ impl BudgetSpending {
         &self.months
     }
 
+    /// Sets the version of the budget, after an event that leaves limit and thresholds as they are.
+    pub fn set_version(&mut self, version: u64) {
+        self.terms.version = version;
+    }
+
     /// Adds the amounts of one event to the spending by month, and returns the thresholds that it crosses. `recorded_in`
     /// is the month in which the event was recorded.
     ///

@@ -5,7 +5,6 @@ use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse, http};
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,10 +103,7 @@ pub(super) fn is_allowed(url: &openidconnect::url::Url, is_loopback_allowed: boo
 
 /// Whether a URL names a loopback address.
 pub(super) fn is_loopback(url: &openidconnect::url::Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
+    url.host_str().is_some_and(domain::is_loopback_host)
 }
 
 #[cfg(test)]

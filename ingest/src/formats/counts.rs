@@ -18,6 +18,8 @@ pub(crate) struct Counts {
     pub(crate) reasoning: Quantity,
     pub(crate) audio_input: Quantity,
     pub(crate) audio_output: Quantity,
+    pub(crate) image_input: Quantity,
+    pub(crate) image_output: Quantity,
     pub(crate) searches: Quantity,
     /// The total that the record states.
     pub(crate) total: Option<Quantity>,
@@ -43,7 +45,7 @@ impl Counts {
         let [input, output] = [self.input, self.output].map(Quantity::get);
         let written = self.cache_write_5min.get() + self.cache_write_1hour.get();
         let in_cache = self.cache_read.get() + written;
-        let parts = self.reasoning.get() + self.audio_output.get();
+        let parts = self.reasoning.get() + self.audio_output.get() + self.image_output.get();
         let total = self.total.map(Quantity::get);
         let fits = in_cache <= input;
         let is_inside = match cached {
@@ -58,6 +60,8 @@ impl Counts {
         let output = if are_parts_beside { output + parts } else { output };
         let checked = |number| Quantity::new(number).map_err(|cause| RefusalReason::Quantity { field: "usage", cause });
         let (input, output) = (checked(input)?, checked(output)?);
+        let audio_input = self.audio_input.min(input);
+        let not_audio = checked(input.get() - audio_input.get())?;
         Ok(Usage::from_iter([
             (Meter::Input, input),
             (Meter::Output, output),
@@ -65,8 +69,10 @@ impl Counts {
             (Meter::CacheWrite5Min, self.cache_write_5min),
             (Meter::CacheWrite1Hour, self.cache_write_1hour),
             (Meter::Reasoning, self.reasoning),
-            (Meter::AudioInput, self.audio_input.min(input)),
+            (Meter::AudioInput, audio_input),
             (Meter::AudioOutput, self.audio_output),
+            (Meter::ImageInput, self.image_input.min(not_audio)),
+            (Meter::ImageOutput, self.image_output),
             (Meter::Searches, self.searches),
         ]))
     }

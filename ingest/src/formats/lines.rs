@@ -2,7 +2,7 @@
 
 use crate::error::{RecordError, Refusal, RefusalReason};
 use crate::formats::damaged::Damaged;
-use crate::formats::peek::{BYTE_ORDER_MARK, PeekReader, Peeked};
+use crate::formats::peek::{BYTE_ORDER_MARK, PeekReader, Peeked, read_line};
 use crate::formats::reader::{RecordReader, Records};
 use crate::item::Item;
 use crate::json_error::JsonError;
@@ -62,8 +62,7 @@ impl Lines {
     /// Reads the next line into the buffer, or the longest allowed prefix of it.
     fn fill(&mut self) -> io::Result<Filled> {
         self.buffer.clear();
-        let limit = self.max_line_bytes as u64 + 1;
-        self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
+        read_line(&mut self.reader, self.max_line_bytes + 1, &mut self.buffer)?;
         if self.buffer.is_empty() {
             return Ok(Filled::End);
         }

@@ -42,14 +42,19 @@ mod tests;
 pub(crate) mod values;
 
 pub use document::MAX_DOCUMENT_BYTES;
+pub(crate) use document::{as_text, read_bytes};
 pub use folder::{MAX_FILES, files_in};
 pub use input::{Input, open_path};
 pub use lines::MAX_LINE_BYTES;
 pub use otlp::KeptSpans;
-pub(crate) use otlp::{MAX_EXPORTED_SPANS, not_counted, request as otlp_request};
+pub(crate) use otlp::{
+    MAX_EXPORTED_CONTENT_BYTES, MAX_EXPORTED_RECORDS, MAX_EXPORTED_SPANS, not_counted, request as otlp_request,
+};
 pub use reader::{RecordReader, Records};
 pub use registry::recognise;
 pub use table::{Column, ColumnError, Columns};
+pub(crate) use table::{LimitedReader, separator};
+pub(crate) use values::any_time;
 
 use crate::error::InputError;
 use crate::format::{Defaults, Format};

@@ -2,9 +2,28 @@
 
 use std::array;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::mem;
 
 /// What UTF-8 may begin with.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How much of a line is read before memory is allocated for a long one.
+const USUAL_LINE_BYTES: usize = 1024 * 1024;
+
+/// Appends a line with its line break, or the first `max_bytes` bytes of it, and returns how many bytes that are.
+///
+/// Memory for a long line is allocated once: to let it grow would copy it again and again, and hold two copies. What is allocated
+/// and not written takes none.
+pub(super) fn read_line(reader: &mut impl BufRead, max_bytes: usize, line: &mut Vec<u8>) -> io::Result<usize> {
+    let first = max_bytes.min(USUAL_LINE_BYTES);
+    let read = reader.by_ref().take(first as u64).read_until(b'\n', line)?;
+    if read < first || line.ends_with(b"\n") {
+        return Ok(read);
+    }
+    let rest = max_bytes - first;
+    line.reserve_exact(rest);
+    Ok(read + reader.by_ref().take(rest as u64).read_until(b'\n', line)?)
+}
 
 /// A reader whose beginning can be looked at before it is read.
 pub(crate) struct PeekReader {
@@ -29,24 +48,30 @@ impl PeekReader {
     /// The first lines of an input that are not blank, within its first `max_bytes` bytes, however few of them it gives at a
     /// time. All of it is read again, but a byte order mark.
     pub(super) fn peek_lines<const N: usize>(&mut self, max_bytes: usize) -> io::Result<Peeked<'_, N>> {
-        let (mut ahead, mut lines, mut is_cut) = (Vec::new(), Vec::with_capacity(N), false);
+        let unread = self.ahead.fill_buf()?.len();
+        let mut ahead = mem::take(&mut self.ahead).into_inner();
+        ahead.drain(..ahead.len() - unread);
+        let (mut start, mut lines, mut is_cut) = (0, Vec::with_capacity(N), false);
         while lines.len() < N && !is_cut {
-            let start = ahead.len();
-            let limit = (max_bytes - start) as u64;
-            if self.by_ref().take(limit).read_until(b'\n', &mut ahead)? == 0 {
+            // Of this line, a part may have been looked at before.
+            let mut end = start + (&ahead[start..ahead.len().min(max_bytes)]).skip_until(b'\n')?;
+            if end == ahead.len() && !ahead[start..].ends_with(b"\n") {
+                end += read_line(&mut self.rest, max_bytes - end, &mut ahead)?;
+            }
+            if start == end {
                 break;
             }
-            let is_blank = ahead[start..].trim_ascii().is_empty();
-            is_cut = ahead.len() == max_bytes && (is_blank || !ahead.ends_with(b"\n"));
+            let is_blank = ahead[start..end].trim_ascii().is_empty();
+            is_cut = end == max_bytes && (is_blank || !ahead[..end].ends_with(b"\n"));
             if start == 0 && ahead.starts_with(BYTE_ORDER_MARK) {
                 ahead.drain(..BYTE_ORDER_MARK.len());
+                end -= BYTE_ORDER_MARK.len();
             }
-            if !ahead[start..].trim_ascii().is_empty() {
-                lines.push(start..ahead.len());
+            if !ahead[start..end].trim_ascii().is_empty() {
+                lines.push(start..end);
             }
+            start = end;
         }
-        // Not read yet, after having been looked at before.
-        ahead.extend_from_slice(self.ahead.fill_buf()?);
         self.ahead = Cursor::new(ahead);
         let line = |at: usize| {
             let range = lines.get(at).cloned().unwrap_or_default();
@@ -112,7 +137,9 @@ mod tests {
             let peeked = reader.peek_lines::<2>(100).unwrap();
             assert_eq!((peeked.lines, peeked.is_cut), ([&b"one\r"[..], b"two"], false));
         }
+        let first = reader.ahead.get_ref().as_ptr();
         assert_eq!(reader.peek_lines::<1>(100).unwrap().lines, [b"one\r"]);
+        assert_eq!(reader.ahead.get_ref().as_ptr(), first, "what was looked at is not copied to be looked at again");
         assert_eq!(reader.peek_lines::<4>(100).unwrap().lines[2..], [&b"three"[..], b""]);
         assert_eq!(rest(reader), "\r\n \none\r\n\ntwo\nthree");
     }

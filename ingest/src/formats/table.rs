@@ -8,6 +8,7 @@ mod columns;
 mod limited;
 
 pub use columns::{Column, ColumnError, Columns};
+pub(crate) use limited::{LimitedReader, separator};
 
 use super::counts::{Cached, Counts};
 use super::document::list_or_line_records;
@@ -207,8 +208,8 @@ struct CsvRecords<R> {
 
 fn open_csv(mut lines: Lines, defaults: Defaults) -> Result<Records, InputError> {
     let [first] = lines.peek_lines()?.lines;
-    let separator = limited::separator(first);
-    let input = limited::LimitedReader::new(lines.into_reader(), separator);
+    let separator = separator(first);
+    let input = LimitedReader::new(lines.into_reader(), separator);
     let mut rows = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
     let mut header = rows.headers().map_err(csv_error)?.clone();
     if let Some(first) = header.get(0).and_then(|first| first.strip_prefix('\u{feff}')) {

@@ -8,7 +8,7 @@ use crate::formats::values::cost_of;
 use crate::json_error::JsonError;
 use crate::record::{Location, Record};
 use crate::text::quoted;
-use domain::call::{CallFacts, CallKind, CallSpan, CostSource, Outcome, Tags};
+use domain::call::{CallFacts, CallKind, CallSpan, CostSource, GATEWAY_SOURCE, Outcome, Tags};
 use domain::{Meter, Name, Usage};
 
 /// The fields of a call.
@@ -67,6 +67,10 @@ fn facts(fields: &LineFields<'_>) -> Result<CallFacts, LineError> {
     let default_kind = if tool.is_some() { CallKind::Tool } else { CallKind::Llm };
     let kind = fields.word("kind", &CallKind::ALL, CallKind::as_str)?.unwrap_or(default_kind);
     let source = match fields.name("source")? {
+        Some(source) if source.as_str() == GATEWAY_SOURCE => {
+            let message = "it is that of calls which the gateway passes on: use another name";
+            return Err(LineError::invalid("source", message));
+        }
         Some(source) => source,
         None => Name::new(SOURCE).map_err(|error| LineError::invalid("source", error))?,
     };

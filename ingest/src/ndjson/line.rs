@@ -65,6 +65,14 @@ impl Line {
         }
     }
 
+    /// How many calls the line takes as much memory as, while it is recorded.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Call(_) | Self::Task(_) => 1,
+            Self::Memory(_) => 16,
+        }
+    }
+
     /// The id of the object whose lines are recorded one after the other, in their order. Records of a call are joined to the
     /// same call in any order; but an answer says what its line added to those before it.
     pub(super) fn in_order_of(&self) -> Uuid {
@@ -145,6 +153,7 @@ mod tests {
                 "INVALID_FIELD",
                 "started_at: \"today\" is not a time",
             ),
+            (r#"{"type":"call","id":"a","source":"gateway"}"#, "INVALID_FIELD", "source: it is that of calls which"),
             (r#"{"type":"call","id":"a","outcome":"great"}"#, "INVALID_FIELD", "none of ok, error, timeout"),
             (r#"{"type":"call","id":"a","tags":{"a":1}}"#, "INVALID_FIELD", "tags: the value of \"a\" is not text"),
             (r#"{"type":"call","id":"a","reported_cost":"free"}"#, "INVALID_FIELD", "reported_cost: "),

@@ -6,20 +6,21 @@ use super::line::{Line, Numbered, ParsedLines};
 use super::recorder::{Applied, NotRecorded, Recorder};
 use super::waiting::AnswerSender;
 use crate::error::InputError;
-use crate::importer::Importer;
+use crate::importer::{Importer, MAX_IN_FLIGHT};
 use crate::receiver::ReceiveError;
 use crate::text::clip;
+use crate::window::Window;
 use std::collections::{HashSet, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
-/// The maximum number of lines of one input that are recorded at the same time.
-const MAX_IN_FLIGHT: usize = 256;
+/// How many parsed lines wait to be recorded.
+const MAX_WAITING: usize = 256;
 
 /// How long a line may take to be recorded. Clients give up on a connection that takes nothing for half a minute, which may have
 /// begun before the line did: the body is read in parts. It is less than the head of a response waits for the first answer, so that
@@ -53,8 +54,14 @@ pub async fn receive_lines(
     answers: AnswerSender,
 ) -> Result<(), LinesStopped> {
     let mut lines = spawn_reader(input);
-    let mut run =
-        Run { recorder: Arc::new(Recorder::new(importer)), answers, in_flight: VecDeque::new(), busy: HashSet::new() };
+    let mut run = Run {
+        recorder: Arc::new(Recorder::new(importer)),
+        answers,
+        in_flight: VecDeque::new(),
+        weight_in_flight: 0,
+        window: Window::new(MAX_IN_FLIGHT),
+        busy: HashSet::new(),
+    };
     let received = run.receive(&mut lines).await;
     // The reader's thread blocks while the channel is full; this ends it.
     drop(lines);
@@ -67,7 +74,7 @@ type LineReceiver = mpsc::Receiver<Result<Numbered, InputError>>;
 
 /// Reads and parses on a thread of its own. The capacity of the channel limits how far it reads ahead.
 fn spawn_reader(input: Box<dyn Read + Send>) -> LineReceiver {
-    let (sender, receiver) = mpsc::channel(MAX_IN_FLIGHT);
+    let (sender, receiver) = mpsc::channel(MAX_WAITING);
     tokio::task::spawn_blocking(move || {
         for line in ParsedLines::new(input) {
             let is_last = line.is_err();
@@ -83,6 +90,8 @@ fn spawn_reader(input: Box<dyn Read + Send>) -> LineReceiver {
 /// A line that is being recorded.
 struct Sent {
     number: u64,
+    weight: usize,
+    at: Instant,
     /// The object whose lines are recorded in order.
     object: Option<Uuid>,
     task: JoinHandle<Result<Applied, NotRecorded>>,
@@ -92,6 +101,8 @@ struct Run {
     recorder: Arc<Recorder>,
     answers: AnswerSender,
     in_flight: VecDeque<Sent>,
+    weight_in_flight: usize,
+    window: Window,
     /// The objects of lines in flight whose lines are recorded in order.
     busy: HashSet<Uuid>,
 }
@@ -109,7 +120,7 @@ impl Run {
                     self.start(number, Ok(line));
                 }
             }
-            let may_read = !is_read && waiting.is_none() && self.in_flight.len() < MAX_IN_FLIGHT;
+            let may_read = !is_read && waiting.is_none() && self.window.is_open(self.weight_in_flight);
             tokio::select! {
                 biased;
                 Some(recorded) = first(&mut self.in_flight) => self.answer(recorded).await?,
@@ -127,7 +138,9 @@ impl Run {
 
     fn start(&mut self, number: u64, line: Result<Line, LineError>) {
         let object = line.as_ref().ok().map(Line::in_order_of);
+        let weight = line.as_ref().map_or(1, Line::weight);
         self.busy.extend(object);
+        self.weight_in_flight += weight;
         let recorder = self.recorder.clone();
         let task = tokio::spawn(async move {
             match line {
@@ -138,12 +151,14 @@ impl Run {
                 Err(refused) => Err(NotRecorded::Refused(refused)),
             }
         });
-        self.in_flight.push_back(Sent { number, object, task });
+        self.in_flight.push_back(Sent { number, weight, at: Instant::now(), object, task });
     }
 
     /// Answers the first line in flight.
     async fn answer(&mut self, recorded: Result<Result<Applied, NotRecorded>, JoinError>) -> Result<(), LinesStopped> {
-        let Some(Sent { number: line, object, .. }) = self.in_flight.pop_front() else { return Ok(()) };
+        let Some(Sent { number: line, weight, at, object, .. }) = self.in_flight.pop_front() else { return Ok(()) };
+        self.weight_in_flight -= weight;
+        self.window.took(at.elapsed());
         object.iter().for_each(|object| _ = self.busy.remove(object));
         let answer = match recorded? {
             Ok(Applied { id, is_new, is_changed, position }) => {
@@ -168,4 +183,20 @@ impl Run {
 /// The result of the first line in flight; none if there is none.
 async fn first(in_flight: &mut VecDeque<Sent>) -> Option<Result<Result<Applied, NotRecorded>, JoinError>> {
     Some((&mut in_flight.front_mut()?.task).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<A, F>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each line in flight is a task, and its future is moved a few times before it runs: what is large and rare is boxed.
+    #[test]
+    fn recording_a_line_is_a_small_future() {
+        let bytes = future_bytes(|(line, recorder): (Line, &'static Recorder)| line.record(recorder));
+        assert!(bytes <= 6 * 1024, "{bytes}");
+    }
 }

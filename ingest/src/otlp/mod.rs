@@ -11,7 +11,7 @@ pub use crate::formats::otlp_request::Encoding;
 pub use received::Received;
 
 use crate::error::Refusal;
-use crate::formats::otlp_request::{Decoded, decode_logs, decode_metrics, decode_traces};
+use crate::formats::otlp_request::{Decoded, Kept, decode_logs, decode_metrics, decode_traces};
 use crate::item::Item;
 use crate::receiver::of_content;
 use domain::{AgentId, ImportId, content_id};
@@ -67,6 +67,18 @@ pub enum SpanUse {
     Calls,
     /// The calls, and the spans are kept so that their traces can be drawn.
     CallsAndTraces,
+    /// As [`SpanUse::CallsAndTraces`], with the prompts, responses and other texts that the spans carry.
+    CallsAndContents,
+}
+
+impl SpanUse {
+    fn kept(self) -> Kept {
+        match self {
+            Self::Calls => Kept::Nothing,
+            Self::CallsAndTraces => Kept::Spans,
+            Self::CallsAndContents => Kept::Contents,
+        }
+    }
 }
 
 /// What the id of the import is that a request is.
@@ -91,8 +103,8 @@ impl Export {
         (import_id, spans): (Option<ImportId>, SpanUse),
     ) -> Result<Self, DecodeError> {
         let decoded = match signal {
-            Signal::Traces => decode_traces(body, encoding, spans == SpanUse::CallsAndTraces)?,
-            Signal::Logs => decode_logs(body, encoding)?,
+            Signal::Traces => decode_traces(body, encoding, spans.kept())?,
+            Signal::Logs => decode_logs(body, encoding, spans.kept())?,
             Signal::Metrics => decode_metrics(body, encoding)?,
         };
         let import = import_id.map_or_else(|| ImportOf::Content(content_id(signal.name(), body)), ImportOf::Sender);

@@ -1,10 +1,11 @@
 //! The result of a request: what was rejected, and what its sender should know.
 
 use crate::error::{Refusal, RefusalReason};
-use crate::formats::MAX_EXPORTED_SPANS;
+use crate::formats::{MAX_EXPORTED_CONTENT_BYTES, MAX_EXPORTED_RECORDS, MAX_EXPORTED_SPANS};
 use crate::record::Location;
 use commands::Position;
 use domain::ImportId;
+use domain::span_contents::{MAX_CONTENT_RECORDS, MAX_RECORD_BYTES};
 use domain::telemetry::MAX_KEPT_SPANS;
 use domain::trace::{Mismatch, Trace};
 use std::collections::BTreeSet;
@@ -125,6 +126,38 @@ impl Received {
             );
             self.warnings.insert(0, warning);
         }
+    }
+
+    /// Notes that spans of the request are kept without their texts, because it has too many. It is said before all else.
+    pub fn warn_of_contents(&mut self, count: u64) {
+        if count > 0 {
+            let warning = format!(
+                "the texts of {count} spans are not kept: a request has more than {MAX_EXPORTED_CONTENT_BYTES} bytes of them; send \
+                 fewer spans at once"
+            );
+            self.warnings.insert(0, warning);
+        }
+    }
+
+    /// Notes that texts of records of logs are not kept, because there are too many. It is said before all else.
+    pub fn warn_of_records(&mut self, count: u64) {
+        if count > 0 {
+            let warning = format!(
+                "the texts of {count} records are not kept: they are more than {MAX_EXPORTED_CONTENT_BYTES} bytes or \
+                 {MAX_EXPORTED_RECORDS} records of a request, {MAX_RECORD_BYTES} bytes or {MAX_CONTENT_RECORDS} records of a span, \
+                 or {MAX_KEPT_SPANS} records of a trace"
+            );
+            self.warnings.insert(0, warning);
+        }
+    }
+
+    /// Notes that no text of records of logs is kept, because it could be of each of several agents. It is said before all else.
+    pub fn warn_of_records_of_several_agents(&mut self, count: u64) {
+        let warning = format!(
+            "the texts of {count} records are not kept: the credential may report calls of several agents, but not of all; send \
+             with one that is bound to one agent, or to none"
+        );
+        self.warnings.insert(0, warning);
     }
 
     pub(super) fn warn(&mut self, warning: String) {

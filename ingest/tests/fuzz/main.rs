@@ -106,6 +106,11 @@ fn price_tables_are_read_or_refused() {
     check("price_table");
 }
 
+#[test]
+fn invoices_are_read_or_refused() {
+    check("invoice");
+}
+
 /// Otherwise nothing behind the first error is reached.
 #[test]
 fn every_seed_is_understood() {
@@ -118,12 +123,15 @@ fn every_seed_is_understood() {
         let mut found = std::collections::BTreeSet::new();
         for seed in seeds::of_target(name) {
             let signal = targets::SIGNALS[usize::from(seed[0])];
-            let export = Export::decode(signal, encoding, &seed[1..], (None, SpanUse::CallsAndTraces)).unwrap();
+            let export = Export::decode(signal, encoding, &seed[1..], (None, SpanUse::CallsAndContents)).unwrap();
             assert!(export.count() > 0 && export.refusals().is_empty(), "{export:?}");
             found.insert(signal.name());
             assert!(signal == Signal::Metrics || !export.into_items().is_empty());
         }
         assert_eq!(found.len(), targets::SIGNALS.len(), "{name}");
+    }
+    for seed in seeds::of_target("invoice") {
+        assert!(targets::invoice_lines(&seed) > 0, "{}", seed.escape_ascii());
     }
     let seeds = seeds::of_target("records");
     // Files of this format state no usage.
@@ -139,7 +147,7 @@ fn every_seed_is_understood() {
 fn random_changes_find_a_planted_bug() {
     fn planted(input: &[u8]) {
         let Some((_, body)) = input.split_first() else { return };
-        let Ok(export) = Export::decode(Signal::Traces, Encoding::Json, body, (None, SpanUse::CallsAndTraces)) else {
+        let Ok(export) = Export::decode(Signal::Traces, Encoding::Json, body, (None, SpanUse::CallsAndContents)) else {
             return;
         };
         let is_too_large = export.refusals().iter().any(|refusal| refusal.to_string().contains("is too large"));

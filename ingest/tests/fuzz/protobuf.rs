@@ -27,6 +27,8 @@ const ANY_VALUE: &[Field] = &[
 ];
 const RESOURCE: Kind = Kind::Message(&[("attributes", 1, Kind::Message(KEY_VALUE))]);
 const SCOPE: Kind = Kind::Message(&[("name", 1, Kind::Text), ("version", 2, Kind::Text)]);
+const SPAN_EVENT: &[Field] =
+    &[("timeUnixNano", 1, Kind::Fixed64), ("name", 2, Kind::Text), ("attributes", 3, Kind::Message(KEY_VALUE))];
 const SPAN: &[Field] = &[
     ("traceId", 1, Kind::Id),
     ("spanId", 2, Kind::Id),
@@ -36,6 +38,7 @@ const SPAN: &[Field] = &[
     ("startTimeUnixNano", 7, Kind::Fixed64),
     ("endTimeUnixNano", 8, Kind::Fixed64),
     ("attributes", 9, Kind::Message(KEY_VALUE)),
+    ("events", 11, Kind::Message(SPAN_EVENT)),
     ("status", 15, Kind::Message(&[("message", 2, Kind::Text), ("code", 3, Kind::Varint)])),
 ];
 const LOG_RECORD: &[Field] = &[

@@ -26,7 +26,7 @@ const INSPECT_ARCHIVE: &str = "\
     AhWi391LrHAAAAQAEAABYAAAAAAAAAAAAAAIABWwAAAHNhbXBsZXMvMV9lcG9jaF8xLmpzb25QSwUGAAAAAAIAAgB9AAAAVgEAAAAA";
 
 /// A small file of each format that has no sample.
-const FILES: [(Format, &str); 23] = [
+const FILES: [(Format, &str); 24] = [
     (
         Format::Csv,
         "time,input,cache_read,out,who,stage,usd,latency_ms\n2025-05-01 10:00:00,1200,1000,80,planner,prod,0.01,7\n1746093601,5,,7,,,,\n",
@@ -91,7 +91,11 @@ const FILES: [(Format, &str); 23] = [
     ),
     (
         Format::Responses,
-        r#"[{"candidates":[],"modelVersion":"gemini-2.5-flash","usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":20,"thoughtsTokenCount":100,"cachedContentTokenCount":4,"totalTokenCount":129}}]"#,
+        r#"[{"candidates":[],"modelVersion":"gemini-2.5-flash","usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":20,"thoughtsTokenCount":100,"cachedContentTokenCount":4,"totalTokenCount":129,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":3}],"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":1}]}}]"#,
+    ),
+    (
+        Format::Responses,
+        r#"{"id":"gen-1","object":"chat.completion","model":"m","usage":{"prompt_tokens":15,"completion_tokens":19,"cost":0.0002,"is_byok":false}}"#,
     ),
     (Format::Responses, r#"{"inputTextTokenCount":28.0,"results":[{"tokenCount":197.0},{"tokenCount":3}]}"#),
     (
@@ -171,13 +175,22 @@ fn exports() -> Vec<(u8, Value)> {
     let mut exports: Vec<(u8, Value)> = traces.map(|export| (0, export)).collect();
     let attribute = |key: &str, value: Value| json!({ "key": key, "value": value });
     let text = |text: &str| json!({ "stringValue": text });
+    let message = json!({ "kvlistValue": { "values": [
+        attribute("role", text("user")), attribute("parts", json!({ "arrayValue": { "values": [text("hi"), { "intValue": "7" }] } })),
+    ] } });
+    let spoken = json!({ "traceId": "3a8f16d9764f0ca8fbb82b5ae4d117d9", "spanId": "2d81177bc4f2e235", "attributes": [
+        attribute("gen_ai.response.model", text("gpt-4o")), attribute("gen_ai.usage.input_tokens", json!({ "intValue": "12" })),
+        attribute("gen_ai.input.messages", message.clone()), attribute("gen_ai.completion.0.content", text("yes")),
+    ], "events": [{ "name": "gen_ai.choice", "timeUnixNano": "1773136801000000000", "attributes": [attribute("message", message.clone())] }] });
+    exports.push((0, json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [spoken] }] }] })));
     let record = json!({ "timeUnixNano": "1773136801000000000", "body": text("claude_code.api_request"), "attributes": [
         attribute("event.name", text("api_request")), attribute("model", text("claude-sonnet-4-5")),
         attribute("input_tokens", json!({ "intValue": "12" })), attribute("output_tokens", json!({ "intValue": "7" })),
         attribute("cost_usd", json!({ "doubleValue": 0.01 })), attribute("duration_ms", json!({ "intValue": "1500" })),
     ] });
     let event = json!({ "timeUnixNano": "1773136801000000000", "traceId": "3a8f16d9764f0ca8fbb82b5ae4d117d9",
-        "spanId": "2d81177bc4f2e235", "eventName": "gen_ai.client.inference.operation.details", "attributes": [
+        "spanId": "2d81177bc4f2e235", "eventName": "gen_ai.client.inference.operation.details", "body": message, "attributes": [
+        attribute("gen_ai.output.messages", text("yes")),
         attribute("gen_ai.response.model", text("gpt-4o")),
         attribute("gen_ai.usage.input_tokens", json!({ "intValue": "12" })),
     ] });
@@ -213,6 +226,41 @@ fn files() -> Vec<Vec<u8>> {
     files
 }
 
+/// Invoices, each with the byte that selects its reader.
+const INVOICES: [(u8, &str); 7] = [
+    (
+        0,
+        "Date,model,meter,Qty,amount,currency,tier,reference\n2026-03-01,gpt-4o,input tokens,1000,0.0025,USD,batch,p\n\
+         2026-03-01,gpt-4o,tokens (1K),1,$0.01,,,\n2026-03-02,,all,,\"1,000.5\",,,\n2026-03-02,,total,,3,,,\n",
+    ),
+    (129, "Date;model;meter;Qty;amount\n01.03.2026;m;output;1.000,5;(0,25)\n02.03.2026;m;cache_read;;1e-7\n"),
+    (
+        1,
+        r#"{"object":"page","data":[{"object":"bucket","start_time":1772323200,"end_time":1772409600,"results":[
+            {"object":"organization.usage.completions.result","input_tokens":5000,"output_tokens":1000,
+             "input_cached_tokens":4000,"input_audio_tokens":300,"model":"gpt-4o","batch":true,"project_id":"p"}]}],
+            "has_more":false,"next_page":null}"#,
+    ),
+    (
+        1,
+        r#"[{"data":[{"start_time":1772323200,"results":[{"object":"organization.costs.result",
+            "amount":{"value":0.0144299999999999995,"currency":"usd"},"line_item":"gpt-4o, cached input"}]}],"has_more":false}]"#,
+    ),
+    (1, "start_time,amount_value,amount_currency,line_item\n1772323200,0.5,usd,\"gpt-4o, output\"\n1772409600,,,\n"),
+    (
+        2,
+        r#"{"data":[{"starting_at":"2026-03-01T00:00:00Z","results":[{"uncached_input_tokens":15,"output_tokens":5,
+            "cache_creation":{"ephemeral_1h_input_tokens":10},"server_tool_use":{"web_search_requests":1},
+            "model":"claude-sonnet-4","service_tier":"batch","context_window":"200k-1M"}]}],"has_more":true,"next_page":"p"}
+           {"data":[],"has_more":false}"#,
+    ),
+    (
+        2,
+        r#"{"data":[{"starting_at":"2026-03-01T00:00:00Z","results":[{"amount":"123.45","currency":"USD","cost_type":"tokens",
+            "token_type":"cache_read_input_tokens","model":"claude-sonnet-4"}]}],"has_more":false}"#,
+    ),
+];
+
 /// The inputs that a target starts from.
 pub(crate) fn of_target(name: &str) -> Vec<Vec<u8>> {
     match name {
@@ -222,6 +270,7 @@ pub(crate) fn of_target(name: &str) -> Vec<Vec<u8>> {
         "otlp_protobuf" => exports().into_iter().map(|(signal, export)| selected(signal, &encoded(&export))).collect(),
         "lines" => LINES.iter().map(|line| line.as_bytes().to_vec()).collect(),
         "langfuse_batch" => BATCHES.iter().map(|batch| batch.as_bytes().to_vec()).collect(),
+        "invoice" => INVOICES.iter().map(|(reader, text)| selected(*reader, text.as_bytes())).collect(),
         "price_table" => TABLES.iter().map(|(reader, table)| selected(*reader, table.as_bytes())).collect(),
         _ => files(),
     }

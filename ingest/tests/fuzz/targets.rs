@@ -6,9 +6,14 @@
 
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallCommand, NamedCalls, Reporters};
+use domain::invoice::{
+    Compared, Expected, Figure, Invoice, InvoiceCommand, InvoiceFormat, InvoiceLine, MAX_LINES_PER_COMMAND,
+    ReconcileError, reconcile,
+};
 use domain::price_book::{Price, PriceBook, PriceBookCommand};
 use domain::tag_keys::TagKeys;
 use domain::{Aggregate, EventCodec, Name};
+use ingest::invoices::{DecimalMark, InvoiceColumns, InvoiceOptions, MeterNames, ReadInvoice, read_invoice};
 use ingest::langfuse::{Batch, KnownOfBatch};
 use ingest::ndjson::Line;
 use ingest::otlp::{Encoding, Export, Signal, SpanUse};
@@ -27,13 +32,14 @@ use std::sync::{Arc, LazyLock};
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 7] = [
     ("otlp_protobuf", otlp_protobuf),
     ("otlp_json", otlp_json),
     ("records", records),
     ("lines", lines),
     ("langfuse_batch", langfuse_batch),
     ("price_table", price_table),
+    ("invoice", invoice),
 ];
 
 /// The signals, which the first byte of an input of OTLP selects.
@@ -50,8 +56,9 @@ fn otlp_json(input: &[u8]) {
 fn otlp(encoding: Encoding, input: &[u8]) {
     let Some((selector, body)) = input.split_first() else { return };
     let signal = SIGNALS[usize::from(*selector) % SIGNALS.len()];
+    assert_texts_decide_nothing(signal, encoding, body);
     let decode =
-        || Export::decode(signal, encoding, body, (None, SpanUse::CallsAndTraces)).map_err(|error| error.to_string());
+        || Export::decode(signal, encoding, body, (None, SpanUse::CallsAndContents)).map_err(|error| error.to_string());
     let export = match (decode(), decode()) {
         (Ok(export), Ok(again)) => {
             assert_eq!(format!("{export:?}"), format!("{again:?}"), "the same body is not read the same twice");
@@ -83,6 +90,21 @@ fn otlp(encoding: Encoding, input: &[u8]) {
     for record in items.into_iter().flat_map(Item::into_records).flatten() {
         assert!((1..=count).contains(&of(record.location)), "{} of {count}", record.location);
         assert_storable(record);
+    }
+}
+
+/// What decides about calls, and whether a body is accepted, is the same where texts are kept and where they are not.
+fn assert_texts_decide_nothing(signal: Signal, encoding: Encoding, body: &[u8]) {
+    let said = |spans| {
+        let export = Export::decode(signal, encoding, body, (None, spans)).map_err(|error| error.to_string())?;
+        let refused = format!("{} {:?}", export.count(), export.refusals());
+        Ok::<_, String>(format!("{refused} {:?}", export.into_items()))
+    };
+    let (without, with) = (said(SpanUse::CallsAndTraces), said(SpanUse::CallsAndContents));
+    assert_eq!(without.is_ok(), with.is_ok(), "texts decide whether a body is accepted: {without:?}, {with:?}");
+    // The place in an error is that in what is read a second time.
+    if let (Ok(without), Ok(with)) = (without, with) {
+        assert_eq!(without, with, "texts change what is read");
     }
 }
 
@@ -337,6 +359,72 @@ fn check_prices(table: PriceTable) {
             let book = folded(PriceBook::default(), events);
             assert_eq!(book.decide(set()).unwrap(), [], "the same prices twice are something new");
         }
+    }
+}
+
+/// How the invoice of an input is read, which its first byte selects.
+fn invoice_options(selector: u8) -> (InvoiceFormat, InvoiceOptions) {
+    let format = InvoiceFormat::ALL[usize::from(selector) % InvoiceFormat::ALL.len()];
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let has_comma = selector >= 128;
+    let options = InvoiceOptions {
+        provider: Name::new("acme").ok(),
+        columns: InvoiceColumns::parse(&texts(&["day=Date,quantity=Qty"])).unwrap_or_default(),
+        meters: MeterNames::parse(&texts(&["tokens (1K)=input*1000", "total=-", "all=*"])).unwrap_or_default(),
+        day_format: has_comma.then(|| "%d.%m.%Y".to_owned()),
+        decimal_mark: if has_comma { DecimalMark::Comma } else { DecimalMark::Point },
+        ..InvoiceOptions::default()
+    };
+    (format, options)
+}
+
+fn read_selected(input: &[u8]) -> Option<Result<ReadInvoice, String>> {
+    let (selector, input) = input.split_first()?;
+    let (format, options) = invoice_options(*selector);
+    let read = read_invoice(format, &options, Box::new(Cursor::new(input.to_vec())));
+    Some(read.map_err(|error| error.to_string()))
+}
+
+/// The number of lines of an invoice that are read.
+#[cfg(test)]
+pub(crate) fn invoice_lines(input: &[u8]) -> usize {
+    read_selected(input).and_then(Result::ok).map_or(0, |read| read.lines.len())
+}
+
+fn invoice(input: &[u8]) {
+    let (Some(first), Some(again)) = (read_selected(input), read_selected(input)) else { return };
+    assert_eq!(format!("{first:?}"), format!("{again:?}"), "the same invoice is not read the same twice");
+    let read = match first {
+        Ok(read) => read,
+        Err(error) => return assert_is_short(&error),
+    };
+    read.refused.iter().for_each(|refused| assert_is_short(&refused.to_string()));
+    let amount: Figure = read.lines.iter().filter_map(|line| line.amount).sum();
+    assert_eq!(amount, read.header.amount, "the amount is not the sum of the lines");
+    let record = |first: u32, lines: &[InvoiceLine]| {
+        let (header, lines) = (read.header.clone(), lines.to_vec());
+        InvoiceCommand::Record { header, first, lines, at: at() }
+    };
+    let mut state = Invoice::default();
+    for (lines, first) in read.lines.chunks(MAX_LINES_PER_COMMAND).zip((1..).step_by(MAX_LINES_PER_COMMAND)) {
+        match state.decide(record(first, lines)) {
+            Err(error) => return assert_is_short(&error.to_string()),
+            Ok(events) => state = folded(state, events),
+        }
+    }
+    assert!(state.comparable().is_ok(), "not all lines are recorded");
+    let lines = &read.lines[..read.lines.len().min(MAX_LINES_PER_COMMAND)];
+    assert_eq!(state.decide(record(1, lines)).unwrap(), [], "the same invoice twice is something new");
+    // It can be compared, and what is found adds up.
+    let expected = Expected::new(read.header.provider.clone(), PRICES.clone());
+    let compared = Compared { lines: &read.lines, content: read.header.content, tolerance: Figure::ZERO, position: 1 };
+    match reconcile(&compared, expected) {
+        Err(error @ ReconcileError::TooManyVariances { .. }) => assert_is_short(&error.to_string()),
+        Err(error) => panic!("{error}"),
+        Ok(reconciliation) => drop(folded(state.clone(), {
+            let command = InvoiceCommand::Reconcile { reconciliation, at: at() };
+            state.decide(command).unwrap()
+        })),
     }
 }
 

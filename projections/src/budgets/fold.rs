@@ -5,7 +5,9 @@
 
 use super::crossings;
 use super::state::{BudgetKey, OpenBudget, Scope, Spend, scope_of};
-use super::tables::{count_months, delete_months, load_budgets, save_closed, save_months, save_spend, save_terms};
+use super::tables::{
+    count_months, delete_months, load_budgets, save_closed, save_months, save_spend, save_terms, save_version,
+};
 use crate::projection::{Applied, ApplyError};
 use chrono::{DurationRound, TimeDelta};
 use domain::Sum;
@@ -104,6 +106,12 @@ impl Fold {
                 save_months(connection, &mut self.budgets).await?;
                 self.budgets.remove(&key);
                 return save_closed(connection, applied).await;
+            }
+            BudgetEvent::Suspended(_) | BudgetEvent::Resumed(_) | BudgetEvent::Raised(_) => {
+                if let Some(budget) = self.budgets.get_mut(&key) {
+                    budget.spending.set_version(applied.recorded.version.get());
+                }
+                return save_version(connection, applied).await;
             }
         };
         save_terms(connection, applied, &defined.terms, defined.at).await?;

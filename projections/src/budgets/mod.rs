@@ -5,10 +5,14 @@
 
 mod crossings;
 mod fold;
+mod history;
+mod preview;
 mod state;
 mod tables;
 
 pub use crossings::{AlertRow, CrossingCursor, CrossingRow, alerts, alerts_of_budgets, crossings, pending_alerts};
+pub use history::{HistoryChange, HistoryEntry, HistoryPage, HistorySelection, MAX_HISTORY_EVENTS, history};
+pub use preview::{BudgetPreview, MAX_PREVIEWED_CALLS, PreviewError, preview};
 
 use crate::page::Page;
 use crate::projection::{Applied, ApplyError, Projection};
@@ -34,9 +38,9 @@ pub struct BudgetRow {
     pub budget_id: Uuid,
     /// The name of the budget.
     pub name: String,
-    /// The kind of scope: `tenant`, `agent` or `model`.
+    /// The kind of scope: `tenant`, `agent`, `model`, or `conditions` if it is not counted by calendar month.
     pub scope_kind: String,
-    /// The id of the agent or the name of the model; empty for the tenant.
+    /// The id of the agent or the name of the model; empty for the others.
     pub scope_key: String,
     /// The limit: how much may be spent in a month.
     pub limit_amount: Decimal,
@@ -71,6 +75,9 @@ impl StreamRow for BudgetRow {
             BudgetEvent::Defined(defined) | BudgetEvent::Revised(defined) => {
                 let defined_at = row.map_or(defined.at, |row| row.defined_at);
                 Some(Self::defined(applied, defined, defined_at))
+            }
+            BudgetEvent::Suspended(_) | BudgetEvent::Resumed(_) | BudgetEvent::Raised(_) => {
+                row.map(|row| Self { version: applied.version(), position: applied.position(), ..row })
             }
             BudgetEvent::Closed(_) => {
                 row.map(|row| Self { closed: true, version: applied.version(), position: applied.position(), ..row })

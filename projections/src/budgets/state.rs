@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// The tenant and the id of a budget.
 pub(super) type BudgetKey = (String, Uuid);
 
-/// What a budget limits: the kind of scope (`tenant`, `agent` or `model`) and the key of that kind.
+/// What a budget limits: the kind of scope (`tenant`, `agent`, `model` or `conditions`) and the key of that kind.
 pub(super) type Scope = (&'static str, String);
 
 /// Amounts by tenant, scope and quarter of an hour.
@@ -28,9 +28,15 @@ pub(super) struct OpenBudget {
     pub(super) changed: BTreeSet<Month>,
 }
 
+/// The kind of scope of a budget that is not counted here: no call is in it. What is charged to it is in its periods' streams.
+pub(super) const NOT_COUNTED: &str = "conditions";
+
 /// The scope of a budget, as the tables store it.
 pub(super) fn scope_of(terms: &BudgetTerms) -> Scope {
     match &terms.scope {
+        _ if !terms.is_counted_by_month() => (NOT_COUNTED, String::new()),
+        // Such a budget is not counted by month.
+        BudgetScope::Conditions { .. } => (NOT_COUNTED, String::new()),
         BudgetScope::Tenant => ("tenant", String::new()),
         BudgetScope::Agent { agent_id } => ("agent", agent_id.to_string()),
         BudgetScope::Model { model } => ("model", model.to_string()),

@@ -1,6 +1,6 @@
 //! How the tables of budgets are read and written while events are applied.
 
-use super::state::{BudgetKey, OpenBudget, Scope, Spend, scope_of};
+use super::state::{BudgetKey, NOT_COUNTED, OpenBudget, Scope, Spend, scope_of};
 use crate::projection::{Applied, ApplyError};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Utc};
@@ -19,7 +19,7 @@ type TermsRow = (String, Uuid, String, String, Decimal, String, Vec<i32>, i64);
 type MonthRow = (String, Uuid, String, BigDecimal, Vec<i32>, i64);
 
 fn known_scope(kind: &str) -> Result<&'static str, ApplyError> {
-    ["tenant", "agent", "model"]
+    ["tenant", "agent", "model", NOT_COUNTED]
         .into_iter()
         .find(|known| *known == kind)
         .ok_or_else(|| ApplyError::Row(format!("unknown scope {kind:?}")))
@@ -80,7 +80,8 @@ pub(super) async fn load_budgets(
     let mut budgets = BTreeMap::new();
     for (tenant, id, kind, key, limit, zone, thresholds, version) in rows {
         let terms = ThresholdTerms {
-            // The version of an open budget is that of its terms, because all of its events set the terms.
+            // The version of an open budget is that of its terms: an event that changes how they are enforced counts as one
+            // that sets them.
             version: u64::try_from(version).map_err(ApplyError::row)?,
             limit: Money::from_decimal(limit),
             thresholds: thresholds_of(thresholds)?,
@@ -208,6 +209,14 @@ pub(super) async fn save_closed(connection: &mut PgConnection, applied: &Applied
          where tenant_id = $1 and budget_id = $2";
     let close = sqlx::query(close).bind(applied.tenant()).bind(applied.recorded.stream.id);
     close.bind(applied.version()).bind(applied.position()).execute(connection).await?;
+    Ok(())
+}
+
+/// Saves the version of a budget whose terms stay as they are.
+pub(super) async fn save_version(connection: &mut PgConnection, applied: &Applied) -> Result<(), ApplyError> {
+    let save = "update budgets set version = $3, position = $4 where tenant_id = $1 and budget_id = $2";
+    let save = sqlx::query(save).bind(applied.tenant()).bind(applied.recorded.stream.id);
+    save.bind(applied.version()).bind(applied.position()).execute(connection).await?;
     Ok(())
 }
 

@@ -34,10 +34,13 @@ pub(super) struct Key<'e, const TIMES: usize, const IDS: usize, const TEXTS: usi
     pub(super) texts: [Option<&'e str>; TEXTS],
 }
 
+/// The number of columns that count calls.
+const COUNTS: usize = 5;
+
 /// What one call adds to the sums of a row.
 pub(crate) struct Counted {
-    /// LLM calls, tool calls, failed calls, unpriced calls.
-    calls: [i64; 4],
+    /// LLM calls, tool calls, failed calls, unpriced calls, calls with assumed usage.
+    calls: [i64; COUNTS],
     latency_ms: i128,
     cost_picodollars: i128,
     reported_cost_picodollars: i128,
@@ -61,6 +64,7 @@ impl Counted {
                 i64::from(facts.kind == CallKind::Tool),
                 i64::from(facts.failed()),
                 i64::from(charged.is_unpriced()),
+                i64::from(facts.usage_assumed),
             ],
             latency_ms: i128::from(facts.latency_ms.unwrap_or(0)),
             cost_picodollars: picodollars(charged.cost())?,
@@ -82,8 +86,8 @@ pub(crate) enum Sign {
 /// below 10^27 picodollars, so that a sum stays below 2^127.
 #[derive(Default)]
 pub(crate) struct Sums {
-    /// LLM calls, tool calls, failed calls, unpriced calls.
-    pub(crate) calls: [i64; 4],
+    /// LLM calls, tool calls, failed calls, unpriced calls, calls with assumed usage.
+    pub(crate) calls: [i64; COUNTS],
     pub(crate) latency_ms: i128,
     pub(crate) cost_picodollars: i128,
     pub(crate) reported_cost_picodollars: i128,
@@ -149,7 +153,7 @@ impl<'e, const TIMES: usize, const IDS: usize, const TEXTS: usize> Rollup<'e, TI
             .iter()
             .fold(query, |query, (_, derive)| query.bind(rows.keys().map(derive).collect::<Vec<_>>()));
         let query =
-            (0..4).fold(query, |query, n| query.bind(rows.values().map(|sums| sums.calls[n]).collect::<Vec<_>>()));
+            (0..COUNTS).fold(query, |query, n| query.bind(rows.values().map(|sums| sums.calls[n]).collect::<Vec<_>>()));
         let query = query
             .bind(rows.values().map(|sums| BigDecimal::from(sums.latency_ms)).collect::<Vec<_>>())
             .bind(rows.values().map(|sums| dollars(sums.cost_picodollars)).collect::<Vec<_>>())
@@ -177,7 +181,7 @@ impl<const TIMES: usize, const IDS: usize, const TEXTS: usize> Table<TIMES, IDS,
                 .into_iter()
                 .flat_map(|(name, count)| std::iter::repeat_n(name, count)),
         );
-        let counts = std::iter::repeat_n("bigint", 4).chain(std::iter::repeat_n("numeric", 5 + meters.len()));
+        let counts = std::iter::repeat_n("bigint", COUNTS).chain(std::iter::repeat_n("numeric", 5 + meters.len()));
         let parameters = types.chain(counts).enumerate().map(|(n, name)| format!("${}::{name}[]", n + 1));
         let list = |item: &dyn Fn(&str) -> String| {
             meters.iter().map(|meter| format!(", {}", item(meter.column()))).collect::<String>()
@@ -222,7 +226,7 @@ mod tests {
                 let is_updated = code.contains(&format!("{} = nullif(", meter.column()));
                 assert_eq!(is_updated, meters.contains(meter), "{code}");
             }
-            assert!(code.contains(&format!("${}::numeric[])", 15 + meters.len())), "{code}");
+            assert!(code.contains(&format!("${}::numeric[])", 16 + meters.len())), "{code}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The dimensions of the usage report: one table with all that differs between them.
 
-use chrono::{DateTime, Datelike, DurationRound, Months, NaiveDateTime, TimeDelta, Timelike, Utc};
-use domain::{ACCEPTED_YEARS, Name};
+use super::period::{Start, Unit};
+use super::zone::Zone;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::Name;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -11,7 +13,8 @@ use uuid::Uuid;
 pub(super) struct Definition {
     /// The name that the API and the command line use.
     name: &'static str,
-    /// The expression over a row `u` of a usage source that rows are grouped by and filtered on.
+    /// The expression over a row `u` of a usage source that rows are grouped by and filtered on. That of a period of time
+    /// depends on the time zone and the source.
     pub(super) column: &'static str,
     /// The values of that expression.
     pub(super) values: Values,
@@ -23,6 +26,8 @@ pub(super) struct Definition {
 /// same or a shorter step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kept {
+    /// None: the calls are read.
+    Minutes,
     /// Sums by quarter of an hour, together with all other dimensions of this kind.
     QuarterHours,
     /// Sums by hour, with no other dimension but time, for declared tag keys.
@@ -35,6 +40,7 @@ impl Kept {
     /// The step of time of the sums.
     pub(super) fn step(self) -> TimeDelta {
         match self {
+            Self::Minutes => TimeDelta::minutes(1),
             Self::QuarterHours => TimeDelta::minutes(15),
             Self::Hours => TimeDelta::hours(1),
             Self::Days => TimeDelta::days(1),
@@ -51,8 +57,8 @@ pub(super) enum Values {
     Ids,
     /// Ids of objects, or none.
     Objects(Objects),
-    /// The starts of periods of time. Every call has one.
-    Periods(Period),
+    /// Periods of the time zone of the report. Every call has one.
+    Periods(Unit),
 }
 
 /// Objects whose names are shown beside their ids.
@@ -65,56 +71,6 @@ pub(super) struct Objects {
     /// The column with the name.
     pub(super) name: &'static str,
 }
-
-/// A period of time in UTC.
-#[derive(Clone, Copy)]
-pub(super) struct Period {
-    /// The format of its start for PostgreSQL's `to_char`.
-    pub(super) sql_format: &'static str,
-    /// The same format for this crate.
-    format: &'static str,
-    /// What has to follow that text to make it a time.
-    rest: &'static str,
-    /// How many minutes apart such periods start, of those shorter than a day.
-    step_minutes: u32,
-    /// A description, with an example.
-    description: &'static str,
-    /// The end of the period with a start.
-    end: fn(DateTime<Utc>) -> Option<DateTime<Utc>>,
-}
-
-const QUARTER_HOUR: Period = Period {
-    sql_format: r#"YYYY-MM-DD"T"HH24:MI"Z""#,
-    format: "%Y-%m-%dT%H:%MZ",
-    rest: "",
-    step_minutes: 15,
-    description: "a quarter of an hour in UTC, such as 2023-11-14T22:15Z",
-    end: |start| start.checked_add_signed(TimeDelta::minutes(15)),
-};
-const HOUR: Period = Period {
-    sql_format: r#"YYYY-MM-DD"T"HH24:00"Z""#,
-    format: "%Y-%m-%dT%H:00Z",
-    rest: "",
-    step_minutes: 60,
-    description: "an hour in UTC, such as 2023-11-14T22:00Z",
-    end: |start| start.checked_add_signed(TimeDelta::hours(1)),
-};
-const DAY: Period = Period {
-    sql_format: "YYYY-MM-DD",
-    format: "%Y-%m-%d",
-    rest: "T00:00Z",
-    step_minutes: 60,
-    description: "a day in UTC, such as 2023-11-14",
-    end: |start| start.checked_add_signed(TimeDelta::days(1)),
-};
-const MONTH: Period = Period {
-    sql_format: "YYYY-MM",
-    format: "%Y-%m",
-    rest: "-01T00:00Z",
-    step_minutes: 60,
-    description: "a month in UTC, such as 2023-11",
-    end: |start| start.checked_add_months(Months::new(1)),
-};
 
 macro_rules! dimensions {
     ($($(#[$doc:meta])* $variant:ident: $name:literal, $column:literal, $values:expr, $kept:ident;)+) => {
@@ -167,14 +123,23 @@ dimensions! {
     Conversation: "conversation", "u.conversation", Values::Text, Days;
     /// The value of the tag with the key of the report, see [`ReportTag`](super::ReportTag).
     Tag: "tag", "u.tag", Values::Text, Hours;
-    /// The quarter of an hour in which calls started: the largest step that divides the days of every time zone.
-    QuarterHour: "quarter_hour", "u.quarter", Values::Periods(QUARTER_HOUR), QuarterHours;
-    /// The hour (UTC) in which calls started.
-    Hour: "hour", "u.hour", Values::Periods(HOUR), Hours;
-    /// The day (UTC) in which calls started.
-    Day: "day", "date_trunc('day', u.hour, 'UTC')", Values::Periods(DAY), Days;
-    /// The month (UTC) in which calls started.
-    Month: "month", "date_trunc('month', u.hour, 'UTC')", Values::Periods(MONTH), Days;
+    /// The minute in which calls started, of which no sums are kept.
+    Minute: "minute", "", Values::Periods(Unit::Minute), Minutes;
+    /// The quarter of an hour in which calls started: the largest step that divides the days of every time zone, but for days on
+    /// which clocks changed at another time, last at Casey Station in October 2022.
+    QuarterHour: "quarter_hour", "", Values::Periods(Unit::QuarterHour), QuarterHours;
+    /// The hour in which calls started.
+    Hour: "hour", "", Values::Periods(Unit::Hour), Hours;
+    /// The day on which calls started.
+    Day: "day", "", Values::Periods(Unit::Day), Days;
+    /// The week (ISO 8601, from Monday) in which calls started.
+    Week: "week", "", Values::Periods(Unit::Week), Days;
+    /// The month in which calls started.
+    Month: "month", "", Values::Periods(Unit::Month), Days;
+    /// The quarter of a year in which calls started.
+    Quarter: "quarter", "", Values::Periods(Unit::Quarter), Days;
+    /// The year in which calls started.
+    Year: "year", "", Values::Periods(Unit::Year), Days;
 }
 
 impl Dimension {
@@ -193,47 +158,46 @@ impl Dimension {
         }
     }
 
-    fn period(self) -> Option<Period> {
+    /// The period of time that the dimension is; none for others.
+    pub(super) fn unit(self) -> Option<Unit> {
         match self.definition().values {
-            Values::Periods(period) => Some(period),
+            Values::Periods(unit) => Some(unit),
             Values::Text | Values::Ids | Values::Objects(_) => None,
         }
     }
 
     /// The key of the period that a time is in; none if the dimension is no time.
-    #[must_use]
-    pub fn key_at(self, time: DateTime<Utc>) -> Option<String> {
-        let period = self.period()?;
-        let start = time.duration_trunc(TimeDelta::minutes(period.step_minutes.into())).ok()?;
-        Some(start.format(period.format).to_string())
+    pub(super) fn key_at(self, zone: &Zone, time: DateTime<Utc>) -> Option<String> {
+        self.unit().map(|unit| unit.text(zone, unit.at(zone, time)))
     }
 
-    pub(super) fn is_time(self) -> bool {
-        self.period().is_some()
+    /// Whether the dimension is a period of time.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        self.unit().is_some()
     }
 
     /// Whether a key of a row can have this value.
-    pub(super) fn accepts(self, key: Option<&str>) -> bool {
+    pub(super) fn accepts(self, zone: &Zone, key: Option<&str>) -> bool {
         match (self.definition().values, key) {
             (Values::Periods(_), None) => false,
             (Values::Text | Values::Ids | Values::Objects(_), None) => true,
             // PostgreSQL stores no NUL in text.
             (Values::Text, Some(key)) => !key.contains('\0'),
-            (Values::Ids | Values::Objects(_) | Values::Periods(_), Some(key)) => {
-                self.parse(key).as_deref() == Some(key)
+            (Values::Periods(unit), Some(key)) => {
+                self.start(zone, key).is_some_and(|start| unit.text(zone, start) == key)
             }
+            (Values::Ids | Values::Objects(_), Some(key)) => self.parse(key).as_deref() == Some(key),
         }
     }
 
-    /// The value with a text, in the form of the keys of rows; none if the dimension has no such value.
+    /// The value with a text, in the form of the keys of rows; none if the dimension has no such value. Of a period of time, the
+    /// text as it is, if it is one in some zone.
     pub(super) fn parse(self, text: &str) -> Option<String> {
         match self.definition().values {
             Values::Text => Some(Name::new(text).ok()?.to_string()),
             Values::Ids | Values::Objects(_) => Some(Uuid::parse_str(text).ok()?.to_string()),
-            Values::Periods(period) => {
-                let start = self.start(text).filter(|start| start.minute() % period.step_minutes == 0)?;
-                Some(start.format(period.format).to_string())
-            }
+            Values::Periods(unit) => unit.read(text).map(|_| text.to_owned()),
         }
     }
 
@@ -242,20 +206,13 @@ impl Dimension {
         match self.definition().values {
             Values::Text => "a name, which is one line of at most 256 bytes",
             Values::Ids | Values::Objects(_) => "a UUID",
-            Values::Periods(period) => period.description,
+            Values::Periods(unit) => unit.description(),
         }
     }
 
-    /// When the period with this key began; none for one in which no call can start.
-    pub(super) fn start(self, key: &str) -> Option<DateTime<Utc>> {
-        let start = format!("{key}{}", self.period()?.rest);
-        let start = NaiveDateTime::parse_from_str(&start, "%Y-%m-%dT%H:%MZ").ok()?.and_utc();
-        Some(start).filter(|start| ACCEPTED_YEARS.contains(&start.year()))
-    }
-
-    /// When the period with this start ends.
-    pub(super) fn end(self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        (self.period()?.end)(start)
+    /// Where the period with this key begins; none for one in which no call can start.
+    pub(super) fn start(self, zone: &Zone, key: &str) -> Option<Start> {
+        self.unit()?.parse(zone, key)
     }
 }
 
@@ -284,25 +241,31 @@ impl FromStr for Dimension {
     }
 }
 
-/// The shortest time dimension of a report, with its index. The longer ones are functions of it.
-pub(super) fn finest_time(by: &[Dimension]) -> Option<(usize, Dimension)> {
-    by.iter().copied().enumerate().filter(|(_, by)| by.is_time()).min_by_key(|(_, by)| *by)
+/// The time dimensions that rows are grouped by, with their indices: the shortest one, of which the longer ones are functions.
+/// Months are none of weeks, so that there are two then.
+pub(super) fn times(by: &[Dimension]) -> Vec<(usize, Dimension)> {
+    let mut times: Vec<_> = by.iter().copied().enumerate().filter(|(_, by)| by.is_time()).collect();
+    times.sort_by_key(|(_, by)| *by);
+    let is_week = times.first().is_some_and(|(_, by)| *by == Dimension::Week);
+    times.truncate(if is_week { 2 } else { 1 });
+    times
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn utc() -> Zone {
+        chrono_tz::UTC.into()
+    }
+
     #[test]
     fn the_key_at_a_time_is_one_that_reports_give() {
         let at: DateTime<Utc> = "2023-09-01T07:59:59.999Z".parse().unwrap();
-        let keys = [Dimension::QuarterHour, Dimension::Hour, Dimension::Day, Dimension::Month, Dimension::Model]
-            .map(|dimension| dimension.key_at(at));
-        let right = ["2023-09-01T07:45Z", "2023-09-01T07:00Z", "2023-09-01", "2023-09"].map(|key| Some(key.to_owned()));
-        assert_eq!(keys[..4], right);
-        assert_eq!(keys[4], None);
-        for (dimension, key) in Dimension::ALL.iter().filter_map(|one| Some((one, one.key_at(at)?))) {
-            assert!(dimension.accepts(Some(&key)), "{dimension} {key}");
+        let keys: Vec<_> = Dimension::ALL.iter().filter_map(|one| Some((one, one.key_at(&utc(), at)?))).collect();
+        assert_eq!(keys.len(), 8);
+        for (dimension, key) in keys {
+            assert!(dimension.accepts(&utc(), Some(&key)), "{dimension} {key}");
         }
     }
 
@@ -320,7 +283,7 @@ mod tests {
             (Dimension::Day, Some("2023-09-01")),
             (Dimension::Month, Some("2023-09")),
         ] {
-            assert!(dimension.accepts(key), "{dimension:?} {key:?}");
+            assert!(dimension.accepts(&utc(), key), "{dimension:?} {key:?}");
         }
         let upper = id.to_uppercase();
         for (dimension, key) in [
@@ -331,50 +294,33 @@ mod tests {
             (Dimension::QuarterHour, Some("2023-09-01T07:50Z")),
             (Dimension::Hour, None),
             (Dimension::Hour, Some("2023-09-01T07:30Z")),
+            (Dimension::Hour, Some("2023-09-01T09:00+02:00")),
+            (Dimension::Day, Some("2023-9-1")),
             (Dimension::Day, Some("2023-09-01T07:00Z")),
             (Dimension::Month, Some("2023-13")),
         ] {
-            assert!(!dimension.accepts(key), "{dimension:?} {key:?}");
+            assert!(!dimension.accepts(&utc(), key), "{dimension:?} {key:?}");
         }
     }
 
     #[test]
     fn a_value_is_read_in_every_form_and_written_in_the_form_of_keys() {
         let id = "0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01";
-        for (dimension, text, key) in [
-            (Dimension::Task, &*id.to_uppercase(), id),
-            (Dimension::Model, "mode\u{301}le", "mod\u{e9}le"),
-            (Dimension::QuarterHour, "2023-09-01T07:30Z", "2023-09-01T07:30Z"),
-            (Dimension::Hour, "2023-09-01T07:00Z", "2023-09-01T07:00Z"),
-            (Dimension::Day, "2023-9-1", "2023-09-01"),
-            (Dimension::Month, "2023-09", "2023-09"),
-        ] {
+        for (dimension, text, key) in
+            [(Dimension::Task, &*id.to_uppercase(), id), (Dimension::Model, "mode\u{301}le", "mod\u{e9}le")]
+        {
             assert_eq!(dimension.parse(text).as_deref(), Some(key), "{dimension:?} {text:?}");
         }
         for (dimension, text) in [
             (Dimension::Agent, "ada"),
             (Dimension::Provider, ""),
             (Dimension::Model, "a\nb"),
-            (Dimension::QuarterHour, "2023-09-01T07:31Z"),
-            (Dimension::Hour, "2023-09-01T07:30Z"),
+            (Dimension::QuarterHour, "2023-09-01T07Z"),
             (Dimension::Day, "2023-02-29"),
-            (Dimension::Day, "-5000-01-01"),
-            (Dimension::Day, "2200-01-01"),
+            (Dimension::Day, "2200-01-02"),
             (Dimension::Month, "2023"),
         ] {
             assert_eq!(dimension.parse(text), None, "{dimension:?} {text:?}");
-        }
-    }
-
-    #[test]
-    fn periods_end_where_the_next_one_starts() {
-        for (dimension, key, next) in [
-            (Dimension::QuarterHour, "2023-12-31T23:45Z", "2024-01-01T00:00Z"),
-            (Dimension::Hour, "2023-12-31T23:00Z", "2024-01-01T00:00Z"),
-            (Dimension::Day, "2024-02-28", "2024-02-29"),
-            (Dimension::Month, "2024-02", "2024-03"),
-        ] {
-            assert_eq!(dimension.start(key).and_then(|start| dimension.end(start)), dimension.start(next), "{key}");
         }
     }
 
@@ -387,13 +333,16 @@ mod tests {
         assert_eq!(
             unknown.to_string(),
             "there is no dimension \"Model\"; the dimensions are agent, user, team, key, provider, model, tool, outcome, \
-             source, task, dag, conversation, tag, quarter_hour, hour, day, month"
+             source, task, dag, conversation, tag, minute, quarter_hour, hour, day, week, month, quarter, year"
         );
     }
 
     #[test]
-    fn the_finest_time_is_the_shortest_wherever_it_is_named() {
-        assert_eq!(finest_time(&[Dimension::Month, Dimension::Model, Dimension::Day]), Some((2, Dimension::Day)));
-        assert_eq!(finest_time(&[Dimension::Model]), None);
+    fn rows_are_grouped_by_the_shortest_time_wherever_it_is_named_and_by_months_beside_weeks() {
+        use Dimension::{Day, Model, Month, Week, Year};
+        assert_eq!(times(&[Month, Model, Day]), [(2, Day)]);
+        assert_eq!(times(&[Day, Week, Month]), [(0, Day)]);
+        assert_eq!(times(&[Year, Month, Week]), [(2, Week), (1, Month)]);
+        assert_eq!(times(&[Model]), []);
     }
 }

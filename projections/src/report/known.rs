@@ -3,12 +3,16 @@
 //! No sums are kept of earlier times. Each event of a call has the call before and after, so that what was known at a position
 //! is the sum over the events up to it, without amendments, corrections and repricings that were recorded later.
 
-use super::dimension::{Dimension, Values, finest_time};
+use super::comparison::TimeRange;
+use super::dimension::{Dimension, Values};
+use super::known_order::{SortKey, sorted, with_rest};
 use super::query::Selection;
-use super::{Report, ReportCursor, ReportError, ReportPage, ReportQuery, ReportRow, Totals};
+use super::zone::Zone;
+use super::{Report, ReportError, ReportPage, ReportQuery, ReportRow, Totals, sum_of};
 use crate::calls::rollup::{Counted, Sign, Sums, dollars};
 use chrono::{DateTime, Utc};
 use domain::call::{Call, CallEvent, ChargedCall, Tags};
+use domain::permissions::{Access, ReadReports};
 use domain::{Aggregate, Event, Meter, Name, Sum, TagKey};
 use sqlx::AssertSqlSafe;
 use std::cmp::Ordering;
@@ -18,8 +22,8 @@ use uuid::Uuid;
 
 /// The number of events read at a time.
 const PAGE_EVENTS: usize = 1_000;
-/// The memory of a row without its keys, in bytes: itself, and the digits of its four sums of money.
-const ROW_BYTES: usize = size_of::<ReportRow>() + 4 * 32;
+/// The memory of a row without its keys, in bytes: itself, and the digits of its four sums of money, and of those of the base.
+const ROW_BYTES: usize = size_of::<ReportRow>() + 2 * 4 * 32;
 /// The memory of a key without its text, and of the name beside it, in bytes.
 const CELL_BYTES: usize = 2 * size_of::<Option<String>>();
 
@@ -53,11 +57,15 @@ impl KnownLimits {
 pub struct KnownReport {
     /// The sums over all rows.
     pub total: Totals,
+    /// The sums over all rows in the period that the report is compared with.
+    pub base_total: Option<Totals>,
+    /// The period that the report is compared with.
+    pub base_range: Option<TimeRange>,
     /// The report contains every event up to this position, and no later one.
     pub position: Position,
     by: Vec<Dimension>,
     /// In the order of [`Report::rows`], without names.
-    rows: Vec<ReportRow>,
+    pub(super) rows: Vec<ReportRow>,
 }
 
 impl KnownReport {
@@ -103,7 +111,9 @@ impl KnownReport {
             }
         }
         let (total, rows) = known.finish();
-        Ok(Self { total, position: end, by: selection.by, rows })
+        let base_total = selection.base.map(|_| total.base_totals());
+        let total = Totals::from(&total.current);
+        Ok(Self { total, base_total, base_range: selection.base, position: end, by: selection.by, rows })
     }
 
     /// What such a report is summed from, in words.
@@ -113,22 +123,25 @@ impl KnownReport {
     ///
     /// # Errors
     /// [`ReportError`] if the cursor is invalid.
-    pub(super) fn page(&self, page: &ReportPage) -> Result<Report, ReportError> {
-        let Self { total, position, by, rows } = self;
+    pub(super) fn page(&self, selection: &Selection, page: &ReportPage) -> Result<Report, ReportError> {
+        let Self { total, base_total, base_range, position, by, rows } = self;
         let start = match &page.after {
             Some(after) => {
-                after.check(by)?;
-                rows.partition_point(|row| compare(by, row.into(), after.into()) != Ordering::Greater)
+                after.check(selection)?;
+                let after_key = SortKey::of_cursor(selection, after);
+                rows.partition_point(|row| SortKey::new(selection, row).compare(&after_key) != Ordering::Greater)
             }
             None => 0,
         };
         let end = start.saturating_add(page.size).min(rows.len());
         // Without dimensions there are no rows, so that the rest is the total.
-        let rest = || if by.is_empty() { total.clone() } else { sum(&rows[end..]) };
+        let rest = || if by.is_empty() { total.clone() } else { sum_of(rows[end..].iter().map(|row| &row.totals)) };
         Ok(Report {
             rows: rows[start..end].to_vec(),
             has_next_page: end < rows.len(),
             total: page.wants_total.then(|| total.clone()),
+            base_total: base_total.clone().filter(|_| page.wants_total),
+            base_range: *base_range,
             rest: page.wants_rest.then(rest),
             position: *position,
             summed_from: Self::SUMMED_FROM.to_owned(),
@@ -143,7 +156,7 @@ impl KnownReport {
 
     #[cfg(test)]
     pub(super) fn of_rows(position: Position, by: Vec<Dimension>, rows: Vec<ReportRow>) -> Self {
-        Self { total: Totals::default(), position, by, rows }
+        Self { total: Totals::default(), base_total: None, base_range: None, position, by, rows }
     }
 
     /// All rows, in the order of [`Report::rows`]. The names of agents and tasks are the present ones.
@@ -152,7 +165,7 @@ impl KnownReport {
     /// [`ReportError`] if the database fails.
     pub async fn into_rows(self, reads: &TenantReads, query: &ReportQuery) -> Result<Vec<ReportRow>, ReportError> {
         let Self { by, mut rows, .. } = self;
-        add_names(reads, query, &by, &mut rows).await?;
+        add_names(reads, &query.access, &by, &mut rows).await?;
         Ok(rows)
     }
 }
@@ -175,21 +188,51 @@ pub(super) async fn end(log: &Log, known_at: KnownAt) -> Result<Position, Report
     Ok(position.min(head))
 }
 
+/// The sums in the period of a report, and in the one that it is compared with.
+#[derive(Default)]
+struct PeriodSums {
+    current: Sums,
+    /// None if no call is in the period.
+    base: Option<Box<Sums>>,
+}
+
+impl PeriodSums {
+    fn add(&mut self, counted: &Counted, sign: Sign, periods: Periods) {
+        if periods.is_current {
+            self.current.add(counted, sign);
+        }
+        if periods.is_base {
+            self.base.get_or_insert_default().add(counted, sign);
+        }
+    }
+
+    fn base_totals(&self) -> Totals {
+        self.base.as_deref().map(Totals::from).unwrap_or_default()
+    }
+}
+
+/// In which periods a call is counted. They may overlap.
+#[derive(Clone, Copy)]
+struct Periods {
+    is_current: bool,
+    is_base: bool,
+}
+
 /// The sums by the keys of rows, while events are added.
-struct KnownSums<'s> {
+pub(super) struct KnownSums<'s> {
     selection: &'s Selection,
     tag_key: Option<&'s TagKey>,
-    rows: HashMap<Vec<Option<String>>, Sums>,
-    total: Sums,
+    rows: HashMap<Vec<Option<String>>, PeriodSums>,
+    total: PeriodSums,
 }
 
 impl<'s> KnownSums<'s> {
-    fn new(selection: &'s Selection) -> Self {
+    pub(super) fn new(selection: &'s Selection) -> Self {
         let tag_key = selection.tag.as_ref().map(|tag| &tag.key);
-        Self { selection, tag_key, rows: HashMap::new(), total: Sums::default() }
+        Self { selection, tag_key, rows: HashMap::new(), total: PeriodSums::default() }
     }
 
-    fn add_recorded(&mut self, recorded: &RecordedEvent) -> Result<(), ReportError> {
+    pub(super) fn add_recorded(&mut self, recorded: &RecordedEvent) -> Result<(), ReportError> {
         let Event::Call(event) = recorded.decode()? else { return Ok(()) };
         self.add(&event)
     }
@@ -203,44 +246,61 @@ impl<'s> KnownSums<'s> {
     }
 
     fn count(&mut self, call: &ChargedCall, sign: Sign) -> Result<(), ReportError> {
-        if !self.is_selected(call) {
+        let periods = self.periods(call);
+        if !(periods.is_current || periods.is_base) || !self.is_allowed(call) {
             return Ok(());
         }
         let counted = Counted::of(call)?;
-        self.total.add(&counted, sign);
+        self.total.add(&counted, sign, periods);
         if !self.selection.by.is_empty() {
-            let keys = self.selection.by.iter().map(|by| key(call, *by, self.tag_key)).collect();
-            self.rows.entry(keys).or_default().add(&counted, sign);
+            let Selection { by, zone, .. } = self.selection;
+            let keys = by.iter().map(|by| key(call, *by, zone, self.tag_key)).collect();
+            self.rows.entry(keys).or_default().add(&counted, sign, periods);
         }
         Ok(())
     }
 
-    fn is_selected(&self, call: &ChargedCall) -> bool {
-        let (Selection { from, to, allowed, .. }, at) = (self.selection, call.facts.started_at);
-        let is_in_range = from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
-        is_in_range
-            && allowed.iter().all(|(dimension, allowed)| match key(call, *dimension, self.tag_key) {
-                Some(key) => allowed.values.contains(&key),
-                None => allowed.none,
-            })
+    fn periods(&self, call: &ChargedCall) -> Periods {
+        let (Selection { from, to, base, .. }, at) = (self.selection, call.facts.started_at);
+        Periods {
+            is_current: from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to),
+            is_base: base.is_some_and(|(from, to)| at >= from && at < to),
+        }
+    }
+
+    /// Whether a call meets the filters.
+    fn is_allowed(&self, call: &ChargedCall) -> bool {
+        let Selection { allowed, zone, .. } = self.selection;
+        allowed.iter().all(|(dimension, allowed)| match key(call, *dimension, zone, self.tag_key) {
+            Some(key) => allowed.values.contains(&key),
+            None => allowed.none,
+        })
+    }
+
+    /// The total, if it or a row is another one than that of no calls.
+    pub(super) fn effect(&self) -> Option<Totals> {
+        let total = Totals::from(&self.total.current);
+        let is_changed = |sums: &PeriodSums| Totals::from(&sums.current) != Totals::default();
+        (total != Totals::default() || self.rows.values().any(is_changed)).then_some(total)
     }
 
     /// The total, and the rows that are not empty, in order.
-    fn finish(self) -> (Totals, Vec<ReportRow>) {
-        let by = &self.selection.by;
-        let row = |(keys, sums): (Vec<Option<String>>, Sums)| {
-            let totals = Totals::from(&sums);
+    fn finish(self) -> (PeriodSums, Vec<ReportRow>) {
+        let is_compared = self.selection.base.is_some();
+        let has_calls = |totals: &Totals| totals.calls != 0 || totals.tool_calls != 0;
+        let row = |(keys, sums): (Vec<Option<String>>, PeriodSums)| {
+            let (totals, base) = (Totals::from(&sums.current), is_compared.then(|| sums.base_totals()));
             let names = vec![None; keys.len()];
-            (totals.calls != 0 || totals.tool_calls != 0).then_some(ReportRow { keys, names, totals })
+            let is_kept = has_calls(&totals) || base.as_ref().is_some_and(has_calls);
+            is_kept.then_some(ReportRow { keys, names, is_rest: false, totals, base })
         };
-        let mut rows: Vec<_> = self.rows.into_iter().filter_map(row).collect();
-        rows.sort_by(|a, b| compare(by, a.into(), b.into()));
-        (Totals::from(&self.total), rows)
+        let rows = self.rows.into_iter().filter_map(row).collect();
+        (self.total, with_rest(self.selection, sorted(self.selection, rows)))
     }
 }
 
 /// The value of a dimension, in the form of the keys of rows.
-fn key(call: &ChargedCall, by: Dimension, tag_key: Option<&TagKey>) -> Option<String> {
+fn key(call: &ChargedCall, by: Dimension, zone: &Zone, tag_key: Option<&TagKey>) -> Option<String> {
     let facts = &call.facts;
     let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
     match by {
@@ -260,62 +320,38 @@ fn key(call: &ChargedCall, by: Dimension, tag_key: Option<&TagKey>) -> Option<St
             let mut tags = facts.tags.iter().flat_map(Tags::iter);
             tags.find(|(key, _)| Some(*key) == tag_key).map(|(_, value)| value.to_string())
         }
-        Dimension::QuarterHour | Dimension::Hour | Dimension::Day | Dimension::Month => by.key_at(facts.started_at),
+        Dimension::Minute
+        | Dimension::QuarterHour
+        | Dimension::Hour
+        | Dimension::Day
+        | Dimension::Week
+        | Dimension::Month
+        | Dimension::Quarter
+        | Dimension::Year => by.key_at(zone, facts.started_at),
     }
-}
-
-/// What rows are sorted by.
-#[derive(Clone, Copy)]
-struct SortKey<'r> {
-    cost: &'r Sum,
-    calls: i64,
-    keys: &'r [Option<String>],
-}
-
-impl<'r> From<&'r ReportRow> for SortKey<'r> {
-    fn from(row: &'r ReportRow) -> Self {
-        Self { cost: &row.totals.cost, calls: row.totals.calls, keys: &row.keys }
-    }
-}
-
-impl<'r> From<&'r ReportCursor> for SortKey<'r> {
-    fn from(cursor: &'r ReportCursor) -> Self {
-        Self { cost: &cursor.cost, calls: cursor.calls, keys: &cursor.keys }
-    }
-}
-
-/// The order of rows, as the statements of other reports have it.
-fn compare(by: &[Dimension], a: SortKey<'_>, b: SortKey<'_>) -> Ordering {
-    let time = finest_time(by).map_or(Ordering::Equal, |(n, _)| a.keys.get(n).cmp(&b.keys.get(n)));
-    // Nulls last; text by bytes, which for ids is the order of the ids.
-    let ties = by.iter().zip(a.keys.iter().zip(b.keys)).filter(|(by, _)| !by.is_time());
-    let ties = || {
-        let mut ties = ties.map(|(_, (a, b))| a.is_none().cmp(&b.is_none()).then_with(|| a.cmp(b)));
-        ties.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    };
-    time.then_with(|| b.cost.cmp(a.cost)).then_with(|| b.calls.cmp(&a.calls)).then_with(ties)
 }
 
 /// Looks up the names of the agents and tasks of rows.
-pub(super) async fn add_names(
+pub(super) async fn add_names<'r>(
     reads: &TenantReads,
-    query: &ReportQuery,
+    access: &Access<ReadReports>,
     by: &[Dimension],
-    rows: &mut [ReportRow],
+    rows: impl IntoIterator<Item = &'r mut ReportRow>,
 ) -> Result<(), ReportError> {
+    let mut rows: Vec<_> = rows.into_iter().collect();
     for (n, by) in by.iter().enumerate() {
         let Values::Objects(objects) = by.definition().values else { continue };
         let id = |row: &ReportRow| Uuid::try_parse(row.keys.get(n)?.as_deref()?).ok();
-        let ids: Vec<_> = rows.iter().filter_map(id).collect();
+        let ids: Vec<_> = rows.iter().filter_map(|row| id(row)).collect();
         let (table, column, name) = (objects.table, objects.id, objects.name);
         let text = format!("select {column}, {name} from apex.{table} where tenant_id = $1 and {column} = any ($2)");
         let found: Vec<(Uuid, Option<String>)> = sqlx::query_as(AssertSqlSafe(text))
-            .bind(query.access.tenant().as_str())
+            .bind(access.tenant().as_str())
             .bind(ids)
-            .fetch_all(&mut *reads.acquire(&query.access).await?)
+            .fetch_all(&mut *reads.acquire(access).await?)
             .await?;
         let names: HashMap<_, _> = found.into_iter().collect();
-        for row in rows.iter_mut() {
+        for row in &mut rows {
             let found = id(row).and_then(|id| names.get(&id)).cloned().flatten();
             if let Some(name) = row.names.get_mut(n) {
                 *name = found;
@@ -325,28 +361,10 @@ pub(super) async fn add_names(
     Ok(())
 }
 
-/// The sums over some rows.
-fn sum(rows: &[ReportRow]) -> Totals {
-    rows.iter().fold(Totals::default(), |mut sums, row| {
-        let of = &row.totals;
-        sums.calls += of.calls;
-        sums.tool_calls += of.tool_calls;
-        sums.failed_calls += of.failed_calls;
-        sums.unpriced_calls += of.unpriced_calls;
-        sums.quantities.iter_mut().zip(of.quantities).for_each(|(sum, quantity)| *sum += quantity);
-        sums.latency_ms += of.latency_ms;
-        sums.cost += &of.cost;
-        sums.reported_cost += &of.reported_cost;
-        sums.compared_cost += &of.compared_cost;
-        sums.compared_reported_cost += &of.compared_reported_cost;
-        sums
-    })
-}
-
 impl From<&Sums> for Totals {
     fn from(sums: &Sums) -> Self {
         let dollars = |picodollars: i128| Sum::from(dollars(picodollars));
-        let [calls, tool_calls, failed_calls, unpriced_calls] = sums.calls;
+        let [calls, tool_calls, failed_calls, unpriced_calls, assumed_calls] = sums.calls;
         let mut quantities = [0; Meter::COUNT];
         quantities.copy_from_slice(&sums.quantities);
         Self {
@@ -354,6 +372,7 @@ impl From<&Sums> for Totals {
             tool_calls,
             failed_calls,
             unpriced_calls,
+            assumed_calls,
             quantities,
             latency_ms: sums.latency_ms,
             cost: dollars(sums.cost_picodollars),

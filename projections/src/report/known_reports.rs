@@ -2,17 +2,21 @@
 //!
 //! What was known at a position never changes, so that a report may be kept for as long as there is memory for it.
 
+use super::changes::{CostChanges, check_changes, in_order};
+use super::error::ReportError;
 use super::known::{KnownAt, KnownLimits, KnownReport, add_names, end};
-use super::query::{ReportError, ReportFilter, ReportQuery};
-use super::{Dimension, Report, ReportPage};
+use super::query::{ReportFilter, ReportQuery};
+use super::{BasePeriod, Dimension, Report, ReportPage};
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use domain::{AgentId, TagKey, TenantId};
 use moka::sync::Cache;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::{Log, Position, TenantLog, TenantReads, Turns};
 
-/// The most reports that are summed up at the same time. Each takes up to 60 MB meanwhile.
+/// The most reports that are summed up at the same time. Each takes up to 60 MB meanwhile, up to 100 MB if
+/// it is compared with another period.
 pub const MAX_KNOWN_REPORTS: usize = 2;
 /// The most memory that the reports which are kept take, in bytes.
 const MAX_KEPT_BYTES: u64 = 64 * 1024 * 1024;
@@ -30,12 +34,15 @@ struct ReportKey {
     filters: Vec<ReportFilter>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
+    zone: Tz,
+    top: Option<u32>,
+    compared_with: Option<BasePeriod>,
     tag_key: Option<TagKey>,
 }
 
 impl ReportKey {
     fn of(query: &ReportQuery, position: Position) -> Self {
-        let ReportQuery { access, by, filters, from, to, tag } = query;
+        let ReportQuery { access, by, filters, zone, from, to, top, compared_with, tag } = query;
         Self {
             tenant: access.tenant().clone(),
             agents: access.agents().map(<[AgentId]>::to_vec),
@@ -44,6 +51,9 @@ impl ReportKey {
             filters: filters.clone(),
             from: *from,
             to: *to,
+            zone: *zone,
+            top: *top,
+            compared_with: *compared_with,
             tag_key: tag.as_ref().map(|tag| tag.key.clone()),
         }
     }
@@ -93,12 +103,33 @@ impl KnownReports {
     ) -> Result<Report, ReportError> {
         let selection = query.select()?;
         let end = end(log, known_at).await?;
-        let by = selection.by.clone();
-        let sum_up = async || KnownReport::sum_up(events, query, selection, end, KnownLimits::OF_REQUEST).await;
+        let sum_up = async || KnownReport::sum_up(events, query, query.select()?, end, KnownLimits::OF_REQUEST).await;
         // The whole report is in use no longer than it takes to copy the page.
-        let mut report = self.get(ReportKey::of(query, end), sum_up).await?.page(page)?;
-        add_names(reads, query, &by, &mut report.rows).await?;
+        let mut report = self.get(ReportKey::of(query, end), sum_up).await?.page(&selection, page)?;
+        add_names(reads, &query.access, &selection.by, &mut report.rows).await?;
         Ok(report)
+    }
+
+    /// How a report changed between two points of the log. The names of agents and tasks are the present ones.
+    ///
+    /// # Errors
+    /// As for [`KnownReports::page`], and [`ReportError::NotInOrder`] if the second point is before the first one.
+    pub async fn changes(
+        &self,
+        (log, events): (&Log, &TenantLog),
+        reads: &TenantReads,
+        query: &ReportQuery,
+        (from, to): (KnownAt, KnownAt),
+    ) -> Result<CostChanges, ReportError> {
+        let selection = check_changes(query)?;
+        let (from, to) = in_order(log, from, to).await?;
+        let sum_up =
+            async |end| KnownReport::sum_up(events, query, query.select()?, end, KnownLimits::OF_REQUEST).await;
+        let before = self.get(ReportKey::of(query, from), async || sum_up(from).await).await?;
+        let after = self.get(ReportKey::of(query, to), async || sum_up(to).await).await?;
+        let mut changes = CostChanges::between(&before, &after);
+        add_names(reads, &query.access, &selection.by, changes.named_rows()).await?;
+        Ok(changes)
     }
 
     /// The report that is kept, or else a new one.
@@ -140,12 +171,21 @@ mod tests {
             filters: Vec::new(),
             from: None,
             to: None,
+            zone: Tz::UTC,
+            top: None,
+            compared_with: None,
             tag_key: None,
         }
     }
 
     fn report(position: u64, rows: usize) -> KnownReport {
-        let row = || ReportRow { keys: vec![Some("m".to_owned())], names: vec![None], totals: Totals::default() };
+        let row = || ReportRow {
+            keys: vec![Some("m".to_owned())],
+            names: vec![None],
+            is_rest: false,
+            totals: Totals::default(),
+            base: None,
+        };
         KnownReport::of_rows(position.into(), vec![Dimension::Model], (0..rows).map(|_| row()).collect())
     }
 
@@ -196,10 +236,11 @@ mod tests {
         assert_eq!(made.load(Ordering::SeqCst), 0);
         let of_agent = ReportKey { agents: Some(vec![AgentId(uuid::Uuid::nil())]), ..key("acme", 1) };
         let of_tag = ReportKey { tag_key: TagKey::new("team").ok(), ..key("acme", 1) };
-        for other in [key("umbrella", 1), key("acme", 2), of_agent, of_tag] {
+        let compared = ReportKey { compared_with: Some(BasePeriod::Previous), ..key("acme", 1) };
+        for other in [key("umbrella", 1), key("acme", 2), of_agent, of_tag, compared] {
             get(other).await;
         }
-        assert_eq!(made.load(Ordering::SeqCst), 4, "no other reader or position has the same report");
+        assert_eq!(made.load(Ordering::SeqCst), 5, "no other reader or position has the same report");
     }
 
     #[tokio::test]

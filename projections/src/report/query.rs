@@ -1,21 +1,16 @@
 //! Which usage a report contains.
 
+use super::comparison::{BasePeriod, TimeRange};
 use super::dimension::Dimension;
-use super::usage_source::{MAX_REPORT_CALLS, UsageSource, list, nearest};
-use crate::history::HistoryError;
-use crate::projection::ApplyError;
+use super::error::{InvalidFilter, MAX_FILTERS, MAX_TOP, ReportError};
+use super::period::Start;
+use super::usage_source::{UsageSource, list, nearest};
+use super::zone::Zone;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono_tz::Tz;
 use domain::permissions::{Access, ReadReports};
-use domain::{DecodeError, TagKey, TenantId};
+use domain::{TagKey, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-use streams::{DatabaseError, Position, ReadError};
-use thiserror::Error;
-
-/// The maximum number of filters of a report.
-pub const MAX_FILTERS: usize = 50;
-/// The maximum length of a refused value in an error message, in characters.
-const MAX_SHOWN_CHARS: usize = 64;
 
 /// Which usage a report contains.
 #[derive(Debug, Clone)]
@@ -27,10 +22,17 @@ pub struct ReportQuery {
     /// Only calls that meet these filters, at most [`MAX_FILTERS`]. Filters on the same dimension are alternatives; those on
     /// different dimensions must all be met.
     pub filters: Vec<ReportFilter>,
-    /// Only calls that started at or after this time, the start of a quarter of an hour.
+    /// The time zone of the periods of time that the report is grouped by and filtered on.
+    pub zone: Tz,
+    /// Only calls that started at or after this time, the start of a quarter of an hour; of a minute in a report by minutes.
     pub from: Option<DateTime<Utc>>,
-    /// Only calls that started before this time, the start of a quarter of an hour.
+    /// Only calls that started before this time, likewise.
     pub to: Option<DateTime<Utc>>,
+    /// The number of rows of highest charged cost that the report has, of each period if it is grouped by time; all others are
+    /// summed up in a row of the rest. All rows if none; at most [`MAX_TOP`].
+    pub top: Option<u32>,
+    /// The period that the report is compared with. It needs a time range, and no dimension of time.
+    pub compared_with: Option<BasePeriod>,
     /// The tag of [`Dimension::Tag`]; none if the report is neither grouped by that dimension nor filtered on it.
     pub tag: Option<ReportTag>,
 }
@@ -52,19 +54,15 @@ pub struct ReportFilter {
     value: Option<String>,
 }
 
-/// A value that a dimension does not have.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the filter {dimension}={value} cannot be met: expected {}", dimension.description())]
-pub struct InvalidFilter {
-    dimension: Dimension,
-    /// The start of the value.
-    value: String,
-}
-
 impl ReportFilter {
     /// The length of its value, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         self.value.as_ref().map_or(0, String::len)
+    }
+
+    /// The dimension that it is on.
+    pub(crate) fn dimension(&self) -> Dimension {
+        self.dimension
     }
 
     /// Creates a filter for calls with a value of a dimension, or for calls without a value.
@@ -76,115 +74,7 @@ impl ReportFilter {
             Some(text) => dimension.parse(text).map(Some),
             None => (!dimension.is_time()).then_some(None),
         };
-        key.map(|value| Self { dimension, value }).ok_or_else(|| {
-            let value = value.unwrap_or_default().chars().take(MAX_SHOWN_CHARS).collect();
-            InvalidFilter { dimension, value }
-        })
-    }
-}
-
-/// Why a report could not be made.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// A limit of the time range is not the start of a quarter of an hour.
-    #[error("usage is stored by the quarter of an hour: {0} is not the start of one, such as 13:00, 13:15 or 13:30")]
-    NotAQuarterHour(DateTime<Utc>),
-    /// The time range is empty.
-    #[error("the report ends at {to}, which is not after its start at {from}")]
-    EmptyRange {
-        /// The start of the time range.
-        from: DateTime<Utc>,
-        /// The end of the time range.
-        to: DateTime<Utc>,
-    },
-    /// The cursor was not returned by a report with these dimensions.
-    #[error("the cursor does not belong to a report with these dimensions: pass one as the report returned it")]
-    InvalidCursor,
-    /// A dimension is named more than once.
-    #[error("the report is grouped by {0} more than once")]
-    DuplicateDimension(Dimension),
-    /// No sums are kept by the combination of dimensions, and the time range has too many calls to sum them up.
-    #[error(
-        "no sums are kept by {dimensions} and this time range, so that the report reads the calls themselves, at most \
-         {MAX_REPORT_CALLS}, and there are more: choose a shorter time range, or report by {nearest}, by which sums are kept"
-    )]
-    TooManyCalls {
-        /// The dimensions that the report is grouped by and filtered on.
-        dimensions: String,
-        /// The largest part of them by which sums are kept.
-        nearest: String,
-    },
-    /// The report is by the values of a tag, and no key says which tag.
-    #[error("the report is grouped by or filtered on a tag, and has no key that says which one")]
-    NoTagKey,
-    /// The report has the key of a tag, and is neither grouped by a tag nor filtered on one.
-    #[error("the report has the tag key {0}, and is neither grouped by a tag nor filtered on one")]
-    UnusedTagKey(TagKey),
-    /// There are too many filters.
-    #[error("the report has {0} filters, at most {MAX_FILTERS} are allowed")]
-    TooManyFilters(usize),
-    /// A report as known at an earlier time would read more events than one request may.
-    #[error(
-        "costs as they were known at position {position} are summed up from the events of calls up to it, at most {limit} in one \
-         request, and there are more: name an earlier position, or read the report as it is known now, or run `apex report cost \
-         --known-at {position}` on the database, which has no such limit"
-    )]
-    TooManyEvents {
-        /// The position up to which the log would be read.
-        position: Position,
-        /// The most events that may be read.
-        limit: usize,
-    },
-    /// A report as known at an earlier time would keep more rows than may be in memory.
-    #[error(
-        "a report as known at an earlier time keeps its rows in memory, at most {limit}, and there are more: group by fewer \
-         dimensions, or name a shorter time range"
-    )]
-    TooManyRows {
-        /// The most rows that may be kept.
-        limit: usize,
-    },
-    /// As many reports as known at an earlier time are being summed up as may be, and none ended in time.
-    #[error(
-        "{limit} reports as known at an earlier time are being summed up, the most at the same time, and none ended within \
-         {} s: retry",
-        waited.as_secs()
-    )]
-    TooManyReports {
-        /// The most reports that are summed up at the same time.
-        limit: usize,
-        /// How long the report waited for one of them to end.
-        waited: Duration,
-    },
-    /// The events that a report as known at an earlier time is summed up from cannot be read.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The database failed.
-    #[error("the usage cannot be read")]
-    Database(#[from] DatabaseError),
-}
-
-impl From<ReadError> for ReportError {
-    fn from(error: ReadError) -> Self {
-        Self::History(error.into())
-    }
-}
-
-impl From<DecodeError> for ReportError {
-    fn from(error: DecodeError) -> Self {
-        Self::History(error.into())
-    }
-}
-
-impl From<ApplyError> for ReportError {
-    fn from(error: ApplyError) -> Self {
-        Self::History(error.into())
-    }
-}
-
-impl From<sqlx::Error> for ReportError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
+        key.map(|value| Self { dimension, value }).ok_or_else(|| InvalidFilter::new(dimension, value))
     }
 }
 
@@ -198,6 +88,12 @@ pub(super) struct Selection {
     pub(super) tag: Option<ReportTag>,
     /// The dimensions that the rows are grouped by.
     pub(super) by: Vec<Dimension>,
+    /// The zone of the periods of time.
+    pub(super) zone: Zone,
+    /// The number of rows before the rest.
+    pub(super) top: Option<u32>,
+    /// The time range of the period that the report is compared with.
+    pub(super) base: Option<TimeRange>,
     /// The allowed values of each dimension with filters.
     pub(super) allowed: BTreeMap<Dimension, Allowed>,
     /// The start of the time range, which lies within the filtered periods of time: the index by time answers these filters.
@@ -211,6 +107,8 @@ pub(super) struct Selection {
 pub(super) struct Allowed {
     /// Values in the form of the keys of rows.
     pub(super) values: Vec<String>,
+    /// Where the periods of time with these values begin; empty for other dimensions.
+    pub(super) starts: Vec<Start>,
     /// Whether calls without a value are allowed as well.
     pub(super) none: bool,
 }
@@ -219,7 +117,17 @@ impl ReportQuery {
     /// A report on all usage, in one row.
     #[must_use]
     pub fn new(access: Access<ReadReports>) -> Self {
-        Self { access, by: Vec::new(), filters: Vec::new(), from: None, to: None, tag: None }
+        Self {
+            access,
+            by: Vec::new(),
+            filters: Vec::new(),
+            zone: Tz::UTC,
+            from: None,
+            to: None,
+            top: None,
+            compared_with: None,
+            tag: None,
+        }
     }
 
     /// Returns the projections that feed the report: that of the usage, and those with the names of agents and tasks.
@@ -238,34 +146,98 @@ impl ReportQuery {
 
     /// Checks the query.
     pub(super) fn select(&self) -> Result<Selection, ReportError> {
-        for limit in [self.from, self.to].into_iter().flatten() {
-            if limit.duration_trunc(TimeDelta::minutes(15)).ok() != Some(limit) {
-                return Err(ReportError::NotAQuarterHour(limit));
-            }
-        }
-        if let (Some(from), Some(to)) = (self.from, self.to)
-            && from >= to
-        {
-            return Err(ReportError::EmptyRange { from, to });
-        }
-        let duplicate = self.by.iter().enumerate().find(|(index, dimension)| self.by[..*index].contains(dimension));
-        if let Some((_, dimension)) = duplicate {
-            return Err(ReportError::DuplicateDimension(*dimension));
-        }
+        check_distinct(&self.by)?;
         if self.filters.len() > MAX_FILTERS {
             return Err(ReportError::TooManyFilters(self.filters.len()));
         }
-        let allowed = by_dimension(&self.filters);
-        let (from, to) = narrowed(self.from, self.to, &allowed);
+        if let Some(top) = self.top
+            && !(1..=MAX_TOP).contains(&top)
+        {
+            return Err(ReportError::InvalidTop(top));
+        }
+        let zone = Zone::from(self.zone);
+        let allowed = by_dimension(&self.filters, (self.zone, &zone))?;
         let (tenant, by) = (self.access.tenant().clone(), self.by.clone());
         let dimensions: BTreeSet<_> = by.iter().chain(allowed.keys()).copied().collect();
-        match (dimensions.contains(&Dimension::Tag), &self.tag) {
-            (true, None) => return Err(ReportError::NoTagKey),
-            (false, Some(tag)) => return Err(ReportError::UnusedTagKey(tag.key.clone())),
-            (true, Some(_)) | (false, None) => {}
+        check_range((self.from, self.to), &dimensions)?;
+        let base = self.base(&dimensions)?;
+        if let Some((from, to)) = base {
+            check_range((Some(from), Some(to)), &dimensions)?;
         }
-        let source = UsageSource::of(&dimensions, is_declared(self.tag.as_ref()), from, to);
-        Ok(Selection { source, tenant, tag: self.tag.clone(), by, allowed, from, to })
+        check_tag(dimensions.contains(&Dimension::Tag), self.tag.as_ref())?;
+        let (from, to) = narrowed(&zone, self.from, self.to, &allowed);
+        let limits = [from, to].into_iter().chain(base.iter().flat_map(|(from, to)| [Some(*from), Some(*to)]));
+        let source = UsageSource::of(&dimensions, is_declared(self.tag.as_ref()), limits, &zone.between(from, to));
+        let (tag, top) = (self.tag.clone(), self.top);
+        Ok(Selection { source, tenant, tag, by, zone, top, base, allowed, from, to })
+    }
+
+    /// The time range of the period that the report is compared with.
+    fn base(&self, dimensions: &BTreeSet<Dimension>) -> Result<Option<TimeRange>, ReportError> {
+        let Some(compared_with) = self.compared_with else { return Ok(None) };
+        if let Some(time) = dimensions.iter().find(|by| by.is_time()) {
+            return Err(ReportError::ComparedByTime(*time));
+        }
+        let range = compared_with.range(self.zone, (self.from, self.to));
+        range.ok_or(ReportError::ComparedWithoutRange).map(Some)
+    }
+}
+
+/// Checks that rows are not grouped by a dimension twice.
+pub(super) fn check_distinct(by: &[Dimension]) -> Result<(), ReportError> {
+    match by.iter().enumerate().find(|(index, dimension)| by[..*index].contains(dimension)) {
+        Some((_, dimension)) => Err(ReportError::DuplicateDimension(*dimension)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a key of a tag is given if a tag is a dimension, and only then.
+pub(super) fn check_tag(is_by_tag: bool, tag: Option<&ReportTag>) -> Result<(), ReportError> {
+    match (is_by_tag, tag) {
+        (true, None) => Err(ReportError::NoTagKey),
+        (false, Some(tag)) => Err(ReportError::UnusedTagKey(tag.key.clone())),
+        (true, Some(_)) | (false, None) => Ok(()),
+    }
+}
+
+/// The values of the filters by dimension.
+pub(super) fn by_dimension(
+    filters: &[ReportFilter],
+    (tz, zone): (Tz, &Zone),
+) -> Result<BTreeMap<Dimension, Allowed>, ReportError> {
+    let mut allowed: BTreeMap<Dimension, Allowed> = BTreeMap::new();
+    for ReportFilter { dimension, value } in filters {
+        let of_dimension = allowed.entry(*dimension).or_default();
+        match (value, dimension.unit()) {
+            (Some(value), Some(unit)) => {
+                let not_in_zone = || ReportError::NotInZone(InvalidFilter::new(*dimension, Some(value)), tz);
+                let start = unit.parse(zone, value).ok_or_else(not_in_zone)?;
+                of_dimension.starts.push(start);
+                of_dimension.values.push(unit.text(zone, start));
+            }
+            (Some(value), None) => of_dimension.values.push(value.clone()),
+            (None, _) => of_dimension.none = true,
+        }
+    }
+    Ok(allowed)
+}
+
+/// Checks that a time range is not empty, and consists of whole quarters of an hour, or of whole minutes in a report by them.
+fn check_range(
+    (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    dimensions: &BTreeSet<Dimension>,
+) -> Result<(), ReportError> {
+    let is_by_minute = dimensions.contains(&Dimension::Minute);
+    let step = TimeDelta::minutes(if is_by_minute { 1 } else { 15 });
+    for limit in [from, to].into_iter().flatten() {
+        if limit.duration_trunc(step).ok() != Some(limit) {
+            let error = if is_by_minute { ReportError::NotAMinute } else { ReportError::NotAQuarterHour };
+            return Err(error(limit));
+        }
+    }
+    match (from, to) {
+        (Some(from), Some(to)) if from >= to => Err(ReportError::EmptyRange { from, to }),
+        _ => Ok(()),
     }
 }
 
@@ -273,9 +245,11 @@ impl Selection {
     /// The error that the report would read too many calls.
     pub(super) fn too_many_calls(&self) -> ReportError {
         let dimensions: BTreeSet<_> = self.by.iter().chain(self.allowed.keys()).copied().collect();
+        let (is_declared, range) = (is_declared(self.tag.as_ref()), (self.from, self.to));
         ReportError::TooManyCalls {
             dimensions: list(&dimensions),
-            nearest: nearest(&dimensions, is_declared(self.tag.as_ref())),
+            nearest: nearest(&dimensions, is_declared, &self.zone.between(self.from, self.to)),
+            answered_since: UsageSource::answers_since(&dimensions, is_declared, &self.zone, range),
         }
     }
 }
@@ -284,30 +258,18 @@ fn is_declared(tag: Option<&ReportTag>) -> bool {
     tag.is_some_and(|tag| tag.is_declared)
 }
 
-/// The values of the filters by dimension.
-fn by_dimension(filters: &[ReportFilter]) -> BTreeMap<Dimension, Allowed> {
-    let mut allowed: BTreeMap<Dimension, Allowed> = BTreeMap::new();
-    for filter in filters {
-        let of_dimension = allowed.entry(filter.dimension).or_default();
-        match &filter.value {
-            Some(value) => of_dimension.values.push(value.clone()),
-            None => of_dimension.none = true,
-        }
-    }
-    allowed
-}
-
 /// A time range without what lies before the first or after the last allowed period of time.
 fn narrowed(
+    zone: &Zone,
     mut from: Option<DateTime<Utc>>,
     mut to: Option<DateTime<Utc>>,
     allowed: &BTreeMap<Dimension, Allowed>,
 ) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
     for (dimension, allowed) in allowed {
-        let starts = || allowed.values.iter().filter_map(|value| dimension.start(value));
-        from = from.max(starts().min());
-        let end = starts().max().and_then(|last| dimension.end(last));
-        to = [to, end].into_iter().flatten().min();
+        let Some(unit) = dimension.unit() else { continue };
+        let (starts, ends): (Vec<_>, Vec<_>) = allowed.starts.iter().map(|start| unit.range(zone, *start)).unzip();
+        from = from.max(starts.into_iter().flatten().min());
+        to = [to, ends.into_iter().flatten().max()].into_iter().flatten().min();
     }
     (from, to)
 }
@@ -322,10 +284,12 @@ mod tests {
 
     #[test]
     fn filters_on_times_narrow_the_range_and_others_do_not() {
-        let range = |from: &str, to: &str, of: &[(Dimension, &str)]| {
+        let range_in = |zone: Tz, from: &str, to: &str, of: &[(Dimension, &str)]| {
             let time = |text: &str| text.parse::<DateTime<Utc>>().ok();
-            narrowed(time(from), time(to), &by_dimension(&filters(of)))
+            let local = Zone::from(zone);
+            narrowed(&local, time(from), time(to), &by_dimension(&filters(of), (zone, &local)).unwrap())
         };
+        let range = |from: &str, to: &str, of: &[(Dimension, &str)]| range_in(Tz::UTC, from, to, of);
         let expected = |from: &str, to: &str| (from.parse().ok(), to.parse().ok());
         let days = [(Dimension::Day, "2023-09-03"), (Dimension::Day, "2023-09-01")];
         assert_eq!(range("", "", &days), expected("2023-09-01T00:00:00Z", "2023-09-04T00:00:00Z"));
@@ -334,16 +298,42 @@ mod tests {
         let within = range("2023-09-02T00:00:00Z", "2023-09-02T05:00:00Z", &days);
         assert_eq!(within, expected("2023-09-02T00:00:00Z", "2023-09-02T05:00:00Z"));
         assert_eq!(range("", "2023-09-02T05:00:00Z", &[(Dimension::Model, "m")]), expected("", "2023-09-02T05:00:00Z"));
+        // Days of 25 and of 23 hours.
+        for (day, from, to) in [
+            ("2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            ("2026-03-29", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+        ] {
+            assert_eq!(range_in(Tz::Europe__Berlin, "", "", &[(Dimension::Day, day)]), expected(from, to));
+        }
+    }
+
+    #[test]
+    fn a_report_of_too_many_calls_says_from_when_on_sums_answer_it() {
+        let refused = |zone: Tz| {
+            let selection = Selection {
+                source: UsageSource::Calls,
+                tenant: "t".parse().unwrap(),
+                tag: None,
+                by: vec![Dimension::Model, Dimension::Day],
+                zone: zone.into(),
+                top: None,
+                base: None,
+                allowed: BTreeMap::new(),
+                from: None,
+                to: None,
+            };
+            selection.too_many_calls().to_string()
+        };
+        let end = "or report by model, by which sums are kept; or begin at 2011-03-13T03:45:00Z or later, from when on sums \
+                   answer this report";
+        assert!(refused(Tz::America__St_Johns).ends_with(end), "{}", refused(Tz::America__St_Johns));
     }
 
     #[test]
     fn a_filter_that_no_call_can_meet_is_refused_with_what_is_expected() {
         let refused = |dimension, value| ReportFilter::new(dimension, value).unwrap_err().to_string();
         assert_eq!(refused(Dimension::Agent, Some("ada")), "the filter agent=ada cannot be met: expected a UUID");
-        assert_eq!(
-            refused(Dimension::Day, None),
-            "the filter day= cannot be met: expected a day in UTC, such as 2023-11-14"
-        );
+        assert_eq!(refused(Dimension::Day, None), "the filter day= cannot be met: expected a day, such as 2023-11-14");
         let long = refused(Dimension::Model, Some(&"m".repeat(10_000)));
         assert!(long.len() < 200, "{long}");
     }

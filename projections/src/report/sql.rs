@@ -1,48 +1,20 @@
 //! The statements of the usage report, which depend on its dimensions and filters.
 
-use super::dimension::{Dimension, Values, finest_time};
+use super::ReportCursor;
+use super::dimension::{Dimension, Values, times};
+use super::parameters::Parameters;
+use super::period::Start;
 use super::query::{Allowed, Selection};
-use super::usage_source::{COUNTS, OTHER_SUMS, UsageSource};
-use super::{ReportCursor, Totals};
+use super::sums;
+use super::usage_source::UsageSource;
 use chrono::{DateTime, Utc};
-use domain::call::TraceId;
-use domain::{Meter, TenantId};
-use sqlx::postgres::{PgArguments, PgConnection, Postgres};
-use sqlx::query::{Query, QueryAs, QueryScalar};
-use sqlx::{Arguments as _, AssertSqlSafe, Encode, FromRow as _, Row as _, Type};
-use std::sync::LazyLock;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::{Query, QueryScalar};
+use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-/// Sums over rows of a usage source, or over rows that are such sums.
-static SUMS: LazyLock<String> = LazyLock::new(|| {
-    let counts = COUNTS.map(|column| format!("coalesce(sum({column}), 0)::bigint as {column}"));
-    let sums = OTHER_SUMS.into_iter().chain(Meter::ALL.iter().map(|meter| meter.column()));
-    let sums = sums.map(|column| format!("coalesce(sum({column}), 0) as {column}"));
-    counts.into_iter().chain(sums).collect::<Vec<_>>().join(", ")
-});
-
-/// Sums up the calls of a trace that some agents made; all of its calls, if no agents are given. None if the trace has more than
-/// `limit` calls, of any agent: then no more than these are read.
-pub(crate) async fn sums_of_trace(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    trace_id: TraceId,
-    agents: Option<Vec<Uuid>>,
-    limit: i64,
-) -> Result<Option<Totals>, sqlx::Error> {
-    let calls = UsageSource::Calls.rows("null");
-    // The calls that are read are those that the index by trace finds.
-    let text = format!(
-        "with read as (select * from {calls} where u.tenant_id = $1 and u.trace_id = $2 limit $4 + 1)
-         select {}, (select count(*) > $4 from read) as is_too_many
-         from read u where $3::uuid[] is null or u.agent_id = any($3)",
-        *SUMS
-    );
-    let sums =
-        sqlx::query(AssertSqlSafe(text)).bind(tenant.as_str()).bind(trace_id.to_string()).bind(agents).bind(limit);
-    let sums = sums.fetch_one(connection).await?;
-    Ok(if sums.try_get("is_too_many")? { None } else { Some(Totals::from_row(&sums)?) })
-}
+/// The limits of a time range.
+type Range = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 /// A statement with its parameters.
 pub(super) struct Statement {
@@ -53,17 +25,21 @@ pub(super) struct Statement {
 impl Statement {
     /// Selects the sums over all rows, or over all rows after a cursor.
     pub(super) fn total(selection: &Selection, after: Option<&ReportCursor>) -> Result<Self, sqlx::Error> {
-        let mut parameters = Parameters::default();
+        let mut parameters = selection.parameters();
         let tenant = parameters.add(selection.tenant.as_str())?;
+        let has_base = selection.base.is_some();
         let text = match after {
-            None => format!("select {} from {}", *SUMS, cells(selection, None, &tenant, &mut parameters)?),
+            None => {
+                let cells = cells(selection, None, &tenant, &mut parameters)?;
+                format!("select {} from {cells}", sums::of_cells(has_base))
+            }
             Some(after) => {
-                let groups = groups(selection, Some(after), &tenant, &mut parameters)?;
-                let is_after = is_after(&selection.by, after, &mut parameters)?;
-                format!("select {} from ({groups}) g where {is_after}", *SUMS)
+                let rows = rows(selection, Some(after), &tenant, &mut parameters)?;
+                let is_after = is_after(selection, after, &mut parameters)?;
+                format!("select {} from ({rows}) g where {is_after}", sums::of_rows(has_base))
             }
         };
-        Ok(Self { text, parameters: parameters.0 })
+        Ok(Self { text, parameters: parameters.arguments })
     }
 
     /// Selects up to `limit` rows, from the first one or after a cursor. The names of agents and tasks are looked up for
@@ -73,34 +49,35 @@ impl Statement {
         after: Option<&ReportCursor>,
         limit: Option<i64>,
     ) -> Result<Self, sqlx::Error> {
-        let mut parameters = Parameters::default();
+        let mut parameters = selection.parameters();
         let tenant = parameters.add(selection.tenant.as_str())?;
-        let groups = groups(selection, after, &tenant, &mut parameters)?;
+        let rows = rows(selection, after, &tenant, &mut parameters)?;
         let condition = match after {
-            Some(after) => format!("where {}", is_after(&selection.by, after, &mut parameters)?),
+            Some(after) => format!("where {}", is_after(selection, after, &mut parameters)?),
             None => String::new(),
         };
         let limit = parameters.add(limit)?;
-        let (columns, order) = (keys_and_names(&selection.by, &tenant), row_order(&selection.by));
+        let (names, order) = (names(&selection.by, &tenant), row_order(selection));
         let text = format!(
-            "select g.*, {columns} from (select * from ({groups}) g {condition} order by {order} limit {limit}) g
+            "select g.*{names} from (select * from ({rows}) g {condition} order by {order} limit {limit}) g
              order by {order}"
         );
-        Ok(Self { text, parameters: parameters.0 })
+        Ok(Self { text, parameters: parameters.arguments })
     }
 
-    /// Counts the calls that a report reads which is summed from the calls themselves, up to a limit. Only conditions that
-    /// one index answers are included, so that no more calls are read: the time range and values of one dimension.
-    pub(super) fn count_calls(selection: &Selection, limit: i64) -> Result<Self, sqlx::Error> {
-        let mut parameters = Parameters::default();
+    /// Counts the calls that a report reads in a time range which is summed from the calls themselves, up to a limit. Only
+    /// conditions that one index answers are included, so that no more calls are read: the time range and values of one
+    /// dimension.
+    pub(super) fn count_calls(selection: &Selection, range: Range, limit: i64) -> Result<Self, sqlx::Error> {
+        let mut parameters = selection.parameters();
         let tenant = parameters.add(selection.tenant.as_str())?;
         // No index answers a condition that calls without a value meet too.
         let indexed = UsageSource::INDEXED.iter().filter_map(|dimension| selection.allowed.get_key_value(dimension));
         let indexed = indexed.filter(|(_, allowed)| !allowed.none).take(1);
-        let conditions = conditions(selection, selection.from, indexed, &tenant, &mut parameters)?;
-        let (calls, limit) = (rows(selection, &mut parameters)?, parameters.add(limit)?);
+        let conditions = conditions(selection, range, indexed, &tenant, &mut parameters)?;
+        let (calls, limit) = (source(selection, &mut parameters)?, parameters.add(limit)?);
         let text = format!("select count(*) from (select from {calls} where {conditions} limit {limit}) c");
-        Ok(Self { text, parameters: parameters.0 })
+        Ok(Self { text, parameters: parameters.arguments })
     }
 
     /// As a query for rows.
@@ -112,39 +89,43 @@ impl Statement {
     pub(super) fn number(self) -> QueryScalar<'static, Postgres, i64, PgArguments> {
         sqlx::query_scalar_with(AssertSqlSafe(self.text), self.parameters)
     }
+}
 
-    /// As a query for sums.
-    pub(super) fn sums(self) -> QueryAs<'static, Postgres, Totals, PgArguments> {
-        sqlx::query_as_with(AssertSqlSafe(self.text), self.parameters)
+impl Selection {
+    fn parameters(&self) -> Parameters {
+        Parameters::new(self.zone.between(self.from, self.to))
+    }
+
+    /// The columns that rows are grouped by, with the indices of their dimensions: first the time, as in the index of the usage
+    /// source, so that a report by hour does not sort the whole table.
+    fn columns(&self) -> Vec<(usize, Dimension)> {
+        let mut others: Vec<_> = self.by.iter().copied().enumerate().filter(|(_, by)| !by.is_time()).collect();
+        others.sort_by_key(|(_, by)| *by);
+        times(&self.by).into_iter().chain(others).collect()
     }
 }
 
-/// The parameters of a statement.
-#[derive(Default)]
-struct Parameters(PgArguments);
-
-impl Parameters {
-    /// Adds a parameter, and returns its name in the statement.
-    fn add<'t, T: Encode<'t, Postgres> + Type<Postgres>>(&mut self, value: T) -> Result<String, sqlx::Error> {
-        self.0.add(value).map_err(sqlx::Error::Encode)?;
-        Ok(format!("${}", self.0.len()))
-    }
-}
-
-/// The rows of the usage source that a report is about: those that can be in the report after a cursor.
+/// The rows `u` of the usage source that a report is about: those that can be in the report after a cursor. Those of the base
+/// are marked.
 fn cells(
     selection: &Selection,
     after: Option<&ReportCursor>,
     tenant: &str,
     parameters: &mut Parameters,
 ) -> Result<String, sqlx::Error> {
-    let from = selection.from.max(after.and_then(|after| after.time(&selection.by)));
-    let conditions = conditions(selection, from, &selection.allowed, tenant, parameters)?;
-    Ok(format!("{} where {conditions}", rows(selection, parameters)?))
+    let from = selection.from.max(after.and_then(|after| after.time(selection)));
+    let mut cells = |range: Range| {
+        let conditions = conditions(selection, range, &selection.allowed, tenant, parameters)?;
+        Ok::<_, sqlx::Error>(format!("{} where {conditions}", source(selection, parameters)?))
+    };
+    let current = cells((from, selection.to))?;
+    let Some((from, to)) = selection.base else { return Ok(current) };
+    let base = cells((Some(from), Some(to)))?;
+    Ok(format!("(select u.*, false as is_base from {current} union all select u.*, true as is_base from {base}) u"))
 }
 
 /// All rows `u` of the usage source of a report.
-fn rows(selection: &Selection, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
+fn source(selection: &Selection, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
     // A parameter that the statement does not have is an error.
     let tag = match &selection.tag {
         Some(tag) => format!("{}::text", parameters.add(tag.key.as_str())?),
@@ -156,7 +137,7 @@ fn rows(selection: &Selection, parameters: &mut Parameters) -> Result<String, sq
 /// The conditions on rows `u` of the usage source of a report.
 fn conditions<'s>(
     selection: &Selection,
-    from: Option<DateTime<Utc>>,
+    (from, to): Range,
     allowed: impl IntoIterator<Item = (&'s Dimension, &'s Allowed)>,
     tenant: &str,
     parameters: &mut Parameters,
@@ -165,26 +146,39 @@ fn conditions<'s>(
     if let Some(from) = from {
         conditions.push(selection.source.since(&parameters.add(from)?));
     }
-    if let Some(to) = selection.to {
+    if let Some(to) = to {
         conditions.push(selection.source.before(&parameters.add(to)?));
     }
     for (dimension, allowed) in allowed {
-        conditions.push(is_allowed(*dimension, allowed, parameters)?);
+        conditions.push(is_allowed(selection, *dimension, allowed, parameters)?);
     }
     Ok(conditions.join(" and "))
 }
 
+/// The value of a dimension of a row `u` of the usage source.
+fn column(selection: &Selection, dimension: Dimension, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
+    match dimension.unit() {
+        Some(unit) => parameters.period(unit, selection.source),
+        None => Ok(dimension.definition().column.to_owned()),
+    }
+}
+
 /// Whether a row has one of the allowed values of a dimension.
-fn is_allowed(dimension: Dimension, allowed: &Allowed, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
-    let (definition, values) = (dimension.definition(), allowed.values.iter());
-    let values = match definition.values {
+fn is_allowed(
+    selection: &Selection,
+    dimension: Dimension,
+    allowed: &Allowed,
+    parameters: &mut Parameters,
+) -> Result<String, sqlx::Error> {
+    let values = match dimension.definition().values {
         Values::Text => parameters.add(&allowed.values)?,
         Values::Ids | Values::Objects(_) => {
-            parameters.add(values.filter_map(|value| Uuid::parse_str(value).ok()).collect::<Vec<_>>())?
+            let ids = allowed.values.iter().filter_map(|value| Uuid::parse_str(value).ok());
+            parameters.add(ids.collect::<Vec<_>>())?
         }
-        Values::Periods(_) => parameters.add(values.filter_map(|value| dimension.start(value)).collect::<Vec<_>>())?,
+        Values::Periods(unit) => parameters.add_starts(unit, &allowed.starts)?,
     };
-    let column = definition.column;
+    let column = column(selection, dimension, parameters)?;
     Ok(if allowed.none {
         format!("({column} = any({values}) or {column} is null)")
     } else {
@@ -192,53 +186,176 @@ fn is_allowed(dimension: Dimension, allowed: &Allowed, parameters: &mut Paramete
     })
 }
 
-/// The text of each key, and the name of each object.
-fn keys_and_names(by: &[Dimension], tenant: &str) -> String {
-    let finest = finest_time(by);
-    let keys = by.iter().enumerate().map(|(n, by)| {
-        let column = if by.is_time() { finest.map_or(n, |(finest, _)| finest) } else { n };
-        let text = match by.definition().values {
-            Values::Text => format!("g.column_{column}"),
-            Values::Ids | Values::Objects(_) => format!("g.column_{column}::text"),
-            Values::Periods(period) => {
-                format!("to_char(g.column_{column} at time zone 'UTC', '{}')", period.sql_format)
-            }
-        };
-        format!("{text} as key_{n}")
-    });
-    let names = by.iter().enumerate().map(|(n, by)| match by.definition().values {
+/// The text of each key that is no time, and the name of each object, after a comma.
+fn names(by: &[Dimension], tenant: &str) -> String {
+    let columns = by.iter().enumerate().map(|(n, by)| match by.definition().values {
+        Values::Text => format!(", g.column_{n} as key_{n}, null::text as name_{n}"),
+        Values::Ids => format!(", g.column_{n}::text as key_{n}, null::text as name_{n}"),
         Values::Objects(objects) => format!(
-            "(select o.{} from apex.{} o where o.tenant_id = {tenant} and o.{} = g.column_{n}) as name_{n}",
+            ", g.column_{n}::text as key_{n},
+             (select o.{} from apex.{} o where o.tenant_id = {tenant} and o.{} = g.column_{n}) as name_{n}",
             objects.name, objects.table, objects.id
         ),
-        Values::Text | Values::Ids | Values::Periods(_) => format!("null::text as name_{n}"),
+        Values::Periods(_) => String::new(),
     });
-    keys.chain(names).collect::<Vec<_>>().join(", ")
+    columns.collect()
 }
 
-/// One row for each combination of keys, without rows that amendments have emptied. The time comes first, as in the index
-/// of the usage source, so that a report by hour does not sort the whole table.
+/// A text, or none, for each dimension of a report.
+type Texts = Vec<Option<String>>;
+
+/// The keys of a row that [`Statement::page`] selects, and the names of its objects.
+pub(super) fn keys_and_names(selection: &Selection, row: &PgRow) -> Result<(Texts, Texts), sqlx::Error> {
+    let start = |(n, by): &(usize, Dimension)| {
+        let column = format!("column_{n}");
+        Ok::<_, sqlx::Error>(match by.unit().and_then(super::period::Unit::minutes) {
+            Some(_) => Start::At(row.try_get(column.as_str())?),
+            None => Start::Midnight(row.try_get(column.as_str())?),
+        })
+    };
+    let times = times(&selection.by);
+    let starts = times.iter().map(start).collect::<Result<Vec<_>, _>>()?;
+    let (mut keys, mut names) = (Vec::new(), Vec::new());
+    for (n, by) in selection.by.iter().enumerate() {
+        let own = times.iter().position(|(time, _)| *time == n).and_then(|index| starts.get(index));
+        match (by.unit(), own.or(starts.last())) {
+            (Some(unit), Some(start)) => {
+                keys.push(Some(unit.text(&selection.zone, unit.of(&selection.zone, *start))));
+                names.push(None);
+            }
+            _ => {
+                keys.push(row.try_get(format!("key_{n}").as_str())?);
+                names.push(row.try_get(format!("name_{n}").as_str())?);
+            }
+        }
+    }
+    Ok((keys, names))
+}
+
+/// The rows of the report: all of them, or those of highest cost and the rest, of each period if there are some.
+fn rows(
+    selection: &Selection,
+    after: Option<&ReportCursor>,
+    tenant: &str,
+    parameters: &mut Parameters,
+) -> Result<String, sqlx::Error> {
+    let Some(top) = selection.top else { return groups(selection, after, tenant, parameters) };
+    if let (UsageSource::Days(_) | UsageSource::TagHours, [(n, by)]) = (selection.source, &selection.columns()[..])
+        && !by.is_time()
+    {
+        return highest_of_many(selection, (*n, *by), top, (after, tenant), parameters);
+    }
+    let groups = groups(selection, after, tenant, parameters)?;
+    let has_base = selection.base.is_some();
+    let (times, columns) = (times(&selection.by), selection.columns());
+    let column = |(n, _): &(usize, Dimension)| format!("column_{n}");
+    let of_period: Vec<_> = times.iter().map(column).collect();
+    let all: Vec<_> = columns.iter().map(column).collect();
+    let or_null = |named: &(usize, Dimension)| if named.1.is_time() { column(named) } else { "null".to_owned() };
+    let rest: Vec<_> = columns.iter().map(or_null).collect();
+    let list = |prefix: &str, columns: &[String]| {
+        if columns.is_empty() { String::new() } else { format!("{prefix} {}", columns.join(", ")) }
+    };
+    let order = order(selection, &[], None, ("g.cost", "g.calls"), |n| format!("g.column_{n}"));
+    Ok(format!(
+        "with ranked as (
+             select g.*, row_number() over ({} order by {order}) > {} as is_rest from ({groups}) g
+         )
+         select {}, is_rest, {} from ranked where not is_rest
+         union all
+         select {}, true, {} from ranked where is_rest {} having count(*) > 0",
+        list("partition by", &of_period),
+        parameters.add(i64::from(top))?,
+        all.join(", "),
+        sums::names(has_base),
+        rest.join(", "),
+        sums::of_rows(has_base),
+        list("group by", &of_period),
+    ))
+}
+
+/// One row for each combination of keys, without rows that amendments have emptied.
 fn groups(
     selection: &Selection,
     after: Option<&ReportCursor>,
     tenant: &str,
     parameters: &mut Parameters,
 ) -> Result<String, sqlx::Error> {
-    let by = &selection.by;
-    let others = by.iter().copied().enumerate().filter(|(_, by)| !by.is_time());
-    let mut columns: Vec<_> = finest_time(by).into_iter().chain(others).collect();
-    columns.sort_by_key(|(_, by)| (!by.is_time(), *by));
-    let keys: Vec<_> = columns.iter().map(|(n, by)| format!("{} as column_{n}", by.definition().column)).collect();
-    let ordinals: Vec<_> = (1..=columns.len()).map(|ordinal| ordinal.to_string()).collect();
-    let (keys, ordinals, cells) = (keys.join(", "), ordinals.join(", "), cells(selection, after, tenant, parameters)?);
-    let sums = SUMS.as_str();
-    Ok(format!("select {keys}, {sums} from {cells} group by {ordinals} having sum(calls) <> 0 or sum(tool_calls) <> 0"))
+    let mut keys = Vec::new();
+    for (n, by) in selection.columns() {
+        keys.push(format!("{} as column_{n}", column(selection, by, parameters)?));
+    }
+    let ordinals: Vec<_> = (1..=keys.len()).map(|ordinal| ordinal.to_string()).collect();
+    let cells = cells(selection, after, tenant, parameters)?;
+    let sums = sums::of_cells(selection.base.is_some());
+    let having = having(selection);
+    let (keys, ordinals) = (keys.join(", "), ordinals.join(", "));
+    Ok(format!("select {keys}, {sums} from {cells} group by {ordinals} having {having}"))
 }
 
-/// The sort key of rows, ascending: the time, then the highest cost, the most calls, and all keys with nulls last. The
-/// arguments are the expressions. Text is compared by bytes, so that all databases agree.
-fn order(by: &[Dimension], time: Option<String>, cost: &str, calls: &str, column: impl Fn(usize) -> String) -> String {
-    let ties = by.iter().enumerate().filter_map(|(n, by)| match by.definition().values {
+/// The condition that a group has calls, which amendments may have taken away.
+fn having(selection: &Selection) -> String {
+    if selection.base.is_none() {
+        return "sum(calls) <> 0 or sum(tool_calls) <> 0".to_owned();
+    }
+    let counts = ["not u.is_base", "u.is_base"]
+        .iter()
+        .flat_map(|period| ["calls", "tool_calls"].map(|count| format!("sum({count}) filter (where {period}) <> 0")));
+    counts.collect::<Vec<_>>().join(" or ")
+}
+
+/// The rows of highest cost and the rest of a report by one dimension with many values, and without time. Of every value only what
+/// rows are sorted by is summed up; all sums are those of the values that are shown, and of the total, from which the rest follows.
+fn highest_of_many(
+    selection: &Selection,
+    (n, by): (usize, Dimension),
+    top: u32,
+    (after, tenant): (Option<&ReportCursor>, &str),
+    parameters: &mut Parameters,
+) -> Result<String, sqlx::Error> {
+    let has_base = selection.base.is_some();
+    let key = column(selection, by, parameters)?;
+    let cells = cells(selection, after, tenant, parameters)?;
+    let (top, having) = (parameters.add(i64::from(top))?, having(selection));
+    let current = if has_base { " filter (where not u.is_base)" } else { "" };
+    let order = order(selection, &[], None, ("g.cost", "g.calls"), |n| format!("g.column_{n}"));
+    Ok(format!(
+        "with highest as materialized (
+             select g.* from (
+                 select {key} as column_{n}, coalesce(sum(cost){current}, 0) as cost,
+                        coalesce(sum(calls){current}, 0)::bigint as calls
+                 from {cells} group by 1 having {having}
+             ) g order by {order} limit {top} + 1
+         ), shown as materialized (
+             select g.column_{n} from highest g order by {order} limit {top}
+         ), shown_rows as materialized (
+             select {key} as column_{n}, {} from (select u.* from {cells}) u
+             where {key} = any (array(select column_{n} from shown))
+                or ({key} is null and (select exists (select from shown where column_{n} is null)))
+             group by 1
+         )
+         select column_{n}, false as is_rest, {} from shown_rows
+         union all
+         select null, true, {} from (select {} from {cells}) t, (select {} from shown_rows) r
+         where (select count(*) from highest) > {top}",
+        sums::of_cells(has_base),
+        sums::names(has_base),
+        sums::differences(has_base),
+        sums::of_cells(has_base),
+        sums::of_rows(has_base),
+    ))
+}
+
+/// The sort key of rows, ascending: the times, whether it is the rest, then the highest cost, the most calls, and all keys with
+/// nulls last. The arguments are the expressions. Text is compared by bytes, so that all databases agree.
+fn order(
+    selection: &Selection,
+    times: &[String],
+    is_rest: Option<&str>,
+    (cost, calls): (&str, &str),
+    column: impl Fn(usize) -> String,
+) -> String {
+    let ties = selection.by.iter().enumerate().filter_map(|(n, by)| match by.definition().values {
         Values::Text => Some(format!("({0}) is null, coalesce({0}, '') collate \"C\"", column(n))),
         Values::Ids | Values::Objects(_) => {
             let nil = Uuid::nil();
@@ -246,21 +363,25 @@ fn order(by: &[Dimension], time: Option<String>, cost: &str, calls: &str, column
         }
         Values::Periods(_) => None,
     });
-    time.into_iter().chain([format!("-({cost})"), format!("-({calls})")]).chain(ties).collect::<Vec<_>>().join(", ")
+    let first = times.iter().cloned().chain(is_rest.map(str::to_owned));
+    first.chain([format!("-({cost})"), format!("-({calls})")]).chain(ties).collect::<Vec<_>>().join(", ")
 }
 
-fn row_order(by: &[Dimension]) -> String {
-    let time = finest_time(by).map(|(n, _)| format!("g.column_{n}"));
-    order(by, time, "g.cost", "g.calls", |n| format!("g.column_{n}"))
+fn row_order(selection: &Selection) -> String {
+    let times: Vec<_> = times(&selection.by).iter().map(|(n, _)| format!("g.column_{n}")).collect();
+    let is_rest = selection.top.map(|_| "g.is_rest");
+    order(selection, &times, is_rest, ("g.cost", "g.calls"), |n| format!("g.column_{n}"))
 }
 
 /// Whether a row comes after a cursor.
-fn is_after(by: &[Dimension], after: &ReportCursor, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
-    let time = after.time(by).map(|time| parameters.add(time)).transpose()?;
+fn is_after(selection: &Selection, after: &ReportCursor, parameters: &mut Parameters) -> Result<String, sqlx::Error> {
+    let times = after.times(selection).into_iter().map(|start| parameters.add_start(start));
+    let times = times.collect::<Result<Vec<_>, _>>()?;
+    let is_rest = selection.top.map(|_| if after.is_rest { "true" } else { "false" });
     let (cost, calls) = (parameters.add(after.cost.as_number())?, parameters.add(after.calls)?);
     let keys = parameters.add(&after.keys)?;
-    let position = order(by, time, &cost, &calls, |n| format!("({keys})[{}]", n + 1));
-    Ok(format!("({}) > ({position})", row_order(by)))
+    let position = order(selection, &times, is_rest, (&cost, &calls), |n| format!("({keys})[{}]", n + 1));
+    Ok(format!("({}) > ({position})", row_order(selection)))
 }
 
 #[cfg(test)]
@@ -270,7 +391,7 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_the_conditions_that_one_index_answers() {
-        let value = |text: &str| Allowed { values: vec![text.to_owned()], none: false };
+        let value = |text: &str| Allowed { values: vec![text.to_owned()], starts: Vec::new(), none: false };
         let id = "00000000-0000-0000-0000-000000000007";
         let counted = |filters: Vec<(Dimension, Allowed)>| {
             let selection = Selection {
@@ -278,11 +399,14 @@ mod tests {
                 tenant: "t".parse().unwrap(),
                 tag: None,
                 by: vec![Dimension::Hour],
+                zone: chrono_tz::UTC.into(),
+                top: None,
+                base: None,
                 allowed: BTreeMap::from_iter(filters),
                 from: Some(DateTime::UNIX_EPOCH),
                 to: None,
             };
-            let text = Statement::count_calls(&selection, 7).unwrap().text;
+            let text = Statement::count_calls(&selection, (selection.from, None), 7).unwrap().text;
             text.split_once("where u.tenant_id = $1 and u.started_at >= $2").unwrap().1.to_owned()
         };
         let (agent, task) = ((Dimension::Agent, value(id)), (Dimension::Task, value(id)));

@@ -1,7 +1,10 @@
 //! What a report is summed from: the dimensions that it groups by and filters on decide it.
 
+use super::comparison::BasePeriod;
 use super::dimension::{Dimension, Kept};
+use super::zone::{Offsets, Zone};
 use chrono::{DateTime, DurationRound, Utc};
+use chrono_tz::Tz;
 use domain::Meter;
 use domain::call::Outcome;
 use std::collections::BTreeSet;
@@ -11,7 +14,7 @@ use std::fmt;
 pub const MAX_REPORT_CALLS: i64 = 100_000;
 
 /// The columns of a source that count calls.
-pub(super) const COUNTS: [&str; 4] = ["calls", "tool_calls", "failed_calls", "unpriced_calls"];
+pub(super) const COUNTS: [&str; 5] = ["calls", "tool_calls", "failed_calls", "unpriced_calls", "assumed_calls"];
 /// The columns of a source with other sums, but for those of the meters.
 pub(super) const OTHER_SUMS: [&str; 5] =
     ["latency_ms", "cost", "reported_cost", "compared_cost", "compared_reported_cost"];
@@ -46,37 +49,71 @@ impl UsageSource {
     pub(super) const INDEXED: &'static [Dimension] =
         &[Dimension::Task, Dimension::Conversation, Dimension::Dag, Dimension::Agent];
 
-    /// The source that answers a report with these dimensions, grouped by or filtered on, and this time range, whose limits
-    /// are quarters of an hour. Sums by a tag are kept if its key is declared.
+    /// The source that answers a report with these dimensions, grouped by or filtered on, time ranges with these limits, and
+    /// periods of a zone with these offsets. Sums by a tag are kept if its key is declared.
     pub(super) fn of(
         dimensions: &BTreeSet<Dimension>,
         is_declared: bool,
-        from: Option<DateTime<Utc>>,
-        to: Option<DateTime<Utc>>,
+        limits: impl IntoIterator<Item = Option<DateTime<Utc>>>,
+        offsets: &Offsets,
     ) -> Self {
-        let Some(only) = kept_alone(dimensions).first().copied() else { return Self::QuarterHours };
-        let is_answered = answered_alone(dimensions, only).len() == dimensions.len() && is_on_steps(only, from, to);
-        match only.definition().kept {
-            Kept::Hours if is_answered && is_declared => Self::TagHours,
-            Kept::Days if is_answered => Self::Days(only),
-            Kept::QuarterHours | Kept::Hours | Kept::Days => Self::Calls,
+        let only = kept_alone(dimensions).first().copied();
+        let kept = only.map_or(Kept::QuarterHours, |only| only.definition().kept);
+        let is_answered = answered_by(dimensions, only).len() == dimensions.len()
+            && is_on_steps(kept, limits)
+            && (!dimensions.iter().any(|by| by.is_time()) || offsets.are_multiples_of(kept.step()));
+        match (kept, only) {
+            (Kept::QuarterHours, _) if is_answered => Self::QuarterHours,
+            (Kept::Hours, _) if is_answered && is_declared => Self::TagHours,
+            (Kept::Days, Some(only)) if is_answered => Self::Days(only),
+            (Kept::Minutes | Kept::QuarterHours | Kept::Hours | Kept::Days, _) => Self::Calls,
         }
     }
 
-    /// Whether a report by these dimensions, grouped by or filtered on, and this time range reads the calls themselves. One by
-    /// a tag may, if its key is not declared.
+    /// Whether a report by these dimensions, grouped by or filtered on, these limits of its time range, the period that it is
+    /// compared with, and periods of this zone reads the calls themselves. One by a tag may, if its key is not declared.
     #[must_use]
     pub fn may_be_calls(
         dimensions: impl IntoIterator<Item = Dimension>,
-        from: Option<DateTime<Utc>>,
-        to: Option<DateTime<Utc>>,
+        (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+        compared_with: Option<BasePeriod>,
+        zone: Tz,
     ) -> bool {
-        Self::of(&dimensions.into_iter().collect(), false, from, to) == Self::Calls
+        let offsets = Zone::from(zone).between(from, to);
+        let base = compared_with.and_then(|compared_with| compared_with.range(zone, (from, to)));
+        let limits = [from, to].into_iter().chain(base.into_iter().flat_map(|(from, to)| [Some(from), Some(to)]));
+        Self::of(&dimensions.into_iter().collect(), false, limits, &offsets) == Self::Calls
+    }
+
+    /// From when on sums answer a report by these dimensions in a time range with this end, if only the offsets of the zone
+    /// before keep them from it. Until now, if the range has no end.
+    pub(super) fn answers_since(
+        dimensions: &BTreeSet<Dimension>,
+        is_declared: bool,
+        zone: &Zone,
+        (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    ) -> Option<DateTime<Utc>> {
+        let only = kept_alone(dimensions).first().copied();
+        let step = only.map_or(Kept::QuarterHours, |only| only.definition().kept).step();
+        let since = zone.between(from, to).multiples_since(step)?;
+        let is_answered = dimensions.iter().any(|by| by.is_time())
+            && since < to.unwrap_or_else(Utc::now)
+            && Self::of(dimensions, is_declared, [Some(since), to], &zone.between(Some(since), to)) != Self::Calls;
+        is_answered.then_some(since)
+    }
+
+    /// The time of a row of the source.
+    pub(super) fn time(self) -> &'static str {
+        match self {
+            Self::QuarterHours => "u.quarter",
+            Self::Days(_) | Self::TagHours => "u.hour",
+            Self::Calls => "u.started_at",
+        }
     }
 
     /// The rows of the source, as `u`, with a column for each dimension that it answers, and the columns of the sums. The
     /// argument is the expression for the key of the tag.
-    pub(super) fn rows(self, tag: &str) -> String {
+    pub(crate) fn rows(self, tag: &str) -> String {
         match self {
             Self::QuarterHours => "apex.usage_quarter_hourly u".to_owned(),
             Self::Days(dimension) => {
@@ -113,6 +150,7 @@ impl UsageSource {
                              (c.kind = 'llm')::int as calls, (c.kind = 'tool')::int as tool_calls,
                              coalesce(c.outcome in ({failures}), c.error is not null)::int as failed_calls,
                              (c.kind = 'llm' and c.cost is null)::int as unpriced_calls,
+                             c.usage_assumed::int as assumed_calls,
                              case when c.reported_cost is not null then c.cost end as compared_cost,
                              case when c.cost is not null then c.reported_cost end as compared_reported_cost, {}
                       from apex.calls c) u",
@@ -123,7 +161,7 @@ impl UsageSource {
     }
 
     /// The condition that a row is not before a time. It is on the columns of the source's index.
-    pub(super) fn since(self, time: &str) -> String {
+    pub(crate) fn since(self, time: &str) -> String {
         match self {
             Self::QuarterHours => format!("u.hour >= date_trunc('hour', {time}, 'UTC') and u.quarter >= {time}"),
             Self::Days(_) => format!("u.day >= {time}"),
@@ -133,7 +171,7 @@ impl UsageSource {
     }
 
     /// The condition that a row is before a time. It is on the columns of the source's index.
-    pub(super) fn before(self, time: &str) -> String {
+    pub(crate) fn before(self, time: &str) -> String {
         match self {
             Self::QuarterHours => format!("u.hour <= date_trunc('hour', {time}, 'UTC') and u.quarter < {time}"),
             Self::Days(_) => format!("u.day < {time}"),
@@ -144,21 +182,27 @@ impl UsageSource {
 }
 
 /// The largest part of these dimensions by which sums are kept, for the message of a report that would read too many
-/// calls. Sums by a tag are kept if its key is declared.
-pub(super) fn nearest(dimensions: &BTreeSet<Dimension>, is_declared: bool) -> String {
-    let few = dimensions.iter().copied().filter(|by| by.is_time() || by.definition().kept == Kept::QuarterHours);
+/// calls. Sums by a tag are kept if its key is declared; the offsets are those of the periods of time.
+pub(super) fn nearest(dimensions: &BTreeSet<Dimension>, is_declared: bool, offsets: &Offsets) -> String {
+    let (is_time, is_utc) = (|by: &Dimension| by.is_time(), offsets.are_none());
+    let by_quarters = offsets.are_multiples_of(Kept::QuarterHours.step());
+    let few = answered_by(dimensions, None).into_iter().filter(|by| by_quarters || !is_time(by));
     let mut found: Vec<Dimension> = few.collect();
     let mut remark = "";
     for dimension in kept_alone(dimensions) {
-        let answered = answered_alone(dimensions, dimension);
+        let kept = dimension.definition().kept;
+        let answered = answered_by(dimensions, Some(dimension));
+        let answered: Vec<_> =
+            answered.into_iter().filter(|by| !is_time(by) || offsets.are_multiples_of(kept.step())).collect();
         // Time alone says little, so that a dimension beside it is preferred.
-        let value = |by: &[Dimension]| (by.iter().filter(|by| !by.is_time()).count(), by.len());
+        let value = |by: &[Dimension]| (by.iter().filter(|by| !is_time(by)).count(), by.len());
         if value(&answered) > value(&found) {
-            let of = match dimension.definition().kept {
-                Kept::QuarterHours => "",
+            let of = match kept {
+                Kept::Minutes | Kept::QuarterHours => "",
                 Kept::Hours if is_declared => " over whole hours",
                 Kept::Hours => " over whole hours, once its key is declared",
-                Kept::Days => " over whole days (UTC)",
+                Kept::Days if is_utc || !dimensions.iter().any(is_time) => " over whole days (UTC)",
+                Kept::Days => " over whole days (UTC), with periods of time in UTC only",
             };
             (found, remark) = (answered, of);
         }
@@ -176,29 +220,42 @@ fn kept_alone(dimensions: &BTreeSet<Dimension>) -> Vec<Dimension> {
     dimensions.iter().copied().filter(|by| !by.is_time() && by.definition().kept != Kept::QuarterHours).collect()
 }
 
-/// Those of the dimensions that the sums by one dimension alone answer.
-fn answered_alone(dimensions: &BTreeSet<Dimension>, alone: Dimension) -> Vec<Dimension> {
-    let kept = alone.definition().kept;
-    let is_answered = |by: &Dimension| *by == alone || (by.is_time() && by.definition().kept >= kept);
+/// Those of the dimensions that sums answer: those by one dimension alone, or those by all with few values.
+fn answered_by(dimensions: &BTreeSet<Dimension>, alone: Option<Dimension>) -> Vec<Dimension> {
+    let kept = alone.map_or(Kept::QuarterHours, |alone| alone.definition().kept);
+    let is_answered = |by: &Dimension| match alone {
+        _ if by.is_time() => by.definition().kept >= kept,
+        Some(alone) => *by == alone,
+        None => by.definition().kept == kept,
+    };
     dimensions.iter().copied().filter(is_answered).collect()
 }
 
-/// Whether a time range consists of whole steps (UTC) of the sums by a dimension.
-fn is_on_steps(dimension: Dimension, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> bool {
-    let step = dimension.definition().kept.step();
-    [from, to].into_iter().flatten().all(|limit| limit.duration_trunc(step).ok() == Some(limit))
+/// Whether time ranges consist of whole steps (UTC) of sums.
+fn is_on_steps(kept: Kept, limits: impl IntoIterator<Item = Option<DateTime<Utc>>>) -> bool {
+    limits.into_iter().flatten().all(|limit| limit.duration_trunc(kept.step()).ok() == Some(limit))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use Dimension::{
-        Agent, Conversation, Dag, Day, Hour, Key, Model, Month, Outcome, Provider, QuarterHour, Source, Tag, Task,
-        Team, Tool, User,
+        Agent, Conversation, Dag, Day, Hour, Key, Minute, Model, Month, Outcome, Provider, QuarterHour, Source, Tag,
+        Task, Team, Tool, User, Week, Year,
     };
 
+    fn source_in(zone: Tz, is_declared: bool, dimensions: &[Dimension], from: &str, to: &str) -> UsageSource {
+        let limits: [Option<DateTime<Utc>>; 2] = [from.parse().ok(), to.parse().ok()];
+        let offsets = Zone::from(zone).between(limits[0], limits[1]);
+        UsageSource::of(&dimensions.iter().copied().collect(), is_declared, limits, &offsets)
+    }
+
     fn source(dimensions: &[Dimension], from: &str, to: &str) -> UsageSource {
-        UsageSource::of(&dimensions.iter().copied().collect(), true, from.parse().ok(), to.parse().ok())
+        source_in(Tz::UTC, true, dimensions, from, to)
+    }
+
+    fn nearest_in(zone: Tz, dimensions: &[Dimension], is_declared: bool) -> String {
+        nearest(&dimensions.iter().copied().collect(), is_declared, &Zone::from(zone).between(None, None))
     }
 
     #[test]
@@ -215,14 +272,12 @@ mod tests {
             (&[Task, Tag], "", "", UsageSource::Calls),
         ] {
             assert_eq!(source(dimensions, from, to), expected, "{dimensions:?} from {from:?} to {to:?}");
-            let of = |is_declared| {
-                let dimensions = dimensions.iter().copied().collect();
-                UsageSource::of(&dimensions, is_declared, from.parse().ok(), to.parse().ok())
-            };
-            assert_eq!(of(false), UsageSource::Calls, "{dimensions:?} of a key that is not declared");
-            assert!(UsageSource::may_be_calls(dimensions.iter().copied(), from.parse().ok(), to.parse().ok()));
+            let undeclared = source_in(Tz::UTC, false, dimensions, from, to);
+            assert_eq!(undeclared, UsageSource::Calls, "{dimensions:?} of a key that is not declared");
+            let limits = (from.parse().ok(), to.parse().ok());
+            assert!(UsageSource::may_be_calls(dimensions.iter().copied(), limits, None, Tz::UTC));
         }
-        assert_eq!(UsageSource::of(&BTreeSet::from([Model, Hour]), false, None, None), UsageSource::QuarterHours);
+        assert_eq!(source_in(Tz::UTC, false, &[Model, Hour], "", ""), UsageSource::QuarterHours);
     }
 
     #[test]
@@ -234,7 +289,7 @@ mod tests {
             (&[Tag], false, "tag over whole hours, once its key is declared"),
             (&[Tag, Model], false, "model"),
         ] {
-            assert_eq!(nearest(&dimensions.iter().copied().collect(), is_declared), expected, "{dimensions:?}");
+            assert_eq!(nearest_in(Tz::UTC, dimensions, is_declared), expected, "{dimensions:?}");
         }
     }
 
@@ -263,8 +318,79 @@ mod tests {
     }
 
     #[test]
-    fn every_dimension_alone_is_answered_by_sums() {
-        for dimension in Dimension::ALL {
+    fn the_offsets_of_the_zone_choose_the_source_of_a_report_by_time() {
+        use UsageSource::{Calls, Days, QuarterHours, TagHours};
+        let (berlin, kathmandu, st_johns) = (Tz::Europe__Berlin, Tz::Asia__Kathmandu, Tz::America__St_Johns);
+        let (winter, spring) = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
+        for (zone, dimensions, from, to, expected) in [
+            (berlin, &[Model, Day][..], "", "", QuarterHours),
+            (kathmandu, &[Hour, Week, Year], "", "", QuarterHours),
+            (berlin, &[Tag, Day], "", "", TagHours),
+            (kathmandu, &[Tag, Day], "", "", Calls),
+            (kathmandu, &[Tag], "", "", TagHours),
+            (berlin, &[Task, Day], "", "", Calls),
+            (berlin, &[Task], "", "", Days(Task)),
+            (Tz::Europe__London, &[Task, Day], winter, spring, Days(Task)),
+            (Tz::Europe__London, &[Task, Day], winter, "", Calls),
+            // Its clocks changed at 00:01.
+            (st_johns, &[Day], "2010-01-01T00:00:00Z", "", Calls),
+            (st_johns, &[Day], "2012-01-01T00:00:00Z", "", QuarterHours),
+        ] {
+            assert_eq!(source_in(zone, true, dimensions, from, to), expected, "{dimensions:?} in {zone}");
+        }
+        assert_eq!(
+            nearest_in(berlin, &[Task, Day], true),
+            "task over whole days (UTC), with periods of time in UTC only"
+        );
+        assert_eq!(nearest_in(kathmandu, &[Tag, Day, Hour], true), "tag over whole hours");
+        assert_eq!(nearest_in(st_johns, &[Model, Day], true), "model");
+    }
+
+    #[test]
+    fn the_previous_period_chooses_the_source_too() {
+        let may_be_calls = |zone, from: &str, to: &str, compared_with| {
+            UsageSource::may_be_calls([Task], (from.parse().ok(), to.parse().ok()), compared_with, zone)
+        };
+        let (from, to) = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+        // October began at 23:00 UTC in London.
+        let (london, previous) = (Tz::Europe__London, Some(BasePeriod::Previous));
+        assert!(may_be_calls(london, from, to, previous));
+        assert!(!may_be_calls(london, from, to, None));
+        assert!(!may_be_calls(Tz::UTC, from, to, previous));
+        let with =
+            |from: &str, to: &str| Some(BasePeriod::With { from: from.parse().unwrap(), to: to.parse().unwrap() });
+        assert!(may_be_calls(Tz::UTC, from, to, with("2026-09-30T23:00:00Z", to)));
+        assert!(!may_be_calls(Tz::UTC, from, to, with("2026-09-30T00:00:00Z", to)));
+    }
+
+    #[test]
+    fn it_is_said_from_when_on_sums_answer_a_report_by_time() {
+        let since = |zone: Tz, dimensions: &[Dimension], from: &str, to: &str| {
+            let dimensions = dimensions.iter().copied().collect();
+            let since =
+                UsageSource::answers_since(&dimensions, true, &zone.into(), (from.parse().ok(), to.parse().ok()));
+            since.map(|since| since.to_rfc3339())
+        };
+        let (st_johns, london) = (Tz::America__St_Johns, Tz::Europe__London);
+        for (zone, dimensions, from, to, expected) in [
+            (st_johns, &[Model, Day][..], "", "", Some("2011-03-13T03:45:00+00:00")),
+            (st_johns, &[Day], "2010-01-01T00:00:00Z", "2026-01-01T00:00:00Z", Some("2011-03-13T03:45:00+00:00")),
+            (st_johns, &[Day, Minute], "", "", None),
+            (st_johns, &[Model], "", "", None),
+            (Tz::America__Caracas, &[Tag, Day], "", "", Some("2016-05-01T07:00:00+00:00")),
+            (london, &[Task, Day], "2026-10-01T00:00:00Z", "2026-12-01T00:00:00Z", Some("2026-10-26T00:00:00+00:00")),
+            (london, &[Task, Day, Model], "2026-10-01T00:00:00Z", "2026-12-01T00:00:00Z", None),
+            // Clocks will change again.
+            (london, &[Task, Day], "", "", None),
+        ] {
+            assert_eq!(since(zone, dimensions, from, to).as_deref(), expected, "{dimensions:?} in {zone} {from} {to}");
+        }
+    }
+
+    #[test]
+    fn every_dimension_alone_but_minutes_is_answered_by_sums() {
+        assert_eq!(source(&[Minute], "", ""), UsageSource::Calls);
+        for dimension in Dimension::ALL.iter().filter(|dimension| **dimension != Minute) {
             assert_ne!(source(&[*dimension], "", ""), UsageSource::Calls, "{dimension}");
         }
     }
@@ -278,8 +404,9 @@ mod tests {
             (&[Conversation, QuarterHour, Day], "conversation, day over whole days (UTC)"),
             (&[Task, Dag, Month], "task, month over whole days (UTC)"),
             (&[Task], "task over whole days (UTC)"),
+            (&[Model, Minute], "model"),
         ] {
-            assert_eq!(nearest(&dimensions.iter().copied().collect(), true), expected, "{dimensions:?}");
+            assert_eq!(nearest_in(Tz::UTC, dimensions, true), expected, "{dimensions:?}");
         }
     }
 

@@ -4,15 +4,18 @@
 //! statements before it is acknowledged ([`SpanStore`]); a job deletes them ([`delete_expired`]).
 
 mod calls;
+mod contents;
 mod tree;
 
 pub use calls::calls_of;
+pub use contents::contents_of;
 pub use tree::PlacedSpan;
 
 use crate::report::{MAX_REPORT_CALLS, Totals, sums_of_trace};
 use crate::rows::agent_ids;
 use domain::call::{SpanId, TraceId};
 use domain::permissions::{Access, ReadCalls};
+use domain::span_contents::{MAX_CONTENT_RECORDS, MAX_RECORD_BYTES, RecordContents};
 use domain::telemetry::{ExportedSpan, MAX_KEPT_SPANS, Rank, SpanKind};
 use domain::{AgentId, TenantId};
 use sqlx::FromRow;
@@ -25,6 +28,8 @@ use uuid::Uuid;
 
 /// The most spans of a statement that writes them.
 const BATCH_SPANS: usize = 10_000;
+/// The most records of logs of a statement that writes their texts, one after the other.
+const BATCH_RECORDS: usize = 500;
 
 /// Which span it is: the agent that the credential of its exporter is bound to, nil if there is none, and its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +47,7 @@ pub struct SpanStore {
     /// As many places as connections may write spans at the same time: the others are for commands and workers, also while
     /// exporters of one trace wait for each other. Tenants take turns.
     turns: Turns<TenantId>,
+    keeps_contents: bool,
 }
 
 impl SpanStore {
@@ -49,7 +55,19 @@ impl SpanStore {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-        Self { pool, turns: Turns::new((connections / 4).max(1)) }
+        Self { pool, turns: Turns::new((connections / 4).max(1)), keeps_contents: false }
+    }
+
+    /// Keeps the prompts, responses and other texts that spans carry, too.
+    #[must_use]
+    pub fn with_contents(self) -> Self {
+        Self { keeps_contents: true, ..self }
+    }
+
+    /// Whether it keeps the texts that spans carry.
+    #[must_use]
+    pub fn keeps_contents(&self) -> bool {
+        self.keeps_contents
     }
 
     /// Keeps spans of a tenant, which were sent by a credential that may be bound to an agent. Of several exports of a span, now
@@ -87,6 +105,40 @@ impl SpanStore {
         Ok(())
     }
 
+    /// Keeps the texts that records of logs carry for spans, as [`SpanStore::keep`] keeps spans. Returns the number of records that
+    /// are not kept, because their spans or traces have too many.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if they could not all be written. It is safe to try again.
+    pub async fn keep_records(
+        &self,
+        tenant: &TenantId,
+        sent_by: Option<AgentId>,
+        records: &[RecordContents],
+    ) -> Result<u64, DatabaseError> {
+        let limit = |limit: usize| i32::try_from(limit).unwrap_or(i32::MAX);
+        let mut left_out = 0;
+        for batch in records.chunks(BATCH_RECORDS) {
+            let _turn = self.turns.take(|| tenant.clone()).await;
+            let text = "select apex.keep_span_log_contents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+            let omitted: i32 = sqlx::query_scalar(text)
+                .bind(tenant.as_str())
+                .bind(sent_by.map_or(Uuid::nil(), |agent| agent.0))
+                .bind(limit(MAX_KEPT_SPANS))
+                .bind(limit(MAX_CONTENT_RECORDS))
+                .bind(limit(MAX_RECORD_BYTES))
+                .bind(batch.iter().map(|record| trace_column(record.trace_id)).collect::<Vec<_>>())
+                .bind(batch.iter().map(|record| span_column(record.span_id)).collect::<Vec<_>>())
+                .bind(batch.iter().map(RecordContents::record_id).collect::<Vec<_>>())
+                .bind(batch.iter().map(|record| record.time_ns).collect::<Vec<_>>())
+                .bind(batch.iter().map(|record| record.contents.json()).collect::<Vec<_>>())
+                .fetch_one(&self.pool)
+                .await?;
+            left_out += u64::try_from(omitted).unwrap_or(0);
+        }
+        Ok(left_out)
+    }
+
     /// In one statement, which is a transaction.
     async fn keep_batch(
         &self,
@@ -94,8 +146,7 @@ impl SpanStore {
         sent_by: Uuid,
         spans: &[(&ExportedSpan, Rank)],
     ) -> Result<i32, DatabaseError> {
-        let text =
-            "select apex.keep_spans($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        let text = "select apex.keep_spans($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
         let _turn = self.turns.take(|| tenant.clone()).await;
         let left_out = sqlx::query_scalar(text)
             .bind(tenant.as_str())
@@ -116,6 +167,7 @@ impl SpanStore {
             .bind(nullable(spans, |(span, _)| span.scope.as_ref().map(|name| name.as_str())))
             .bind(required(spans, |(_, rank)| rank.completeness))
             .bind(required(spans, |(_, rank)| rank.content_id))
+            .bind(nullable(spans, |(span, _)| span.contents.as_ref().map(|contents| contents.json())))
             .fetch_one(&self.pool)
             .await?;
         Ok(left_out)

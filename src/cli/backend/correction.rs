@@ -201,7 +201,7 @@ fn span(text: &str) -> anyhow::Result<CallSpan> {
 }
 
 /// A name in the letters of GraphQL: `cache_write_5min` is `cacheWrite5Min`.
-fn camel_case(name: &str) -> String {
+pub(super) fn camel_case(name: &str) -> String {
     let (mut camel, mut is_start) = (String::with_capacity(name.len()), false);
     for letter in name.chars() {
         match letter {

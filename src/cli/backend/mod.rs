@@ -1,20 +1,30 @@
 //! Where a subcommand is done: by this process on the database, or by a server that it asks over GraphQL. What it prints is
 //! the same.
 
+mod alerts;
+mod budgets;
 mod correction;
 mod database;
+mod invoice;
+mod meter;
 mod operations;
+mod schedules;
 mod server;
 
+pub(super) use alerts::{AddressFields, DeliveryState, EndpointMove, ShownDelivery, ShownEndpoint};
+pub(super) use budgets::{RefusalSelection, ShownPreview, ShownStatus};
 pub(super) use correction::{Assignment, Correction, parse_field};
 pub(super) use database::now;
-pub(super) use operations::{Backend, IssuedKey, Listed};
+pub(super) use invoice::{ShownCause, ShownInvoice, ShownReconciliation, ShownVariance};
+pub(super) use meter::meter_name;
+pub(super) use operations::{Backend, IssuedKey, Listed, ScheduleMove, ShownRules, ShownRun, ShownSchedule};
 pub(super) use server::{GlobalId, tag_keys, viewer};
 
 use self::database::OnDatabase;
 use self::server::OnServer;
 use super::session::{Session, interruptible, with_rooms};
 use crate::client::{Client, ClientError};
+use crate::rooms::Rooms;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,6 +50,25 @@ pub(super) async fn run(session: &Session, work: impl Work) -> anyhow::Result<Ex
         let backend = OnDatabase::new(rooms, &identities);
         work.run(&backend).await?;
         backend.warn_without_admin();
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+/// As [`run`]; on the database, something is done first, such as waiting for read models.
+pub(super) async fn run_after(
+    session: &Session,
+    prepare: impl AsyncFnOnce(&mut Rooms) -> anyhow::Result<()>,
+    work: impl Work,
+) -> anyhow::Result<ExitCode> {
+    if let Some(client) = client(session)? {
+        interruptible(work.run(&OnServer::new(client))).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    with_rooms(session, async |rooms| {
+        prepare(&mut *rooms).await?;
+        let identities = rooms.identities(session.common()).await?;
+        work.run(&OnDatabase::new(rooms, &identities)).await?;
         Ok(ExitCode::SUCCESS)
     })
     .await
@@ -101,13 +130,25 @@ pub(super) fn is_late(error: &ClientError) -> bool {
 mod tests {
     use super::server::DOCUMENTS;
     use crate::cli::{import, prices, replay, report, traces};
+    use crate::client::HEAD;
 
     /// Every document of the subcommands, with its name.
     fn documents() -> Vec<(&'static str, String)> {
         let fixed = DOCUMENTS.iter().chain(import::DOCUMENTS).chain(replay::DOCUMENTS);
-        let fixed = fixed.chain(report::DOCUMENTS).chain(prices::DOCUMENTS).chain(traces::DOCUMENTS);
+        let fixed = fixed
+            .chain(report::DOCUMENTS)
+            .chain(report::CHANGE_DOCUMENTS)
+            .chain(prices::DOCUMENTS)
+            .chain(traces::DOCUMENTS);
         let mut documents: Vec<_> = fixed.map(|(name, text)| (*name, (*text).to_owned())).collect();
-        documents.push(("REPORT", report::document()));
+        documents.push(("HEAD", HEAD.to_owned()));
+        documents.push(("STATEMENTS", report::statement_document()));
+        documents.push(("REPORT", report::document(false)));
+        documents.push(("FORECAST", report::FORECAST_DOCUMENT.to_owned()));
+        documents.push(("ANOMALIES", report::ANOMALIES_DOCUMENT.to_owned()));
+        documents.push(("COMPLETED_TASK_COSTS", report::tasks_document()));
+        documents.push(("METER_COSTS", report::meters_document()));
+        documents.push(("COMPARED_REPORT", report::document(true)));
         documents
     }
 

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-/// The documents that the wait takes. The second one is answered once the read models have everything up to a position.
-const HEAD: &str = "query { head }";
+/// What is answered once the read models have everything up to a position.
 const REACHED: &str = "query($position: Position) {
     agents(first: 1, minPosition: $position) { nodes { uuid } }
     tasks(first: 1, minPosition: $position) { nodes { uuid } }
@@ -26,7 +25,7 @@ const TAKE_BACK: &str = "mutation($input: TakeBackImportInput!) {
 }";
 /// The documents, for a test that checks each against the schema.
 #[cfg(test)]
-pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("REACHED", REACHED), ("TAKE_BACK", TAKE_BACK)];
+pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("REACHED", REACHED), ("TAKE_BACK", TAKE_BACK)];
 
 /// Waits until the read models of a server have what is in its log now. A credential that may report calls, but not read them,
 /// does not learn that.
@@ -42,7 +41,7 @@ pub(super) async fn wait_for_read_models(client: &Client) -> anyhow::Result<()> 
 }
 
 async fn reached(client: &Client) -> Result<(), ClientError> {
-    let head: String = client.get(HEAD, json!({}), "/head").await?;
+    let head = client.head().await?.to_string();
     let ask = async || client.execute(REACHED, json!({ "position": head })).await;
     ask_while(READ_MODELS_TIMEOUT, is_late, || {}, ask).await.map(drop)
 }
@@ -85,7 +84,7 @@ pub(super) async fn take_back(
     if let Some(Message { message }) = payload.error {
         bail!(message);
     }
-    let head: String = client.get(HEAD, json!({}), "/head").await?;
+    let head = client.head().await?;
     let searched_to = payload.searched_to.as_deref().unwrap_or_default();
     let uuids = |ids: Vec<GlobalId>| ids.into_iter().map(|GlobalId(id)| id).collect();
     let failed = |refused: Refused| Failed { call: refused.call.map(|GlobalId(id)| id), reason: refused.message };
@@ -99,5 +98,5 @@ pub(super) async fn take_back(
         searched_to: client.position(searched_to, "/takeBackImport/searchedTo")?,
         is_complete: payload.is_complete,
     };
-    Ok((step, client.position(&head, "head")?))
+    Ok((step, head))
 }

@@ -122,7 +122,7 @@ impl Reprice {
     /// Lets a server do it.
     pub(super) async fn run_at(self, client: &Client) -> anyhow::Result<ExitCode> {
         interruptible(async {
-            let head = server::head(client).await?;
+            let head = client.head().await?.to_string();
             let part = async |after| server::part(client, &self, &head, after).await;
             let (done, result) = all_parts(MAX_ROWS, part).await;
             self.end(&done, result)

@@ -1,6 +1,6 @@
 //! Which events are replayed.
 
-use crate::cli::point::Point;
+use crate::cli::point::{Between, Point};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -22,6 +22,10 @@ pub(super) struct Selection {
     /// Print the state of the aggregate as of this position or time, inclusive
     #[arg(long, value_name = "POSITION|TIME", requires = "stream", conflicts_with_all = ["from", "to"])]
     pub(super) as_of: Option<Point>,
+
+    /// Print which fields of the state of the aggregate differ between two moments, inclusive, and the events between them
+    #[arg(long, value_name = "MOMENT..MOMENT", requires = "stream", conflicts_with_all = ["from", "to", "as_of"])]
+    pub(super) between: Option<Between>,
 }
 
 /// A stream by name.

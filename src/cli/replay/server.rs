@@ -1,9 +1,10 @@
 //! Events and states that a server reads.
 
+use super::changes::{self, StateAt};
 use super::lines::{EventLine, write_line, write_state};
 use super::selection::{Selection, StreamName};
 use crate::cli::output;
-use crate::cli::point::{Point, before};
+use crate::cli::point::{Between, Point, before};
 use crate::client::{Client, ClientError, Page};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -26,6 +27,12 @@ const STREAM_EVENTS: &str = "query($category: String!, $id: ID!, $first: Int!, $
 const STATE: &str = "query($category: String!, $id: ID!, $asOf: AsOf!) {
     aggregateState(category: $category, id: $id, asOf: $asOf) { version position state } }";
 
+const CHANGES: &str = "query($category: String!, $id: ID!, $from: AsOf!, $to: AsOf!, $first: Int!, $after: String) {
+    aggregateChanges(category: $category, id: $id, from: $from, to: $to) {
+        before { version position state } after { version position state }
+        events(first: $first, after: $after) {
+            nodes { position version type recordedAt metadataText } pageInfo { hasNextPage endCursor } } } }";
+
 /// The documents, for a test that checks each against the schema.
 #[cfg(test)]
 pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[
@@ -34,6 +41,7 @@ pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[
     ("EVENTS", EVENTS),
     ("STREAM_EVENTS", STREAM_EVENTS),
     ("STATE", STATE),
+    ("CHANGES", CHANGES),
 ];
 
 /// The number of events of a page. Where the answer would be too large, there are fewer.
@@ -92,6 +100,9 @@ impl Event {
 
 /// Prints what the arguments say.
 pub(super) async fn replay(client: &Client, selection: &Selection) -> anyhow::Result<()> {
+    if let (Some(stream), Some(between)) = (&selection.stream, selection.between) {
+        return state_changes(client, stream, between).await;
+    }
     match (&selection.stream, selection.as_of) {
         (Some(stream), Some(point)) => state(client, stream, point).await,
         _ => events(client, selection).await,
@@ -161,12 +172,68 @@ struct State {
     state: Value,
 }
 
-async fn state(client: &Client, stream: &StreamName, point: Point) -> anyhow::Result<()> {
-    let as_of = match point {
+#[derive(Deserialize)]
+struct Changes {
+    before: Option<State>,
+    after: State,
+    events: Page<ChangingEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangingEvent {
+    position: String,
+    version: u64,
+    r#type: String,
+    recorded_at: DateTime<Utc>,
+    metadata_text: String,
+}
+
+impl State {
+    fn at(self, client: &Client) -> Result<StateAt, ClientError> {
+        let position = client.position(&self.position, "position")?;
+        Ok(StateAt { version: Version::from(self.version), position, state: self.state })
+    }
+}
+
+async fn state_changes(client: &Client, stream: &StreamName, between: Between) -> anyhow::Result<()> {
+    let mut variables = json!({
+        "category": stream.category,
+        "id": stream.id,
+        "from": moment(between.from),
+        "to": moment(between.to),
+        "first": PAGE,
+    });
+    let mut events = Vec::new();
+    loop {
+        let found: Option<Changes> = client.get(CHANGES, variables.clone(), "/aggregateChanges").await?;
+        let Changes { before, after, events: page } = found.ok_or_else(|| stream.had_no_events())?;
+        for event in page.nodes {
+            let (position, at) = (client.position(&event.position, "position")?, output::time(event.recorded_at));
+            let version = Version::from(event.version);
+            events.push(changes::event(position, version, &event.r#type, &at, &event.metadata_text));
+        }
+        let next = page.page_info.next();
+        let before = before.map(|state| state.at(client)).transpose()?;
+        let after = after.at(client)?;
+        if next.is_none() {
+            return changes::print(stream, (before, after), &events);
+        }
+        // What a time means is decided once.
+        variables["to"] = json!({ "position": after.position.to_string() });
+        variables["after"] = next.into();
+    }
+}
+
+fn moment(point: Point) -> Value {
+    match point {
         Point::Position(position) => json!({ "position": position.to_string() }),
         Point::Time(time) => json!({ "time": time }),
-    };
-    let variables = json!({ "category": stream.category, "id": stream.id, "asOf": as_of });
+    }
+}
+
+async fn state(client: &Client, stream: &StreamName, point: Point) -> anyhow::Result<()> {
+    let variables = json!({ "category": stream.category, "id": stream.id, "asOf": moment(point) });
     let found: Option<State> = client.get(STATE, variables, "/aggregateState").await?;
     let found = found.ok_or_else(|| stream.had_no_events())?;
     write_state(stream, Version::from(found.version), client.position(&found.position, "position")?, &found.state)

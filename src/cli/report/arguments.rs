@@ -1,18 +1,23 @@
 //! The arguments of a report.
 
-use super::dimension::{DimensionParser, Named, NamedFilter};
+use super::dimension::DimensionParser;
+use super::period::{Compared, Limit, ZoneName};
 use super::policy::Policy;
 use crate::cli::output::Format;
-use crate::cli::point::{Point, parse_time};
+use crate::cli::point::Point;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use projections::{BasePeriod, NamedDimension, NamedFilter};
 use std::time::Duration;
 
 /// Report the usage and cost of calls.
 ///
 /// Costs are exact, in US dollars. Calls without a known price are not included in any cost; they are counted
-/// separately. The report includes all events that were in the log at the start: read models that are behind are
+/// separately, and so are calls whose usage is assumed. `cost_per_call` and `cost_per_million_tokens` are of the charged
+/// cost, in CSV and JSON. The report includes all events that were in the log at the start: read models that are behind are
 /// updated first, by this process if no other does it. The position of the report and the last position of the log are
-/// written to standard error, in JSON as `position` and `head`, and in CSV as the last two columns. In CSV, text that a
+/// written to standard error, in JSON as `position`, `head` and `events_behind`, and in CSV as columns; `seconds_behind` is how long ago
+/// the oldest event was recorded that is not included, and the last column. In CSV, text that a
 /// spreadsheet would run as a formula is preceded by an apostrophe.
 ///
 /// Sums are kept by quarter of an hour and agent, user, team, key, provider, model, tool, outcome and source, by day (UTC)
@@ -32,23 +37,43 @@ pub(super) struct Cost {
     ///
     /// A report is about one tag key, which contains no comma.
     #[arg(long, value_delimiter = ',', value_parser = DimensionParser, value_name = "DIMENSION")]
-    pub(super) by: Vec<Named>,
+    pub(super) by: Vec<NamedDimension>,
 
     /// Only calls with this value of a dimension, such as model=gpt-4o; nothing after the = selects calls without a value
     ///
     /// May be given up to 50 times. Filters on the same dimension are alternatives; those on different dimensions must all
     /// be met. Agents, tasks and dags are given by UUID, times as in the report: quarter_hour=2023-09-24T13:15Z,
-    /// hour=2023-09-24T13:00Z, day=2023-09-24, month=2023-09. The key of a tag ends before the first =, as in tag:team=search.
+    /// hour=2023-09-24T13:00+02:00, day=2023-09-24, week=2023-W38, month=2023-09, quarter=2023-Q3, year=2023. The key of a tag ends before the first =, as in tag:team=search.
     #[arg(long = "filter", value_parser = str::parse::<NamedFilter>, value_name = "DIMENSION=VALUE")]
     pub(super) filters: Vec<NamedFilter>,
 
-    /// Only calls that started at or after this day or quarter of an hour, such as 2023-09-24 (UTC) or 2023-09-24T13:15:00Z
-    #[arg(long, value_parser = parse_time)]
-    pub(super) from: Option<DateTime<Utc>>,
+    /// The time zone of days and other times: an IANA name such as Europe/Berlin, or local for that of this machine
+    ///
+    /// The two hours that clocks call the same at the end of daylight-saving time are two rows, with their offsets from UTC.
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    pub(super) time_zone: ZoneName,
 
-    /// Only calls that started before this day or quarter of an hour
-    #[arg(long, value_parser = parse_time)]
-    pub(super) to: Option<DateTime<Utc>>,
+    /// Only calls that started at or after this day, month or quarter of an hour, such as 2023-09-24, 2023-09 or
+    /// 2023-09-24T13:15:00Z
+    ///
+    /// Days and months are those of the time zone. A report by minutes may start and end at any minute.
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<Limit>,
+
+    /// Only calls that started before this day, month or quarter of an hour
+    #[arg(long, value_name = "TIME")]
+    pub(super) to: Option<Limit>,
+
+    /// Only this number of rows of highest charged cost, up to 1000, and a row of the rest; of each period if grouped by time
+    #[arg(long, value_name = "N")]
+    pub(super) top: Option<u32>,
+
+    /// Compare with another period: previous, or two times such as 2023-08..2023-09
+    ///
+    /// Needs --from and --to, and dimensions other than time. The previous period has as many months, if the report is from the
+    /// first day of a month to that of another, or else as many days or as much time.
+    #[arg(long, value_name = "PERIOD")]
+    pub(super) compare: Option<Compared>,
 
     /// Which cost of a call counts as its cost
     ///
@@ -61,7 +86,7 @@ pub(super) struct Cost {
     ///
     /// Amendments, corrections and repricings that were recorded later are not included. The names of agents and tasks are the
     /// present ones, and each call is under the value of its tag, whenever its key was declared. The report does not wait for the
-    /// read models. A server reads at most 100,000 events for it; a report of more is made on the database.
+    /// read models. With --compare, both periods are as they were known. A server reads at most 100,000 events for it; a report of more is made on the database.
     #[arg(long, value_name = "POSITION|TIME")]
     pub(super) known_at: Option<Point>,
 
@@ -76,4 +101,26 @@ pub(super) struct Cost {
     /// Report the present state of the read models, which may be behind the log
     #[arg(long, conflicts_with = "wait")]
     pub(super) no_wait: bool,
+}
+
+/// The times of a report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) zone: Tz,
+    pub(super) from: Option<DateTime<Utc>>,
+    pub(super) to: Option<DateTime<Utc>>,
+    pub(super) compared_with: Option<BasePeriod>,
+}
+
+impl Cost {
+    /// The times, in the time zone of the report.
+    ///
+    /// # Errors
+    /// If the time zone of this machine is not known, or the calendar does not have a time.
+    pub(super) fn times(&self) -> anyhow::Result<Times> {
+        let zone = self.time_zone.zone()?;
+        let time = |limit: Option<Limit>| limit.map(|limit| limit.time(zone)).transpose();
+        let compared_with = self.compare.map(|compared| compared.period(zone)).transpose()?;
+        Ok(Times { zone, from: time(self.from)?, to: time(self.to)?, compared_with })
+    }
 }

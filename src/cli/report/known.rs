@@ -4,8 +4,8 @@ use super::super::exports;
 use super::super::point::Point;
 use super::arguments::Cost;
 use super::messages::describe_known;
-use super::print::print;
-use super::source::{Source, Summary};
+use super::print::{Layout, print};
+use super::source::{Base, Source, Summary};
 use crate::rooms::Rooms;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
@@ -39,10 +39,12 @@ pub(super) async fn report(rooms: &Rooms, cost: &Cost, query: &ReportQuery, know
         exports::record(rooms, "usage_report").await;
     }
     let (total, position) = (known.total.clone(), known.position);
+    let base = known.base_range.zip(known.base_total.clone());
+    let base = base.map(|((from, to), total)| Base { from, to, total });
     let rows = known.into_rows(&rooms.reads, query).await?;
     let summed_from = KnownReport::SUMMED_FROM.to_owned();
-    let mut report = InMemory { summary: Summary { total, position, summed_from }, rows };
-    print(&mut report, position, &cost.by, (cost.format, cost.cost.into())).await?;
-    describe_known(position);
+    let mut report = InMemory { summary: Summary { total, base, position, seconds_behind: None, summed_from }, rows };
+    print(&mut report, position, &Layout::of(cost, query.zone)).await?;
+    describe_known(&report);
     Ok(())
 }

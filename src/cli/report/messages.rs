@@ -14,9 +14,22 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Says of which position a report is, and what it was summed from.
 pub(super) fn describe(report: &impl Source, head: Position, declared_at: Option<DateTime<Utc>>) {
-    let Summary { position, summed_from, .. } = report.summary();
+    let Summary { total, position, summed_from, base, .. } = report.summary();
     say!("Report as of position {position} of {}.", head.max(*position));
+    say_behind(report.summary().behind(head));
     say!("Summed from: {summed_from}.");
+    if total.unpriced_calls > 0 {
+        say!("{} calls have no known price, and are in no cost: see unpriced_calls.", total.unpriced_calls);
+    }
+    if total.assumed_calls > 0 {
+        say!(
+            "{} calls have usage that was assumed, which their records do not state: see assumed_calls.",
+            total.assumed_calls
+        );
+    }
+    if let Some(base) = base {
+        say!("Compared with {} to {}.", base.from, base.to);
+    }
     if let (true, Some(at)) = (*summed_from == UsageSource::TagHours.to_string(), declared_at) {
         say!(
             "The tag key was last declared at {at}: calls that were reported only while it was not declared have no value in this report."
@@ -24,15 +37,28 @@ pub(super) fn describe(report: &impl Source, head: Position, declared_at: Option
     }
 }
 
-/// Says of which point of the log a report as known at an earlier time is.
-pub(super) fn describe_known(position: Position) {
-    say!("Costs as they were known at position {position} of the log.");
+/// Says how many events a report is behind the log, and how long ago the oldest of them was recorded.
+pub(super) fn say_behind((events, seconds): (u64, Option<u64>)) {
+    if events > 0 {
+        let age = seconds.map_or_else(String::new, |seconds| format!(", the oldest of which is {seconds} s old"));
+        say!("It is {events} events behind the log{age}.");
+    }
 }
 
-/// Says that a report lacks events that could not be applied.
-pub(super) fn warn(parked: i64) {
+/// Says of which point of the log a report as known at an earlier time is.
+pub(super) fn describe_known(report: &impl Source) {
+    say!("Costs as they were known at position {} of the log.", report.summary().position);
+    if let Some(base) = &report.summary().base {
+        say!("Compared with {} to {}.", base.from, base.to);
+    }
+}
+
+/// Says that a report lacks events that could not be applied to a read model.
+pub(super) fn warn(projection: &str, parked: i64) {
     if parked > 0 {
-        say!("{parked} events could not be applied and are not in the report: see `apex projections parked {CALLS}`.");
+        say!(
+            "{parked} events could not be applied and are not in the report: see `apex projections parked {projection}`."
+        );
     }
 }
 

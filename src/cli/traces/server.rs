@@ -20,7 +20,6 @@ const WAIT: Duration = Duration::from_secs(600);
 const TOO_MANY_CALLS: &str = "TOO_MANY_CALLS";
 
 /// The documents that it takes.
-const HEAD: &str = "query { head }";
 const TRACE: &str = "query($id: String!, $minPosition: Position, $first: Int!, $after: String) {
     trace(id: $id, minPosition: $minPosition) {
         startedAt endedAt durationUs isTruncated
@@ -39,7 +38,7 @@ const TOTALS: &str = "query($id: String!) {
 
 /// The documents, for a test that checks each against the schema.
 #[cfg(test)]
-pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("TRACE", TRACE), ("TOTALS", TOTALS)];
+pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("TRACE", TRACE), ("TOTALS", TOTALS)];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,7 +122,7 @@ impl From<Span> for DrawnSpan {
 
 /// Reads a trace, page by page; none if there is no such one.
 pub(super) async fn read(client: &Client, id: TraceId) -> anyhow::Result<Option<Drawn>> {
-    let head: String = client.get(HEAD, json!({}), "/head").await?;
+    let head = client.head().await?.to_string();
     let late = "the calls of the server's read model are behind the log: see `apex projections list`";
     let (mut drawn, mut after): (Option<Drawn>, Option<String>) = (None, None);
     loop {

@@ -141,12 +141,12 @@ async fn an_import_that_is_killed_or_whose_server_is_is_completed_by_the_next() 
     let database = TestDatabase::new().await;
     let file = many_calls(usize::try_from(CALLS).unwrap());
     let path = file.path().to_str().unwrap();
-    for kills_server in [false, true] {
+    let mut hold = database.block_appends_at(CALLS - 500).await;
+    for (kills_server, target) in [(false, 200), (true, 1500)] {
         let server = database.serve(&[]).await;
-        let before = database.head().await;
         let home = tempfile::tempdir().unwrap();
         let mut child = program(home.path(), &server.address, &["import", "autogpt", path]).spawn().unwrap();
-        while database.head().await < before + 200 {
+        while database.head().await < target {
             assert!(child.try_wait().unwrap().is_none(), "the import ended before it could be killed");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -160,7 +160,10 @@ async fn an_import_that_is_killed_or_whose_server_is_is_completed_by_the_next() 
             child.kill().await.unwrap();
             server.kill().await;
         }
+        hold.terminate_other_connections().await;
     }
+    assert!(database.head().await < CALLS, "the import was killed too late: the test proves nothing");
+    hold.release().await;
     let server = database.serve(&[]).await;
     let home = tempfile::tempdir().unwrap();
     run(program(home.path(), &server.address, &["import", "autogpt", path])).await.assert_success();
@@ -208,7 +211,7 @@ async fn a_token_that_is_refused_is_renewed() {
 /// A file of a format that is not named, whose end does not come, and the request, which ends if it is refused.
 async fn hold(server: &Server) -> (Sender<Bytes>, JoinHandle<reqwest::Result<reqwest::Response>>) {
     let (mut sender, body) = Channel::<Bytes>::new(1);
-    let request = reqwest::Client::new().post(format!("{}/v1/ingest/file", server.address));
+    let request = testkit::http_client().post(format!("{}/v1/ingest/file", server.address));
     let response = tokio::spawn(request.body(reqwest::Body::wrap(body)).send());
     sender.send_data(Bytes::from_static(b"{")).await.unwrap();
     (sender, response)

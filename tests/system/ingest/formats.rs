@@ -116,10 +116,10 @@ async fn the_document_of_the_routes_is_served_and_can_be_read() {
     let database = TestDatabase::new().await;
     let server = database.serve(&[]).await;
     let document: Value =
-        reqwest::get(format!("{}/v1/openapi.json", server.address)).await.unwrap().json().await.unwrap();
+        testkit::http_get(format!("{}/v1/openapi.json", server.address)).await.unwrap().json().await.unwrap();
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/v1/ingest"]["post"]["responses"]["429"].is_object());
-    let page = reqwest::get(format!("{}/docs/api", server.address)).await.unwrap();
+    let page = testkit::http_get(format!("{}/docs/api", server.address)).await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
     let html = page.text().await.unwrap();

@@ -50,7 +50,7 @@ async fn bodies_that_cannot_be_read_get_their_own_errors() {
         let (found, response) = post_as(&server, path, headers, body).await;
         assert_eq!((found, code(&response).as_str()), (status, expected), "{path} {headers:?}");
     }
-    let response = reqwest::get(format!("{}/v1/ingest", server.address)).await.unwrap();
+    let response = testkit::http_get(format!("{}/v1/ingest", server.address)).await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(total(&database, &server).await.0, 0);
     server.kill().await;

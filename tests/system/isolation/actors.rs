@@ -64,7 +64,8 @@ impl Actor {
             ActorExtent::Tenant => has(permission),
             ActorExtent::BoundKey if action == Action::ReadData => reads_when_bound(self.permissions, kind.key()),
             ActorExtent::BoundKey => {
-                action == Action::SendCommand && has(permission) && kind.when_bound() == WhenBound::OwnObjects
+                let changes = kind.when_bound() == WhenBound::OwnObjects || kind == ResourceKind::Spending;
+                action == Action::SendCommand && has(permission) && changes
             }
             ActorExtent::OneAgent => kind.is_of_one_agent() && (has(permission) || reads_own),
         }
@@ -150,6 +151,7 @@ fn an_actor_may_do_what_the_table_says_of_its_role_and_reach() {
     assert!(!Actor::new("no role", "", &[]).may(ANY));
     let bound = Actor { extent: ActorExtent::BoundKey, ..Actor::new("bound", "", &[Role::Agent]) };
     assert!(bound.may("read:tasks") && bound.may("command:calls") && bound.may("read:prices") && bound.may(ANY));
+    assert!(bound.may("command:spending") && !bound.may("command:budgets"));
     assert!(!bound.may("read:events") && !bound.may("command:agents"));
     let one = Actor { extent: ActorExtent::OneAgent, ..Actor::new("one", "", &[Role::Operator]) };
     assert!(one.may("read:tasks") && one.may("command:agents") && one.may("read:contents") && one.may(ANY));

@@ -3,10 +3,10 @@
 use super::ingest::Body;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use testkit::TIMEOUT;
+use testkit::{POLL_INTERVAL, TIMEOUT, send_until_checked};
 use tokio::sync::Semaphore;
 
 /// A client of a server.
@@ -53,13 +53,11 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), format!("{:?}", response.headers()));
-        let grpc_status = response.headers().get("grpc-status").and_then(|status| status.to_str().ok());
-        let grpc_status = grpc_status.map(str::to_owned);
-        let body = String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned();
+        let response = send_until_checked(request).await;
+        let grpc_status = response.headers.get("grpc-status").and_then(|status| status.to_str().ok());
+        let (grpc_status, body) = (grpc_status.map(str::to_owned), response.text());
         let json = serde_json::from_str(&body).unwrap_or_default();
-        Answer { status, text: format!("{headers}\n{body}"), json, grpc_status }
+        Answer { status: response.status, text: format!("{:?}\n{body}", response.headers), json, grpc_status }
     }
 
     /// Sends a GraphQL request.
@@ -108,7 +106,14 @@ impl Client {
         };
         let request = request.bearer_auth(credential).header("accept", "text/event-stream");
         let permit = marker.opening.acquire().await.unwrap();
-        let mut response = request.send().await.unwrap();
+        let mut response = loop {
+            let response = request.try_clone().unwrap().send().await.unwrap();
+            // A busy server could not check the credential, and asks for another request.
+            if response.status() != StatusCode::SERVICE_UNAVAILABLE || marker.is_late() {
+                break response;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        };
         drop(permit);
         let mut text = format!("{:?}\n", response.headers());
         let (mut is_open, mut read, mut reported) = (false, text.len(), None);
@@ -116,6 +121,7 @@ impl Client {
             let chunk = tokio::time::timeout(LOOK_INTERVAL, response.chunk()).await;
             if chunk.is_ok() && !std::mem::replace(&mut is_open, true) {
                 marker.opened.fetch_add(1, Ordering::SeqCst);
+                marker.note_progress();
             }
             match chunk {
                 Ok(Ok(Some(chunk))) => text += &String::from_utf8_lossy(&chunk),
@@ -132,7 +138,7 @@ impl Client {
                 Some(position) if position >= marker.position.load(Ordering::SeqCst) => return text,
                 // A stream of sums reports no position.
                 None if marker.is_set_since(LAST_SUMS) => return text,
-                _ => assert!(marker.since.elapsed() < TIMEOUT, "{path} {body:?} does not report the position: {text}"),
+                _ => assert!(!marker.is_late(), "{path} {body:?} does not report the position: {text}"),
             }
         }
     }
@@ -152,7 +158,8 @@ pub(super) struct Marker {
     opening: Semaphore,
     position: AtomicU64,
     set_at: OnceLock<Instant>,
-    since: Instant,
+    /// When a stream was opened, or the position was set, last.
+    progress_at: Mutex<Instant>,
 }
 
 impl Marker {
@@ -160,12 +167,23 @@ impl Marker {
     pub(super) fn new() -> Self {
         let position = AtomicU64::new(u64::MAX);
         let opening = Semaphore::new(OPENED_AT_ONCE);
-        Self { opened: AtomicUsize::new(0), opening, position, set_at: OnceLock::new(), since: Instant::now() }
+        let progress_at = Mutex::new(Instant::now());
+        Self { opened: AtomicUsize::new(0), opening, position, set_at: OnceLock::new(), progress_at }
     }
 
     pub(super) fn set(&self, position: u64) {
         self.position.store(position, Ordering::SeqCst);
         self.set_at.get_or_init(Instant::now);
+        self.note_progress();
+    }
+
+    fn note_progress(&self) {
+        *self.progress_at.lock().unwrap() = Instant::now();
+    }
+
+    /// Whether nothing that is waited for has happened for too long, however many streams there are.
+    pub(super) fn is_late(&self) -> bool {
+        self.progress_at.lock().unwrap().elapsed() > TIMEOUT
     }
 
     fn is_set_since(&self, time: Duration) -> bool {

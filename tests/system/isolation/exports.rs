@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use std::collections::BTreeSet;
 
 /// The subcommands that print data of a tenant. Words in capitals are ids of another one.
-const EXPORTS: [&str; 26] = [
+const EXPORTS: [&str; 45] = [
     "replay",
     "replay --stream agent/AGENT",
     "replay --stream agent/AGENT --as-of POSITION",
@@ -18,7 +18,26 @@ const EXPORTS: [&str; 26] = [
     "report cost --format csv --by task",
     "report cost --format csv --by conversation",
     "report cost --format json --filter agent=AGENT",
+    "report changes --between 0..POSITION --by agent,model --format json",
+    "replay --stream agent/AGENT --between 0..POSITION",
+    "report chargeback --from 2020-01-01 --to 2030-01-01 --format json",
+    "allocation show --format json",
+    "invoice list --format json",
+    "invoice show INVOICE --format json",
+    "report meters --format json --by agent,model",
+    "schedule list --format json",
+    "alerts list --format json",
+    "alerts deliveries --format json",
+    "budgets status --format json",
+    "budgets history SOFT_BUDGET --format json",
+    "budgets refusals --format json",
+    "report tasks --from 2000-01 --to 2100-01 --format json",
     "receipt CALL",
+    "receipt CALL --format json",
+    "export calls --format ndjson",
+    "export calls --format csv --from 2020-01-01",
+    "export focus --format ndjson",
+    "export calls --format ndjson --filter agent=AGENT",
     "traces show TRACE --format json",
     "prices list --format json",
     "tags list",
@@ -36,7 +55,7 @@ const EXPORTS: [&str; 26] = [
 ];
 
 /// Subcommands that print no data of a tenant: they run the installation, change something, or print documents.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 19] = [
     "serve",
     "demo",
     "import",
@@ -44,6 +63,7 @@ const OTHERS: [&str; 18] = [
     "projections",
     "jobs",
     "tenants",
+    "gateway",
     "relay",
     "worker",
     "log",
@@ -75,7 +95,9 @@ async fn export(matrix: &Matrix, template: &str, tenant: &str) -> (String, Strin
         .replace("AGENT", &foreign.id("Agent").uuid)
         .replace("CALL", &foreign.id("Call").uuid)
         .replace("MEMORY", &foreign.id("Memory").uuid)
+        .replace("INVOICE", &foreign.id("Invoice").uuid)
         .replace("TEAM", &foreign.id("Team").uuid)
+        .replace("SOFT_BUDGET", &foreign.id("SoftBudget").uuid)
         .replace("TRACE", &foreign.trace)
         .replace("POSITION", &foreign.position);
     let key_file = matrix.installation.key_file();

@@ -2,7 +2,7 @@
 //! and comes into the tenant of the credential nevertheless.
 
 use super::actors::Actor;
-use super::rows::rows_of;
+use super::rows::{rows_of, wait_for_read_models};
 use super::world::World;
 use super::{Matrix, routes};
 use crate::otlp::{chat, span, with};
@@ -215,6 +215,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let mut problems = Vec::new();
     let (own, foreign) = (&matrix.own, &matrix.foreign);
     let database = &matrix.installation.database;
+    wait_for_read_models(database).await;
     let own_before = rows_of(database, &own.tenant).await;
     for (route, taken, make) in routes::ingest() {
         let path = route.replace("{format}", "litellm");

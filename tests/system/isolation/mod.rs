@@ -36,7 +36,7 @@ use actors::Actor;
 use canaries::Canaries;
 use client::Client;
 use futures::StreamExt as _;
-use rows::rows_of;
+use rows::{rows_of, wait_for_read_models};
 use schema::{Request, Schema};
 use seeding::Seeding;
 use serde_json::json;
@@ -193,6 +193,7 @@ async fn every_role_is_answered_by_the_table_and_never_with_values_of_another_te
     let told = commands.iter().map(|request| request.body.to_string());
     let told: String = told.chain([ingest::told(&matrix.foreign)]).collect();
     let canaries = matrix.foreign.canaries.without(&told);
+    wait_for_read_models(&matrix.installation.database).await;
     let before = rows_of(&matrix.installation.database, &matrix.foreign.tenant).await;
     let mut problems = Vec::new();
     for actor in &actors {

@@ -25,6 +25,8 @@ enum Takes {
     SignIn,
     /// Nothing, for a page with a form. Forms that no page of the server sends are refused.
     Page,
+    /// An upstream of the gateway, of which the server of these tests has none: nothing is answered.
+    Upstream,
     /// It is tested as a stream: see streams.rs and sockets.rs.
     Stream,
 }
@@ -47,10 +49,17 @@ const TAKES: &[(&str, Takes)] = &[
         "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
         Takes::Ingest("command:calls", ingest::grpc_metrics),
     ),
+    ("/v1/exports/calls", Takes::Permission("read:calls")),
+    ("/v1/exports/focus", Takes::Permission("read:reports")),
     ("/v1/ingest", Takes::Ingest("command:calls", ingest::lines)),
     ("/v1/ingest/{format}", Takes::Ingest("command:calls", ingest::litellm)),
     ("/api/public/ingestion", Takes::Ingest("command:calls", ingest::langfuse)),
     ("/api/public/otel/v1/traces", Takes::Ingest("command:calls", ingest::otlp_traces)),
+    ("/gateway/{upstream}/v1/chat/completions", Takes::Upstream),
+    ("/gateway/{upstream}/v1/responses", Takes::Upstream),
+    ("/gateway/{upstream}/v1/embeddings", Takes::Upstream),
+    ("/gateway/{upstream}/v1/messages", Takes::Upstream),
+    ("/gateway/{upstream}/v1/messages/count_tokens", Takes::Upstream),
     ("/v1/openapi.json", Takes::Nothing),
     ("/docs/api", Takes::Nothing),
     ("/auth/login", Takes::SignIn),
@@ -81,6 +90,11 @@ const TAKES: &[(&str, Takes)] = &[
     ("/healthz", Takes::Nothing),
     ("/readyz", Takes::Nothing),
     ("/", Takes::Nothing),
+    ("/agents", Takes::Nothing),
+    ("/agents/{agent}", Takes::Nothing),
+    ("/costs", Takes::Nothing),
+    ("/budgets", Takes::Nothing),
+    ("/assets/{file}", Takes::Nothing),
     ("/graphiql", Takes::Nothing),
     ("/graphiql/{asset}", Takes::Nothing),
 ];
@@ -142,7 +156,7 @@ pub(super) async fn check(matrix: &Matrix, actors: &[Actor]) -> Vec<String> {
     let sent = body.to_string();
     let mut problems = Vec::new();
     for (route, takes) in TAKES.iter().filter(|(_, takes)| !matches!(takes, Takes::Stream | Takes::Ingest(..))) {
-        let path = route.replace("{asset}", "start.js").replace("{provider}", "okta");
+        let path = route.replace("{asset}", "start.js").replace("{file}", "missing.css").replace("{provider}", "okta");
         for actor in actors.iter().map(Some).chain([None]) {
             let credential = actor.map(|actor| actor.credential.as_str());
             let name = format!("{} {route}", actor.map_or("nobody", |actor| &actor.name));

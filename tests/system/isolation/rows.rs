@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
-use testkit::TestDatabase;
+use testkit::{TIMEOUT, TestDatabase};
 
 /// Tables whose rows of a tenant change without a command to it: with every use of a credential, with what is done later, and
 /// with operations on the read models of the whole installation. What a command changes is in the other tables, too.
@@ -18,6 +18,13 @@ impl Rows {
         let differing = self.0.iter().filter(|(table, rows)| before.0.get(*table) != Some(rows));
         differing.map(|(table, rows)| format!("{table}: {:?} became {rows}", before.0.get(table))).collect()
     }
+}
+
+/// Waits until the read models have everything that is in the log, before rows are compared.
+pub(super) async fn wait_for_read_models(database: &TestDatabase) {
+    let models: Vec<_> = projections::all().iter().map(|model| model.name()).collect();
+    let head = u64::try_from(database.head().await).unwrap();
+    projections::wait_for(&database.pool, &models, head.into(), TIMEOUT).await.unwrap();
 }
 
 /// The rows of a tenant, without those of access logs.

@@ -44,12 +44,13 @@ struct Given {
 }
 
 /// Arguments with ids, by their names: the kinds of the objects.
-const IDS_BY_NAME: [(&str, &str); 11] = [
+const IDS_BY_NAME: [(&str, &str); 12] = [
     ("agentId", "Agent"),
     ("visibleTo", "Agent"),
     ("taskId", "Task"),
     ("dagId", "Dag"),
     ("budgetId", "Budget"),
+    ("invoiceId", "Invoice"),
     ("serviceAccountId", "ServiceAccount"),
     ("userId", "User"),
     ("teamId", "Team"),
@@ -58,7 +59,7 @@ const IDS_BY_NAME: [(&str, &str); 11] = [
     ("streamId", "Agent"),
 ];
 /// Arguments that are called `id`, by the first word that their field or input type has.
-const IDS_BY_OWNER: [(&str, &str); 12] = [
+const IDS_BY_OWNER: [(&str, &str); 14] = [
     ("ServiceAccount", "ServiceAccount"),
     ("ApiKey", "ApiKey"),
     ("Team", "Team"),
@@ -72,9 +73,11 @@ const IDS_BY_OWNER: [(&str, &str); 12] = [
     ("Memory", "Memory"),
     ("Call", "Call"),
     ("Budget", "Budget"),
+    ("Invoice", "Invoice"),
+    ("Schedule", "Schedule"),
 ];
 /// Fields with texts that agents work with, which take a permission of their own: a selection is made without them, too.
-const CONTENTS: [&str; 5] = ["content", "outcome", "progressNote", "payload", "payloadText"];
+const CONTENTS: [&str; 6] = ["content", "contents", "outcome", "progressNote", "payload", "payloadText"];
 /// The levels of objects that a selection has inside of what is returned.
 const LEVELS: usize = 3;
 
@@ -291,6 +294,7 @@ impl Schema {
             match inside["kind"].as_str().unwrap() {
                 "SCALAR" | "ENUM" if is_whole || !CONTENTS.contains(&name) => selected += &format!(" {name}{page}"),
                 "SCALAR" | "ENUM" => {}
+                "OBJECT" if !is_whole && CONTENTS.contains(&name) => {}
                 "OBJECT" if name == "edges" => selected += " edges { cursor }",
                 "OBJECT" if levels > 0 && (is_whole || name == "nodes" || !is_other_kind) => {
                     selected += &format!(" {name}{page}{}", self.selection(&field["type"], levels - 1, is_whole));
@@ -318,12 +322,76 @@ fn body(root: &str, field: &Value, selection: &str, variables: &Map<String, Valu
     json!({ "query": query, "variables": variables })
 }
 
+fn given(about: &str, taken: Option<&str>, arguments: Value) -> Given {
+    let Value::Object(variables) = arguments else { unreachable!() };
+    Given { about: about.to_owned(), taken: taken.map(str::to_owned), variables }
+}
+
+/// Arguments, with more of them.
+fn given_with(about: &str, arguments: &Value, more: Value) -> Given {
+    let mut arguments = arguments.clone();
+    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    given(about, None, arguments)
+}
+
+fn changes(world: &World) -> Vec<Given> {
+    let all = json!({ "from": { "position": "0" }, "to": { "position": world.position } });
+    let with = |about: &str, more: Value| given_with(about, &all, more);
+    let of_tag = json!([{ "dimension": "TAG", "value": format!("{}-tagvalue", world.mark) }]);
+    let key = format!("{}-tagkey", world.mark);
+    vec![
+        with("all", json!({})),
+        with("by", json!({ "by": ["AGENT", "TASK", "MODEL"] })),
+        with("a tag", json!({ "by": ["TAG"], "filter": of_tag, "tagKey": key })),
+        with(
+            "a range",
+            json!({ "startedFrom": world.time("from"), "startedTo": world.time("to"), "timeZone": "Europe/Berlin" }),
+        ),
+    ]
+}
+
+/// Periods of time and what no sums by the hour are kept by are no filters of these, and their times are not all times.
+fn outlook(field: &str, world: &World) -> Vec<Given> {
+    let times = match field {
+        "costForecast" => json!({ "at": "2024-01-01T00:00:00Z" }),
+        "meterCosts" => json!({ "by": ["AGENT"] }),
+        _ => json!({ "from": "2023-12-20T00:00:00Z", "to": "2023-12-27T00:00:00Z" }),
+    };
+    let with = |about: &str, more: Value| given_with(about, &times, more);
+    let filter = |dimension: &str| {
+        let mut filter = json!({ "dimension": dimension });
+        world.complete_filter("UsageFilter", &mut filter);
+        with(&format!("filter {dimension}"), json!({ "filter": [filter] }))
+    };
+    let mut of_tag = json!({ "tagKey": world.text("tagKey", "usageReport", true),
+        "filter": [{ "dimension": "TAG", "value": format!("{}-tagvalue", world.mark) }] });
+    // Sums by the hour are kept by a tag alone.
+    if field == "costAnomalies" {
+        of_tag["by"] = json!("TAG");
+    }
+    let filters = ["AGENT", "USER", "TEAM", "KEY", "MODEL", "TOOL"].map(filter);
+    let of_zone = with("timeZone", json!({ "timeZone": "Europe/Berlin" }));
+    [with("as it is", json!({})), with("tag", of_tag), of_zone].into_iter().chain(filters).collect()
+}
+
+/// Terms of budgets with each form of scope, in the month of the calls.
+fn previews(world: &World) -> Vec<Given> {
+    let marked = |name: &str| format!("{}-{name}", world.mark);
+    let of_tag = json!([{ "dimension": format!("tag:{}", marked("tagkey")), "value": marked("tagvalue") }]);
+    let with = |about: &str, scope: Value| {
+        let terms = json!({ "name": "preview", "scope": scope, "limit": "1", "enforcement": "HARD", "period": "DAY" });
+        given(about, None, json!({ "terms": terms, "month": "2023-11", "minPosition": world.position }))
+    };
+    vec![
+        with("all", json!({ "tenant": true })),
+        with("an agent", json!({ "agentId": world.id("Agent").global })),
+        with("a model", json!({ "model": marked("model") })),
+        with("a tag", json!({ "conditions": of_tag })),
+    ]
+}
+
 /// The arguments of fields of which one argument says what another is.
 fn special(field: &str, world: &World) -> Option<Vec<Given>> {
-    let given = |about: &str, taken: Option<&str>, arguments: Value| {
-        let Value::Object(variables) = arguments else { unreachable!() };
-        Given { about: about.to_owned(), taken: taken.map(str::to_owned), variables }
-    };
     match field {
         "node" => {
             let of_kind =
@@ -338,6 +406,15 @@ fn special(field: &str, world: &World) -> Option<Vec<Given>> {
                 |(category, id): (&String, &String)| given(category, None, json!({ "category": category, "id": id }));
             Some(world.streams.iter().map(of_stream).collect())
         }
+        "costChanges" => Some(changes(world)),
+        "aggregateChanges" => {
+            let of_stream = |(category, id): (&String, &String)| {
+                let taken = reading(category);
+                let (from, to) = (json!({ "position": "0" }), json!({ "position": world.position }));
+                given(category, Some(&taken), json!({ "category": category, "id": id, "from": from, "to": to }))
+            };
+            Some(world.streams.iter().map(of_stream).collect())
+        }
         "aggregateState" => {
             let points = [json!({ "position": world.position }), json!({ "time": world.time("time") })];
             let of_stream = |(category, id): (&String, &String)| {
@@ -349,6 +426,8 @@ fn special(field: &str, world: &World) -> Option<Vec<Given>> {
             };
             Some(world.streams.iter().flat_map(of_stream).collect())
         }
+        "costForecast" | "costAnomalies" | "meterCosts" => Some(outlook(field, world)),
+        "budgetPreview" => Some(previews(world)),
         _ => None,
     }
 }
@@ -357,14 +436,23 @@ fn special(field: &str, world: &World) -> Option<Vec<Given>> {
 fn complete(field: &Value, variables: &mut Map<String, Value>, world: &World) {
     let has_tag = Value::Object(variables.clone()).to_string().contains("\"TAG\"");
     let (has_key, is_before) = (variables.contains_key("tagKey"), variables.contains_key("before"));
-    let is_report = field["name"] == "usageReport";
+    let (is_report, is_statements) = (field["name"] == "usageReport", field["name"] == "costStatements");
+    let of_tag = json!([{ "dimension": "TAG", "value": format!("{}-tagvalue", world.mark) }]);
+    // One member alone is no period.
+    let is_compared = variables.contains_key("compare");
+    if is_compared {
+        variables.insert("compare".to_owned(), json!({ "previous": true }));
+    }
     let is_page = |argument: &Value| argument["name"] == "first" && !argument["defaultValue"].is_null();
     for (is_needed, name, value) in [
         (has_tag, "tagKey", json!(world.text("tagKey", "usageReport", true))),
-        (has_key, "by", json!(["TAG"])),
+        (has_key && !is_statements, "by", json!(["TAG"])),
+        (has_key && is_statements, "filter", of_tag),
         (is_report && variables.contains_key("after"), "by", json!(["MODEL"])),
         (is_before, "last", json!(50)),
         (each(&field["args"]).any(is_page), "first", json!(world.number("first"))),
+        (is_compared, "from", json!(world.time("from"))),
+        (is_compared, "to", json!(world.time("to"))),
     ] {
         if is_needed && !variables.contains_key(name) {
             variables.insert(name.to_owned(), value);

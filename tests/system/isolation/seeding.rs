@@ -5,10 +5,11 @@ use super::ingest;
 use super::world::{Id, Size, World};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::TenantId;
+use domain::invoice::{Figure, InvoiceLine, LinesHash};
+use domain::{Meter, Name, TenantId};
 use serde_json::{Value, json};
 use std::time::Instant;
-use testkit::{POLL_INTERVAL, TIMEOUT};
+use testkit::{POLL_INTERVAL, TIMEOUT, wait_until};
 use uuid::Uuid;
 
 /// The password of the users.
@@ -60,8 +61,18 @@ impl Seeding<'_> {
         self.world.ids.insert(kind, Id { global, uuid: uuid.to_owned() });
     }
 
-    /// Executes a command, and keeps the id of the object that it returns.
+    /// Executes a command of the admin, and keeps the id of the object that it returns.
     async fn done(&mut self, field: &str, input: Value, kind: &'static str, object: &str) -> Value {
+        self.done_by(self.admin, field, input, (kind, object)).await
+    }
+
+    async fn done_by(
+        &mut self,
+        credential: &str,
+        field: &str,
+        input: Value,
+        (kind, object): (&'static str, &str),
+    ) -> Value {
         let named = format!("{}{}Input", field[..1].to_ascii_uppercase(), &field[1..]);
         let query = match object {
             "" => {
@@ -71,7 +82,7 @@ impl Seeding<'_> {
                 "mutation ($input: {named}!) {{ {field}(input: $input) {{ position error {{ message }} {object} }} }}"
             ),
         };
-        let answer = self.client.ask(self.admin, &json!({ "query": query, "variables": { "input": input } })).await;
+        let answer = self.client.ask(credential, &json!({ "query": query, "variables": { "input": input } })).await;
         let payload = answer.json["data"][field].clone();
         assert!(payload["error"].is_null() && payload.is_object(), "{field}: {}", answer.text);
         if let Some(position) = payload["position"].as_str() {
@@ -107,7 +118,9 @@ impl Seeding<'_> {
         self.done("reportTaskProgress", json!({ "id": task, "percent": 50, "note": note }), "Task", "").await;
         let result = self.text("taskresult");
         self.done("completeTask", json!({ "id": task, "result": result }), "Task", "").await;
+        self.approval(&agent).await;
         self.calls(&agent, &task, &dag, size).await;
+        self.watch().await;
         let (content, tag) = (self.text("search"), self.text("tag"));
         let memory = json!({ "agentId": agent, "content": content, "tags": [tag] });
         self.done("storeMemory", memory, "Memory", "memory { id uuid }").await;
@@ -120,9 +133,36 @@ impl Seeding<'_> {
         self.done("resumeAgent", json!({ "id": agent }), "Agent", "").await;
     }
 
+    /// An endpoint for alerts at which nothing listens.
+    async fn alert_endpoint(&mut self) {
+        let endpoint = Uuid::now_v7().to_string();
+        self.know("AlertEndpoint", &endpoint);
+        // The path is sealed, and shown to no tenant.
+        let path = format!("{}-endpointpath", self.world.mark);
+        self.world.canaries.add_secret(&path);
+        let address = json!({ "url": format!("http://127.0.0.1:1/{path}") });
+        let alerts = json!({ "endpointId": endpoint, "name": self.text("endpointname"), "kind": "WEBHOOK", "address": address,
+                             "reason": self.text("endpointreason") });
+        self.done("defineAlertEndpoint", alerts, "AlertEndpoint", "").await;
+        self.done("testAlertEndpoint", json!({ "endpointId": endpoint }), "AlertEndpoint", "").await;
+    }
+
+    /// Conditions of a budget that are watched.
+    async fn watch(&mut self) {
+        let watch = json!({ "budgetId": self.world.id("SoftBudget").global, "conditions": ["ASSUMED"],
+                            "reason": self.text("watchreason") });
+        self.done("setBudgetWatch", watch, "SoftBudget", "").await;
+    }
+
     async fn calls(&mut self, agent: &str, task: &str, dag: &str, size: Size) {
         let (provider, model, tagkey) = (self.text("provider"), self.text("model"), self.text("tagkey"));
         self.done("declareTagKey", json!({ "key": tagkey }), "TagKey", "").await;
+        let (code, centre) = (self.text("centrecode"), self.text("centrename"));
+        let rules = json!({ "costCentres": [{ "code": code, "name": centre }], "rules": [{ "codes": { "dimension": "team" } }],
+                            "sharedCost": { "to": code }, "reason": self.text("allocationreason") });
+        self.done("setAllocationRules", rules, "AllocationRules", "").await;
+        self.schedule().await;
+        self.alert_endpoint().await;
         let price = json!([{ "provider": provider, "model": model, "listPrice": true, "effectiveFrom": "2020-01-01T00:00:00Z",
                              "components": [{ "meter": "INPUT", "rate": "0.000001", "per": 1 }] }]);
         let discount =
@@ -130,8 +170,7 @@ impl Seeding<'_> {
         self.done("setDiscounts", json!({ "discounts": discount }), "PriceBook", "").await;
         let source = self.text("pricesource");
         self.done("setPrices", json!({ "prices": price, "source": source }), "PriceBook", "").await;
-        let terms = json!({ "name": self.text("budgetname"), "scope": { "tenant": true }, "limit": size.limit });
-        self.done("defineBudget", json!({ "terms": terms }), "Budget", "budget { id uuid }").await;
+        self.budgets(agent, &provider, &model, size).await;
         let mut call = json!({
             "kind": "LLM", "agentId": agent, "taskId": task, "dagId": dag, "outcome": "OK",
             "startedAt": "2023-11-14T22:01:00Z", "latencyMs": size.latency_ms, "reportedCost": size.reported_cost,
@@ -161,9 +200,118 @@ impl Seeding<'_> {
         self.done("reportCall", call, "Call", "call { id uuid }").await;
         let tool = json!({ "kind": "TOOL", "agentId": agent, "tool": self.text("tool"), "outcome": "OK" });
         self.done("reportCall", tool, "ToolCall", "call { id uuid }").await;
+        self.crossing(agent).await;
+        self.invoice(&provider).await;
         for beginning in size.beginnings {
             self.world.canaries.add(beginning, &[beginning]);
         }
+    }
+
+    /// Budgets of each kind, a reservation that one refuses, and one that is granted.
+    async fn budgets(&mut self, agent: &str, provider: &str, model: &str, size: Size) {
+        let terms = json!({ "name": self.text("budgetname"), "scope": { "tenant": true }, "limit": size.limit });
+        self.done("defineBudget", json!({ "terms": terms }), "Budget", "budget { id uuid }").await;
+        // A budget of one model, which has no price, refuses.
+        let refused_model = self.text("refusedmodel");
+        let terms = json!({ "name": self.text("hardbudgetname"), "scope": { "model": refused_model },
+                            "limit": size.limit, "enforcement": "HARD" });
+        self.done("defineBudget", json!({ "terms": terms }), "HardBudget", "budget { id uuid }").await;
+        let refused =
+            json!({ "agentId": agent, "provider": provider, "model": refused_model, "usage": { "input": 1 } });
+        self.done("reserveSpend", refused, "HardBudget", "").await;
+        // It is in the catalogue of budgets, has a period, and is charged.
+        let terms = json!({ "name": self.text("softbudgetname"), "scope": { "tenant": true }, "limit": size.limit,
+                            "enforcement": "SOFT", "period": "YEAR", "thresholds": [1] });
+        self.done("defineBudget", json!({ "terms": terms }), "SoftBudget", "budget { id uuid }").await;
+        let reservation = Uuid::now_v7().to_string();
+        self.know("Reservation", &reservation);
+        let reserve = json!({ "uuid": reservation, "agentId": agent, "provider": provider, "model": model,
+                              "usage": { "input": 1 } });
+        self.done("reserveSpend", reserve, "Reservation", "").await;
+    }
+
+    /// A schedule, which users and service accounts may define.
+    async fn schedule(&mut self) {
+        let account = json!({ "name": self.text("schedulername"), "roles": ["OPERATOR"] });
+        self.done("createServiceAccount", account, "Scheduler", "serviceAccount { id uuid }").await;
+        let key = json!({ "serviceAccountId": self.world.id("Scheduler").global, "scopes": { "all": true },
+                          "lifetime": { "neverExpires": true } });
+        let key = self.done("createApiKey", key, "SchedulerKey", "secret apiKey { id uuid }").await;
+        let secret = key["secret"].as_str().unwrap().to_owned();
+        self.world.canaries.add_secret(&secret);
+        wait_until("the key is known", async || {
+            self.client.ask(&secret, &json!({ "query": "{ __typename }" })).await.json["data"].is_object()
+        })
+        .await;
+        let definition = json!({ "name": self.text("schedulename"), "content": "CALLS", "format": "CSV", "every": "DAY",
+                                 "time": "06:30", "period": "DAY", "file": format!("{{period}}-{}", self.text("file")) });
+        let schedule = json!({ "definition": definition, "reason": self.text("schedulereason") });
+        self.done_by(&secret, "defineSchedule", schedule, ("Schedule", "schedule { id uuid }")).await;
+    }
+
+    /// A budget that has no room for a call, and a request for approval, which is denied.
+    async fn approval(&mut self, agent: &str) {
+        let model = self.text("approvalmodel");
+        let terms = json!({ "name": self.text("approvalbudgetname"), "scope": { "model": model }, "limit": "0.5",
+                            "measure": { "calls": true }, "enforcement": "HARD", "onRefusal": { "askForApproval": 60 } });
+        self.done("defineBudget", json!({ "terms": terms }), "ApprovalBudget", "budget { id uuid }").await;
+        let query = "mutation ($input: ReserveSpendInput!) { reserveSpend(input: $input) {
+            reservation { refusal { reason approval { uuid } } } } }";
+        let input = json!({ "agentId": agent, "model": model, "usage": { "input": 1 } });
+        let deadline = Instant::now() + TIMEOUT;
+        // Until it is counted, it refuses for that.
+        let approval = loop {
+            let answer = self.client.ask(self.admin, &json!({ "query": query, "variables": { "input": input } })).await;
+            let refusal = &answer.json["data"]["reserveSpend"]["reservation"]["refusal"];
+            if let Some(approval) = refusal["approval"]["uuid"].as_str() {
+                break approval.to_owned();
+            }
+            assert!(Instant::now() < deadline, "no approval is requested: {}", answer.text);
+            tokio::time::sleep(POLL_INTERVAL).await;
+        };
+        self.know("Approval", &approval);
+        let denied = json!({ "approvalId": approval, "answer": "DENY", "reason": self.text("approvalreason") });
+        self.done("answerApproval", denied, "Approval", "").await;
+    }
+
+    /// A budget of calls whose threshold a call crosses, and an answer to the alert.
+    async fn crossing(&mut self, agent: &str) {
+        let terms = json!({ "name": self.text("callsbudgetname"), "scope": { "tenant": true }, "limit": "1",
+                            "measure": { "calls": true }, "enforcement": "SOFT", "period": "YEAR", "thresholds": [100] });
+        self.done("defineBudget", json!({ "terms": terms }), "CallsBudget", "budget { id uuid }").await;
+        let call = json!({ "kind": "TOOL", "agentId": agent, "tool": self.text("tool"), "outcome": "OK" });
+        self.done("reportCall", call, "CountedCall", "call { id uuid }").await;
+        // The cursor is the position.
+        let position = self.cursor("budgetThresholds").await;
+        // Its input is that of two mutations, and not named after one.
+        let query = "mutation ($input: AnswerAlertInput!) { acknowledgeAlert(input: $input) { error { message } } }";
+        let input = json!({ "position": position, "reason": self.text("alertreason") });
+        let answer = self.client.ask(self.admin, &json!({ "query": query, "variables": { "input": input } })).await;
+        let payload = &answer.json["data"]["acknowledgeAlert"];
+        assert!(payload.is_object() && payload["error"].is_null(), "{}", answer.text);
+    }
+
+    /// An invoice with a line that no call was recorded for.
+    async fn invoice(&mut self, provider: &str) {
+        let line = InvoiceLine {
+            line: 1,
+            day: "2023-11-14".parse().unwrap(),
+            model: Name::new(self.text("invoicemodel")).ok(),
+            meter: Some(Meter::Input),
+            quantity: None,
+            amount: Figure::parse("1.5").ok(),
+            tier: None,
+            reference: Name::new(self.text("invoicereference")).ok(),
+        };
+        let lines = json!([{ "line": 1, "day": line.day, "model": line.model, "meter": "INPUT", "amount": line.amount,
+                             "reference": line.reference }]);
+        let record = json!({ "provider": provider, "account": self.text("invoiceaccount"),
+                             "number": self.text("invoicenumber"), "file": self.text("invoicefile"), "from": "2023-11-01",
+                             "to": "2023-12-01", "format": "CSV", "lineCount": 1, "amount": "1.5", "amountPlaces": 1,
+                             "content": LinesHash::of(&[line]).id(), "lines": lines });
+        self.done("recordInvoice", record, "Invoice", "invoice { id uuid }").await;
+        let invoice = self.world.id("Invoice").global;
+        self.done("reconcileInvoice", json!({ "id": invoice }), "Invoice", "").await;
     }
 
     /// Service accounts, keys, teams, roles, users and invitations.

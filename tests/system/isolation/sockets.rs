@@ -22,9 +22,20 @@ struct Received {
 
 /// The sockets that are open at the same time.
 const AT_ONCE: usize = 12;
+/// The code with which a server closes a connection whose credential it cannot check in time, for the client to connect again.
+const TRY_AGAIN_LATER: u16 = 1013;
 
-/// Subscribes to everything as an actor, and reads all of it up to a position of the log.
-async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -> BTreeMap<usize, Received> {
+/// What a client has received over one connection or several, by the place of the request.
+#[derive(Default)]
+struct Reading {
+    received: BTreeMap<usize, Received>,
+    /// The requests that are answered, or read up to the position.
+    done: BTreeSet<usize>,
+}
+
+/// Subscribes to everything as an actor that is not read yet, and reads it up to a position of the log. Returns whether it came to
+/// the end of it, or has to connect again.
+async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64, reading: &mut Reading) -> bool {
     let url = format!("{}/graphql/ws", matrix.server.address.replace("http://", "ws://"));
     let mut request = url.into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
@@ -33,17 +44,19 @@ async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -
     let authorization = format!("Bearer {}", actor.credential);
     let init = json!({ "type": "connection_init", "payload": { "Authorization": authorization } });
     sender.send(text(init)).await.unwrap();
-    for (id, request) in requests.iter().enumerate() {
+    for (id, request) in requests.iter().enumerate().filter(|(id, _)| !reading.done.contains(id)) {
         let subscribe = json!({ "type": "subscribe", "id": id.to_string(), "payload": request.body });
-        sender.send(text(subscribe)).await.unwrap();
+        // If it was closed, the reason is read below.
+        drop(sender.send(text(subscribe)).await);
     }
-    let (mut received, mut done) = (BTreeMap::<usize, Received>::new(), BTreeSet::new());
+    let Reading { received, done } = reading;
     while done.len() < requests.len() {
         let message = receiver.next().await.unwrap_or_else(|| panic!("{}: the socket was closed", actor.name)).unwrap();
         let message = match message {
             Message::Text(message) => message,
             // The library answers it.
             Message::Ping(_) => continue,
+            Message::Close(Some(frame)) if u16::from(frame.code) == TRY_AGAIN_LATER => return false,
             other => panic!("{}: {other:?}", actor.name),
         };
         let json: Value = serde_json::from_str(&message).unwrap();
@@ -64,7 +77,7 @@ async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -
             }
             ("complete", Some(id)) => _ = done.insert(id),
             ("ping", _) => {
-                sender.send(text(json!({ "type": "pong" }))).await.unwrap();
+                drop(sender.send(text(json!({ "type": "pong" }))).await);
                 for (id, position) in json["payload"]["positions"].as_object().into_iter().flatten() {
                     let position: u64 = position.as_str().unwrap().parse().unwrap();
                     done.extend((position >= head).then(|| id.parse::<usize>().unwrap()));
@@ -73,14 +86,15 @@ async fn read(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -
             _ => {}
         }
     }
-    received
+    true
 }
 
 async fn problems(matrix: &Matrix, actor: &Actor, requests: &[Request], head: u64) -> Vec<String> {
-    let reading = tokio::time::timeout(TIMEOUT, read(matrix, actor, requests, head));
-    let mut received =
-        reading.await.unwrap_or_else(|_| panic!("{}: a subscription has not reached {head}", actor.name));
-    let mut problems = Vec::new();
+    let mut reading = Reading::default();
+    let read_all = async { while !read(matrix, actor, requests, head, &mut reading).await {} };
+    let is_read = tokio::time::timeout(TIMEOUT, read_all).await.is_ok();
+    assert!(is_read, "{}: a subscription has not reached {head}", actor.name);
+    let (mut received, mut problems) = (reading.received, Vec::new());
     for (id, request) in requests.iter().enumerate() {
         let Received { text, is_refused } = received.remove(&id).unwrap_or_default();
         let name = format!("{}, over a WebSocket: {}", actor.name, request.name());

@@ -9,7 +9,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Reasons for which an operation that is asked for rightly fails: the state of what it is about.
-const STATES: [&str; 6] = ["CONTENDED", "NOT_PARKED", "NOT_FIRST", "NOT_BUILT", "OTHER_VERSION", "UNDER_CONSTRUCTION"];
+const STATES: [&str; 7] =
+    ["CONTENDED", "NOT_PARKED", "NOT_FIRST", "NOT_BUILT", "OTHER_VERSION", "UNDER_CONSTRUCTION", "HISTORY_TOO_SHORT"];
 
 /// What came back.
 pub(super) struct Verdict<'a> {

@@ -92,8 +92,17 @@ impl World {
         match name {
             // The command that registered the agent is an import of its own.
             "commandId" | "importId" => self.command.to_string(),
+            "uuid" | "reservation" => self.id("Reservation").uuid,
+            "approvalId" => self.id("Approval").uuid,
             "uuids" => self.id("Origin").uuid,
             "userId" => self.id("User").uuid,
+            "endpointId" => self.id("AlertEndpoint").uuid,
+            "budgetIds" => self.id("Budget").uuid,
+            "balanceId" => self.streams.get("budget_balance").cloned().unwrap_or_default(),
+            // Nothing is a dead letter.
+            "deliveryId" => self.id("AlertEndpoint").uuid,
+            // The hash of the lines of an invoice.
+            "content" => self.id("Invoice").uuid,
             _ => panic!("no UUID for {name}: add it to tests/system/isolation/world.rs"),
         }
     }
@@ -120,6 +129,12 @@ impl World {
     pub(super) fn text(&self, name: &str, owner: &str, is_thorough: bool) -> String {
         match name {
             "before" => self.position.clone(),
+            // The cursor of the code `0`, which is before all others.
+            "after" if owner == "costStatements" => "MA".to_owned(),
+            "after" if owner == "invoiceVariances" => "0".to_owned(),
+            // Of an allocation rule.
+            "dimension" => "team".to_owned(),
+            "costCentre" => format!("{}-centrecode", self.mark),
             "after" => {
                 // Calls are charged again in the order of their list.
                 let list = if owner == "repricing" { "calls" } else { owner };
@@ -133,6 +148,15 @@ impl World {
             "email" => format!("{}-user@example.org", self.mark),
             "tenantId" => self.tenant.clone(),
             "id" if owner == "trace" => self.trace.clone(),
+            "timeZone" => "Europe/Berlin".to_owned(),
+            // Of a schedule.
+            "time" => "06:30".to_owned(),
+            // Of an endpoint for alerts. Nothing listens there.
+            "url" => "http://127.0.0.1:1/hook".to_owned(),
+            "routingKey" => format!("{}-routingkey", self.mark),
+            "file" => "{period}.csv".to_owned(),
+            "focusVersion" => "1.4".to_owned(),
+            "day" => "2023-11-14".to_owned(),
             "tagKey" | "key" => format!("{}-tagkey", self.mark),
             "tag" | "search" | "provider" | "model" | "tool" => format!("{}-{name}", self.mark),
             // It depends on the dimension, see `complete_filter`.
@@ -146,6 +170,7 @@ impl World {
     pub(super) fn base(&self, input: &str) -> Value {
         match input {
             "ReportCallInput" => json!({ "model": "gpt-4o", "usage": { "input": 1 }, "source": "test" }),
+            "AlertAddressInput" => json!({ "url": "http://127.0.0.1:1/hook" }),
             "CallCorrection" => json!({ "latencyMs": 1 }),
             _ => json!({}),
         }
@@ -166,7 +191,11 @@ impl World {
             "QUARTER_HOUR" => json!("2023-11-14T22:00Z"),
             "HOUR" => json!("2023-11-14T22:00Z"),
             "DAY" => json!("2023-11-14"),
+            "MINUTE" => json!("2023-11-14T22:13Z"),
+            "WEEK" => json!("2023-W46"),
             "MONTH" => json!("2023-11"),
+            "QUARTER" => json!("2023-Q4"),
+            "YEAR" => json!("2023"),
             other => json!(marked(&other.to_lowercase().replace('_', ""))),
         };
     }

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use testkit::TestDatabase;
+use testkit::protobuf::{attribute, field, fixed64, integer};
 
 /// Compresses a body.
 type Encode = fn(&[u8]) -> Vec<u8>;
@@ -26,37 +27,22 @@ fn zstd(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A field of protobuf that holds bytes.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut length = content.len();
-    let mut encoded = vec![number << 3 | 2];
-    while length >= 0x80 {
-        encoded.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
-        length >>= 7;
-    }
-    encoded.push(u8::try_from(length).unwrap());
-    [encoded, content.to_vec()].concat()
-}
-
 /// An `ExportTraceServiceRequest` with a call of a service.
 fn protobuf(service: &str, id: u8) -> Vec<u8> {
-    let attribute = |key: &str, value: Vec<u8>| field(9, &[field(1, key.as_bytes()), field(2, &value)].concat());
     let text = |text: &str| field(1, text.as_bytes());
-    let whole = |number: u8| vec![0x18, number];
-    let time = |field: u8| [&[field << 3 | 1][..], &1_773_136_800_000_000_000_u64.to_le_bytes()].concat();
     let span = [
         field(1, &[7; 16]),
         field(2, &[0, 0, 0, 0, 0, 0, 7, id]),
         field(5, b"chat"),
-        time(7),
-        time(8),
-        attribute("gen_ai.response.model", text("gpt-4o")),
-        attribute("gen_ai.usage.input_tokens", whole(100)),
-        attribute("gen_ai.usage.output_tokens", whole(10)),
+        fixed64(7, 1_773_136_800_000_000_000),
+        fixed64(8, 1_773_136_800_000_000_000),
+        attribute(9, "gen_ai.response.model", &text("gpt-4o")),
+        attribute(9, "gen_ai.usage.input_tokens", &integer(3, 100)),
+        attribute(9, "gen_ai.usage.output_tokens", &integer(3, 10)),
     ];
-    let name = [field(1, b"service.name"), field(2, &text(service))].concat();
+    let name = attribute(1, "service.name", &text(service));
     let of_scope = field(2, &field(2, &span.concat()));
-    field(1, &[field(1, &field(1, &name)), of_scope].concat())
+    field(1, &[field(1, &name), of_scope].concat())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -274,6 +274,7 @@ async fn spans_are_written_and_their_calls_loaded_in_few_statements() {
         lowest
     };
     let (one, many) = (page(1).await, page(500).await);
-    assert!(many < one + 30, "{one} statements for one span, {many} for 500");
+    // Statements of background workers count, too: a request that takes longer meets more of them. One for each span would be 500.
+    assert!(many < one + 100, "{one} statements for one span, {many} for 500");
     server.kill().await;
 }

@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::io::Write;
+use testkit::protobuf::{attribute, field, fixed64, integer};
 use testkit::{Server, TestDatabase, memory_kb};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -22,21 +23,6 @@ const GRPC: [&str; 3] = [
 /// requests as are decoded at once.
 const MAX_SERVER_MB: u64 = 400;
 
-/// A field of protobuf with a message or text.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2][..], &varint(content.len()), content].concat()
-}
-
-fn varint(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
-    bytes
-}
-
 /// An export with the fields of one scope, which hold spans, records of logs, or metrics.
 fn in_scope(fields: &[u8]) -> Vec<u8> {
     field(1, &field(2, fields))
@@ -44,18 +30,14 @@ fn in_scope(fields: &[u8]) -> Vec<u8> {
 
 /// A span with fields behind its ids and its start.
 fn protobuf_span(id: u8, more: &[u8]) -> Vec<u8> {
-    let start = [&[7 << 3 | 1][..], &1_773_136_800_000_000_000_u64.to_le_bytes()].concat();
+    let start = fixed64(7, 1_773_136_800_000_000_000);
     field(2, &[&field(1, &[7; 16])[..], &field(2, &[id; 8]), &start, more].concat())
-}
-
-fn attribute(number: u8, key: &str, value: &[u8]) -> Vec<u8> {
-    field(number, &[field(1, key.as_bytes()), field(2, value)].concat())
 }
 
 /// Attributes that make a span a call.
 fn protobuf_call() -> Vec<u8> {
     let model = attribute(9, "gen_ai.response.model", &field(1, b"gpt-4o"));
-    [model, attribute(9, "gen_ai.usage.input_tokens", &[3 << 3, 10])].concat()
+    [model, attribute(9, "gen_ai.usage.input_tokens", &integer(3, 10))].concat()
 }
 
 /// A value of `levels` lists of keys inside of each other.
@@ -104,7 +86,7 @@ const WINDOW_128_KIB: u8 = 7 << 3;
 const WINDOW_2_GIB: u8 = 21 << 3;
 
 async fn assert_alive(server: &Server) {
-    let response = reqwest::get(format!("{}/healthz", server.address)).await.unwrap();
+    let response = testkit::http_get(format!("{}/healthz", server.address)).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let peak = memory_kb(server.child.id().unwrap(), "VmHWM") / 1024;
     assert!(peak < MAX_SERVER_MB, "the server took {peak} MiB");
@@ -114,7 +96,7 @@ async fn assert_alive(server: &Server) {
 async fn post_grpc(server: &Server, path: &str, encoding: &str, message: &[u8]) -> String {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     let body = [&[1][..], &length, message].concat();
-    let request = reqwest::Client::new().post(format!("{}{path}", server.address)).body(body);
+    let request = testkit::http_client().post(format!("{}{path}", server.address)).body(body);
     let request = request.header("content-type", "application/grpc").header("te", "trailers");
     let response = request.header("grpc-encoding", encoding).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -222,6 +204,39 @@ async fn a_span_with_a_million_attributes_is_rejected_alone() {
     assert_eq!((status, response), (StatusCode::OK, vec![]));
     assert_alive(&server).await;
     assert_eq!(total(&database, &server).await.0, 3);
+    server.kill().await;
+}
+
+/// The most memory that reading the texts of a body takes beside what reading the body without them takes, in MiB.
+const MAX_TEXTS_MB: u64 = 48;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_take_no_memory_for_each_element_or_letter() {
+    const ELEMENTS: usize = 5_000_000;
+    let database = TestDatabase::new().await;
+    let server = database.serve(&["--span-contents", "true"]).await;
+    let list = "0,".repeat(ELEMENTS);
+    let json = |name: &str| {
+        let ids = r#""traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00000000000000a1""#;
+        let span = format!(r#"{{{ids},"{name}":[{list}0]}}"#);
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#).into_bytes()
+    };
+    // Each letter takes six in JSON.
+    let letters = field(5, &field(1, &field(1, &vec![1; 12_000_000])));
+    let protobuf = |name: &str| in_scope(&protobuf_span(1, &attribute(9, name, &letters)));
+    let peak_mb = async |bodies: Vec<((&'static str, &'static str), Vec<u8>)>| {
+        for (media_type, body) in bodies {
+            let (status, response) = post_as(&server, HTTP[0], &[media_type], body).await;
+            assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&response));
+        }
+        memory_kb(server.child.id().unwrap(), "VmHWM") / 1024
+    };
+    let without = peak_mb(vec![(JSON, json("other")), (PROTOBUF, protobuf("other"))]).await;
+    let bodies = [(JSON, json("events")), (JSON, json("attributes")), (PROTOBUF, protobuf("input.value"))];
+    for (media_type, body) in bodies {
+        let with = peak_mb(vec![(media_type, body)]).await;
+        assert!(with < without + MAX_TEXTS_MB, "{media_type:?}: {with} MiB rather than {without}");
+    }
     server.kill().await;
 }
 

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
-use testkit::{Server, TestDatabase, tenant, wait_until};
+use testkit::{Server, TestDatabase, avoid_the_end_of_an_hour, tenant, wait_until};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -26,7 +26,7 @@ async fn count(owner: &mut PgConnection, table: &str) -> i64 {
 }
 
 /// Lets the job run at a time, once it does not run.
-async fn run_retention_at(database: &TestDatabase, time: &'static str) {
+pub(super) async fn run_retention_at(database: &TestDatabase, time: &'static str) {
     wait_until("the job waits", async || {
         let run =
             "update apex.jobs set available_at = $1::timestamptz where kind = 'span-retention' and state = 'waiting'";
@@ -37,7 +37,7 @@ async fn run_retention_at(database: &TestDatabase, time: &'static str) {
 }
 
 /// Makes a trace that was received a number of days ago.
-async fn age(owner: &mut PgConnection, trace_id: &str, days: i32) {
+pub(super) async fn age(owner: &mut PgConnection, trace_id: &str, days: i32) {
     let age =
         "update apex.traces set seen_on = (clock_timestamp() at time zone 'UTC')::date - $2 where trace_id = $1::uuid";
     let aged = sqlx::query(age).bind(trace_id).bind(days).execute(owner).await.unwrap();
@@ -48,6 +48,8 @@ async fn age(owner: &mut PgConnection, trace_id: &str, days: i32) {
 async fn spans_are_deleted_after_their_retention_and_none_are_kept_with_0_days() {
     let database = TestDatabase::new().await;
     let mut owner = database.owner().await;
+    // Ages are counted in days of the calendar.
+    avoid_the_end_of_an_hour().await;
     let server = database.serve(&["--span-retention-days", "3"]).await;
     // It runs at times of its own, too.
     run_retention_at(&database, "infinity").await;
@@ -183,7 +185,7 @@ async fn spans_beyond_the_limit_of_a_trace_are_counted_and_their_calls_recorded(
     assert_eq!(post(&server, &export("shop", &[grown])).await, json!({}));
     let query = "query ($id: String!) { trace(id: $id) { durationUs } }";
     assert_eq!(server.graphql(query, json!({ "id": TRACE })).await["trace"]["durationUs"], 9_000_000);
-    let metrics = reqwest::get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
+    let metrics = testkit::http_get(format!("{}/metrics", server.address)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("apex_otlp_spans_total{outcome=\"left_out\"} 51"), "{metrics}");
     server.kill().await;
 }
@@ -199,7 +201,7 @@ async fn an_export_whose_spans_cannot_be_kept_now_is_to_be_retried() {
                 begin raise exception 'down' using errcode = '57P01'; end $$;
                 create trigger fail before insert on apex.traces execute function apex.fail()";
     sqlx::raw_sql(fail).execute(&mut owner).await.unwrap();
-    let request = reqwest::Client::new().post(format!("{}/v1/traces", server.address)).header(JSON.0, JSON.1);
+    let request = testkit::http_client().post(format!("{}/v1/traces", server.address)).header(JSON.0, JSON.1);
     let response = request.body(body.to_string()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "1");

@@ -47,7 +47,7 @@ async fn bodies_that_are_too_large_or_no_exports_get_their_own_errors() {
     }
     let (status, _) = post_as(&server, "/v1/traces", &[("content-type", "application/x-protobuf")], body).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    let response = reqwest::get(format!("{}/v1/traces", server.address)).await.unwrap();
+    let response = testkit::http_get(format!("{}/v1/traces", server.address)).await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(total(&database, &server).await.0, 0);
     server.kill().await;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod compressed;
+mod contents;
 mod drawn;
 mod forms;
 mod hostile;

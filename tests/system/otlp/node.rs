@@ -123,7 +123,7 @@ async fn reported(installation: &Installation, server: &Server, key: &str) -> Ch
 
 /// What is to be charged by what the provider stated.
 async fn truth(provider: &Provider) -> Charges {
-    let stated: Value = reqwest::get(format!("{}/usage", provider.address)).await.unwrap().json().await.unwrap();
+    let stated: Value = testkit::http_get(format!("{}/usage", provider.address)).await.unwrap().json().await.unwrap();
     let mut charges = Charges::new();
     for agent in &AGENTS {
         for protocol in PROTOCOLS {

@@ -60,7 +60,7 @@ async fn calls_of_a_real_agent_appear_once_over_every_protocol() {
     }
     assert_drawn_alike(&database, &server, exporters).await;
     let url = format!("http://{own_port}/graphql");
-    let elsewhere = reqwest::Client::new().post(url).body("{}").send().await.unwrap();
+    let elsewhere = testkit::http_client().post(url).body("{}").send().await.unwrap();
     assert_eq!(elsewhere.status(), reqwest::StatusCode::NOT_FOUND, "the port of exporters serves nothing else");
     server.kill().await;
 }

@@ -13,17 +13,23 @@ use uuid::Uuid;
 pub(super) const TENANTS: [&str; 2] = ["acme", "umbrella"];
 
 /// The tables of which requests may read the rows of their tenant: the read models, and these.
-pub(super) const READ_BY_REQUESTS: [&str; 17] = [
+pub(super) const READ_BY_REQUESTS: [&str; 23] = [
     "agents",
     "budget_crossings",
     "budget_months",
+    "budget_refusals",
     "budget_spend",
     "budgets",
     "calls",
     "events",
+    "invoice_variances",
+    "invoices",
     "memories",
     "parked_events",
     "parking_decisions",
+    "schedule_runs",
+    "schedules",
+    "span_log_contents",
     "spans",
     "streams",
     "tasks",
@@ -33,7 +39,8 @@ pub(super) const READ_BY_REQUESTS: [&str; 17] = [
     "usage_quarter_hourly",
 ];
 /// Tables with rows of tenants that no request reads.
-pub(super) const NOT_READ_BY_REQUESTS: [&str; 4] = ["api_key_secrets", "jobs", "receipts", "snapshots"];
+pub(super) const NOT_READ_BY_REQUESTS: [&str; 5] =
+    ["alert_destinations", "api_key_secrets", "jobs", "receipts", "snapshots"];
 
 pub(super) fn tenant(name: &str) -> TenantId {
     name.parse().unwrap()
@@ -86,6 +93,20 @@ pub(crate) async fn fill_log(rooms: &Rooms, of: &str) -> Uuid {
     append(rooms, of, "task", task, vec![event("task.started", &golden!("task.started.v1", {}))]).await;
     append(rooms, of, "call", Uuid::now_v7(), vec![event("call.recorded", &call)]).await;
     append(rooms, of, "memory", Uuid::now_v7(), vec![event("memory.stored", &memory)]).await;
+    let invoice = [
+        event("invoice.recorded", &golden!("invoice.recorded.v1", {})),
+        event("invoice.lines_recorded", &golden!("invoice.lines_recorded.v1", {})),
+        event("invoice.reconciled", &golden!("invoice.reconciled.v1", {})),
+        event("invoice.variances_recorded", &golden!("invoice.variances_recorded.v1", {})),
+    ];
+    append(rooms, of, "invoice", Uuid::now_v7(), invoice.into()).await;
+    let schedule = [
+        event("schedule.defined", &golden!("schedule.defined.v1", {})),
+        event("schedule.ran", &golden!("schedule.ran.v1", {})),
+    ];
+    append(rooms, of, "schedule", Uuid::now_v7(), schedule.into()).await;
+    let refused = event("reservation.refused", &golden!("reservation.refused.v1", {}));
+    append(rooms, of, "reservation", Uuid::now_v7(), vec![refused]).await;
     task
 }
 
@@ -106,14 +127,23 @@ async fn insert_others(owner: &mut PgConnection, of: &str) {
     sqlx::raw_sql(AssertSqlSafe(insert)).execute(owner).await.unwrap();
 }
 
-/// Gives both tenants a trace, which no event causes either. Databases from before row-level security have no table for it.
+/// Gives both tenants a trace, which no event causes either, an address of an endpoint and a delivery of an alert. Databases from
+/// before row-level security have no tables for them.
 pub(super) async fn fill_spans(database: &TestDatabase) {
     for of in TENANTS {
         let insert = format!(
             "insert into apex.traces (tenant_id, trace_id, span_count, seen_on)
              values ('{of}', 'a0000000-0000-0000-0000-000000000001', 1, current_date);
              insert into apex.spans (tenant_id, trace_id, sent_by, span_id, status, completeness, content_id)
-             values ('{of}', 'a0000000-0000-0000-0000-000000000001', gen_random_uuid(), 7, 0, 0, gen_random_uuid())"
+             values ('{of}', 'a0000000-0000-0000-0000-000000000001', gen_random_uuid(), 7, 0, 0, gen_random_uuid());
+             insert into apex.span_log_contents (tenant_id, trace_id, sent_by, span_id, record_id, contents)
+             values ('{of}', 'a0000000-0000-0000-0000-000000000001', gen_random_uuid(), 7, gen_random_uuid(), '{{}}');
+             insert into apex.alert_destinations (destination_id, tenant_id, key_encryption_key, sealed)
+             values (gen_random_uuid(), '{of}', 1, 'x');
+             insert into apex.jobs (job_id, kind, queue, tenant_id, payload, scheduled_at, available_at, state, finished_at)
+             values (gen_random_uuid(), 'alert-delivery', 'alert-delivery', '{of}',
+                     json_build_object('endpoint_id', gen_random_uuid(), 'alert', json_build_object('type', '{of}')),
+                     now(), now(), 'done', now())"
         );
         sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut database.owner().await).await.unwrap();
     }
@@ -136,7 +166,8 @@ pub(super) async fn fill(database: &TestDatabase) {
     }
     rooms.close().await.unwrap();
     let tables = READ_BY_REQUESTS.iter().chain(&NOT_READ_BY_REQUESTS);
-    for table in tables.filter(|table| !["spans", "traces"].contains(table)) {
+    for table in tables.filter(|table| !["alert_destinations", "span_log_contents", "spans", "traces"].contains(table))
+    {
         assert_eq!(tenants_in(&mut owner, table).await.unwrap(), TENANTS, "{table} has no rows of both tenants");
     }
 }

@@ -6,10 +6,11 @@ mod roles;
 pub(crate) use fixture::fill_log;
 
 use crate::statements::Counter;
-use domain::permissions::{ReadAny, ReadCalls, ReadEvents, ReadMemories, ReadReports};
+use domain::permissions::{ReadAlertEndpoints, ReadAny, ReadCalls, ReadEvents, ReadMemories, ReadReports};
 use fixture::{
     NOT_READ_BY_REQUESTS, READ_BY_REQUESTS, TENANTS, access, filled_database, request_connection, tenant, tenants_in,
 };
+use projections::alert_deliveries::{self, AlertDeliveryFilter};
 use projections::memories::{self, MemoryFilter, MemoryRow};
 use projections::{Page, ReportQuery, WholeReport, agents, budgets, calls, tasks};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -86,6 +87,25 @@ async fn a_statement_that_forgets_the_tenant_finds_rows_of_the_own_tenant_only()
     assert_eq!(found, TENANTS);
 }
 
+/// Deliveries are jobs, which requests do not read: they see those of their tenant by a view, and not what they carry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_see_the_deliveries_of_their_tenant_by_a_view() {
+    let database = filled_database().await;
+    for of in TENANTS {
+        let access = access::<ReadAlertEndpoints>(of);
+        let found =
+            alert_deliveries::list(&database.reads, &access, &AlertDeliveryFilter::default(), 10).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.alert_type.as_str()).collect::<Vec<_>>(), [of]);
+        let mut connection = database.reads.acquire(&access).await.unwrap();
+        assert_eq!(tenants_in(&mut connection, "alert_deliveries").await.unwrap(), [of]);
+        let payloads = sqlx::query("select payload from apex.jobs").fetch_all(&mut *connection).await;
+        assert_eq!(code(&payloads.unwrap_err()), "42501");
+    }
+    // Without a tenant, also for the owner of the view, there are none.
+    let mut owner = database.owner().await;
+    assert_eq!(tenants_in(&mut owner, "alert_deliveries").await.unwrap(), [""; 0]);
+}
+
 /// The role of requests has no other privileges than the documented ones, in any schema.
 #[tokio::test]
 async fn requests_may_read_what_they_need_and_write_nothing() {
@@ -95,7 +115,7 @@ async fn requests_may_read_what_they_need_and_write_nothing() {
          where n.nspname like 'apex%' and c.relkind in ('r', 'p', 'v', 'm', 'S') and has_table_privilege('apex_reader', c.oid, 'select')
          order by 1";
     let readable: Vec<String> = sqlx::query_scalar(readable).fetch_all(&mut owner).await.unwrap();
-    let mut expected = [&READ_BY_REQUESTS[..], &["archives", "checkpoints"]].concat();
+    let mut expected = [&READ_BY_REQUESTS[..], &["alert_deliveries", "archives", "checkpoints"]].concat();
     expected.sort_unstable();
     assert_eq!(readable, expected);
     let more = "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -1,12 +1,17 @@
 //! Commands to budgets.
 
+use super::control::{
+    self, BudgetConditionInput, BudgetEnforcement, BudgetMeasureInput, BudgetPeriodUnit, ControlInput,
+};
+use super::policies::{BudgetOnRefusalInput, BudgetUnreachablePolicy};
 use super::types::Budget;
 use crate::graphql::command_error::command_error;
 use crate::graphql::command_options::{CommandOptions, command_input};
+use crate::graphql::errors;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::{self, CommandResult, payload};
-use crate::graphql::scalars::Decimal;
+use crate::graphql::scalars::{Decimal, Timestamp, or_now};
 use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use chrono_tz::Tz;
 use commands::Commands;
@@ -43,6 +48,24 @@ command_error! {
         UnknownTimeZone,
         /// The agent of the scope is not registered.
         UnknownAgent,
+        /// The user, the team or the API key of the scope does not exist.
+        UnknownSubject,
+        /// The scope has no conditions, more than 8, or one whose value calls cannot have.
+        BadConditions,
+        /// The budget selects calls by conditions, or is suspended, resumed or raised, and has no `enforcement`.
+        NoEnforcement,
+        /// Whether a budget has `enforcement`, and what it counts, cannot be changed.
+        ControlFixed,
+        /// Periods begin on a day from 1 to 28.
+        BadAnchor,
+        /// A raise is not above zero, or does not end after it begins.
+        BadRaise,
+        /// As many budgets, raises or changes of the period exist as may be.
+        TooMany,
+        /// With the budget, more than 24 could apply to one call.
+        TooManyApplying,
+        /// What follows a refusal, or happens while Apex cannot be reached, is not one of the enforcement, or not within its limits.
+        BadPolicy,
     }
 }
 
@@ -57,6 +80,19 @@ impl From<BudgetError> for BudgetCommandError {
             BudgetError::InvalidThreshold(_) => BudgetErrorCode::BadThreshold,
             BudgetError::TooManyThresholds(_) => BudgetErrorCode::TooManyThresholds,
             BudgetError::InvalidMonth(_) => BudgetErrorCode::InvalidInput,
+            BudgetError::NumberOfConditions { .. } | BudgetError::NotAnId { .. } => BudgetErrorCode::BadConditions,
+            BudgetError::ConditionsWithoutControl | BudgetError::NotControlled => BudgetErrorCode::NoEnforcement,
+            BudgetError::AnchorDay(_) => BudgetErrorCode::BadAnchor,
+            BudgetError::ControlImmutable => BudgetErrorCode::ControlFixed,
+            BudgetError::InvalidRaise => BudgetErrorCode::BadRaise,
+            BudgetError::TooManyRaises | BudgetError::TooManyPeriodChanges | BudgetError::TooManyBudgets => {
+                BudgetErrorCode::TooMany
+            }
+            BudgetError::TooManyApplying => BudgetErrorCode::TooManyApplying,
+            BudgetError::RefusesNothing
+            | BudgetError::HardAndOpen
+            | BudgetError::TooManyModels(_)
+            | BudgetError::ApprovalMinutes(_) => BudgetErrorCode::BadPolicy,
         };
         Self::new(code, error)
     }
@@ -67,6 +103,7 @@ impl From<BudgetRejection> for BudgetCommandError {
         match rejection {
             BudgetRejection::Budget(error) => error.into(),
             BudgetRejection::Agent(error) => Self::new(BudgetErrorCode::UnknownAgent, error),
+            error @ BudgetRejection::UnknownSubject { .. } => Self::new(BudgetErrorCode::UnknownSubject, error),
         }
     }
 }
@@ -88,6 +125,8 @@ pub(crate) enum BudgetScopeInput {
     AgentId(ID),
     /// Counts the calls of this model, from any provider: one line of at most 256 bytes.
     Model(String),
+    /// Counts the calls that have all of these values, 1 to 8, each of another dimension. The budget needs `enforcement`.
+    Conditions(Vec<BudgetConditionInput>),
 }
 
 /// Terms of a budget.
@@ -97,13 +136,30 @@ pub(crate) struct BudgetTermsInput {
     name: String,
     /// Scope: the calls that the budget counts.
     scope: BudgetScopeInput,
-    /// Limit for each month, in US dollars. It must be greater than zero.
+    /// Limit for each period, in US dollars or in the unit of `measure`. It must be greater than zero.
     limit: Decimal,
     /// IANA name of the time zone in which months start, such as `Europe/Berlin`. Default: `UTC`.
     time_zone: Option<String>,
     /// Thresholds at which alerts are raised, in percent of the limit: at most 16, each from 1 to 1000. Default: 50, 80 and
-    /// 100.
+    /// 100; none for a budget that is not of money by calendar month, of all calls, an agent or a model.
     thresholds: Option<Vec<i32>>,
+    /// How strictly the budget is enforced when `reserveSpend` asks for it. Default: the budget only counts money by calendar
+    /// month, and raises alerts.
+    enforcement: Option<BudgetEnforcement>,
+    /// What the budget counts. Default: money.
+    measure: Option<BudgetMeasureInput>,
+    /// How often a period begins. A change is in force after the running period. Default: every month.
+    period: Option<BudgetPeriodUnit>,
+    /// A day on which a period begins in `timeZone`, such as `2024-01-15`: its day is 1 to 28. Weeks begin on its weekday, months
+    /// on its day, quarters and years on its day and month. Default: `2024-01-01`, a Monday.
+    anchor: Option<String>,
+    /// Whether what is left of a period, up to the limit, is added to the next one. Default: false.
+    carry_over: Option<bool>,
+    /// What follows when a call does not fit into what is left of a `HARD` budget. Default: it is refused.
+    on_refusal: Option<BudgetOnRefusalInput>,
+    /// What happens to calls that the budget counts while Apex cannot be reached. A `HARD` one is always `CLOSED`. Default of others:
+    /// `OPEN`.
+    on_unreachable: Option<BudgetUnreachablePolicy>,
 }
 
 command_input! {
@@ -124,6 +180,42 @@ command_input! {
         id: Budget,
         /// New terms, which replace all current ones. The scope cannot be changed.
         terms: BudgetTermsInput,
+        /// Why the terms are changed: text of at most 64 KiB.
+        reason: Option<String>,
+    }
+}
+
+command_input! {
+    /// Input of `suspendBudget`.
+    SuspendBudgetInput {
+        /// Global id or UUID of the budget.
+        id: Budget,
+        /// Why it is suspended: text of at most 64 KiB.
+        reason: String,
+    }
+}
+
+command_input! {
+    /// Input of `resumeBudget`.
+    ResumeBudgetInput {
+        /// Global id or UUID of the budget.
+        id: Budget,
+        /// Why it is resumed: text of at most 64 KiB.
+        reason: Option<String>,
+    }
+}
+
+command_input! {
+    /// Input of `raiseBudget`.
+    RaiseBudgetInput {
+        /// Global id or UUID of the budget.
+        id: Budget,
+        /// What is added to the limit, in its unit: greater than zero.
+        amount: Decimal,
+        /// When the raise ends.
+        until: Timestamp,
+        /// Why the limit is raised: text of at most 64 KiB.
+        reason: String,
     }
 }
 
@@ -154,7 +246,34 @@ impl BudgetMutation {
     async fn revise_budget(&self, ctx: &Context<'_>, input: ReviseBudgetInput) -> Result<BudgetPayload> {
         let options = input.options(ctx)?;
         let terms = terms(input.terms)?;
-        execute(ctx, options, terms.map(|terms| BudgetCommand::Revise { terms, at: options.at })).await
+        let reason = input::body_opt("reason", input.reason);
+        let revise = terms.and_then(|terms| Ok(BudgetCommand::Revise { terms, reason: reason?, at: options.at }));
+        execute(ctx, options, revise).await
+    }
+
+    /// Suspends the enforcement of a budget: it counts, and refuses nothing.
+    async fn suspend_budget(&self, ctx: &Context<'_>, input: SuspendBudgetInput) -> Result<BudgetPayload> {
+        let options = input.options(ctx)?;
+        let reason = input::body("reason", input.reason).map_err(BudgetCommandError::from);
+        execute(ctx, options, reason.map(|reason| BudgetCommand::Suspend { reason, at: options.at })).await
+    }
+
+    /// Enforces a suspended budget again. What was charged and reserved meanwhile counts.
+    async fn resume_budget(&self, ctx: &Context<'_>, input: ResumeBudgetInput) -> Result<BudgetPayload> {
+        let options = input.options(ctx)?;
+        let reason = input::body_opt("reason", input.reason).map_err(BudgetCommandError::from);
+        execute(ctx, options, reason.map(|reason| BudgetCommand::Resume { reason, at: options.at })).await
+    }
+
+    /// Raises the limit of a budget for a time.
+    async fn raise_budget(&self, ctx: &Context<'_>, input: RaiseBudgetInput) -> Result<BudgetPayload> {
+        let options = input.options(ctx)?;
+        let raise = || {
+            let amount = Money::try_from(&input.amount).map_err(|error| Invalid::new("amount", error))?;
+            let (until, reason) = (input.until.0, input::body("reason", input.reason)?);
+            Ok(BudgetCommand::Raise { amount: amount.into(), until, reason, at: options.at })
+        };
+        execute(ctx, options, raise()).await
     }
 
     /// Closes a budget, so that it no longer counts calls.
@@ -171,7 +290,7 @@ async fn execute(
     command: Result<BudgetCommand, BudgetCommandError>,
 ) -> Result<BudgetPayload> {
     let execute = |commands: Commands, context: commands::Context, command| async move {
-        commands.execute_budget(&context, BudgetId(options.target), command).await
+        commands.execute_budget(&context, BudgetId(options.target), command, or_now(None)).await
     };
     let result: CommandResult<BudgetCommandError> = payload::execute_by(ctx, options, command, execute).await?;
     Ok(result.into())
@@ -184,18 +303,41 @@ fn terms(input: BudgetTermsInput) -> Result<Result<BudgetTerms, BudgetCommandErr
         BudgetScopeInput::Tenant(false) => Err(Invalid::new("scope", "`tenant` must be true or absent")),
         BudgetScopeInput::AgentId(id) => Ok(DomainScope::Agent { agent_id: AgentId(Kind::Agent.parse(&id)?) }),
         BudgetScopeInput::Model(model) => input::name("scope.model", model).map(|model| DomainScope::Model { model }),
+        BudgetScopeInput::Conditions(given) => {
+            control::parse_conditions(given).map(|conditions| DomainScope::Conditions { conditions })
+        }
     };
     let checked = || {
-        Ok(BudgetTerms {
+        let control = ControlInput {
+            enforcement: input.enforcement,
+            measure: input.measure,
+            period: input.period,
+            anchor: input.anchor,
+            carry_over: input.carry_over,
+            on_refusal: input.on_refusal,
+            on_unreachable: input.on_unreachable,
+        };
+        let terms = BudgetTerms {
             name: input::name("name", input.name)?,
             scope: scope?,
             limit: Money::try_from(&input.limit).map_err(|error| Invalid::new("limit", error))?,
             currency: domain::Currency::Usd,
             time_zone: time_zone(input.time_zone.as_deref().unwrap_or(DEFAULT_TIME_ZONE))?,
-            thresholds: thresholds(input.thresholds)?,
-        })
+            thresholds: BTreeSet::new(),
+            control: control.parse()?,
+        };
+        let defaults = if terms.is_counted_by_month() { &DEFAULT_THRESHOLDS[..] } else { &[] };
+        Ok(BudgetTerms { thresholds: thresholds(input.thresholds.unwrap_or_else(|| defaults.to_vec()))?, ..terms })
     };
     Ok(checked())
+}
+
+/// The terms in the argument of a query.
+///
+/// # Errors
+/// `BAD_USER_INPUT` if no budget could have them.
+pub(super) fn terms_of_query(input: BudgetTermsInput) -> Result<BudgetTerms> {
+    terms(input)?.map_err(|rejected| errors::bad_input("BAD_TERMS", rejected.message))
 }
 
 fn time_zone(name: &str) -> Result<Tz, BudgetCommandError> {
@@ -209,8 +351,7 @@ fn time_zone(name: &str) -> Result<Tz, BudgetCommandError> {
     })
 }
 
-fn thresholds(given: Option<Vec<i32>>) -> Result<BTreeSet<Threshold>, BudgetCommandError> {
-    let percents = given.unwrap_or_else(|| DEFAULT_THRESHOLDS.to_vec());
+fn thresholds(percents: Vec<i32>) -> Result<BTreeSet<Threshold>, BudgetCommandError> {
     let threshold = |percent: i32| match u16::try_from(percent) {
         Ok(percent) => Threshold::try_from(percent).map_err(BudgetCommandError::from),
         Err(_) => {

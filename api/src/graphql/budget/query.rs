@@ -1,15 +1,18 @@
 //! Queries for budgets.
 
+use super::status::{self, BudgetPeriodStatus};
 use super::types::Budget;
 use crate::graphql::as_of::AsOf;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
-use crate::graphql::scalars::Position;
+use crate::graphql::ids::Kind;
+use crate::graphql::scalars::{Position, Timestamp, or_now};
 use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result};
-use domain::permissions::ReadBudgets;
+use domain::BudgetId;
+use domain::permissions::{ReadBudgets, ReadSpending};
 use projections::budgets;
 
 /// Queries for budgets.
@@ -36,6 +39,19 @@ impl BudgetQuery {
         min_position: Option<Position>,
     ) -> Result<Option<Budget>> {
         entity::find(ctx, &id, as_of, min_position).await
+    }
+
+    /// Returns what is charged and reserved in the period of a budget that a time belongs to, from the log itself. Null if the
+    /// budget is not decided on before calls are made, or is closed.
+    #[graphql(complexity = "2 * connection::STATEMENT_COST + child_complexity")]
+    async fn budget_period(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global id or UUID of the budget.")] id: ID,
+        #[graphql(desc = "A time in the period. Default: the current time of the server.")] at: Option<Timestamp>,
+    ) -> Result<Option<BudgetPeriodStatus>> {
+        authorise::<ReadSpending>(ctx)?;
+        status::period(ctx, BudgetId(Kind::Budget.parse(&id)?), or_now(at)).await
     }
 
     /// Lists budgets in the order in which they were defined.

@@ -1,5 +1,7 @@
 //! The object types, and how their rows are loaded.
 
+use super::control::{self, BudgetControl};
+use super::status::{self, BudgetPeriodStatus};
 use crate::graphql::entity::Entity;
 use crate::graphql::errors;
 use crate::graphql::ids::Kind;
@@ -27,16 +29,19 @@ pub(crate) enum BudgetScopeKind {
     Agent,
     /// The budget counts the calls of one model, from any provider.
     Model,
+    /// The budget is not counted by calendar month: `control` says what it counts.
+    Conditions,
 }
 
 impl BudgetScopeKind {
-    const ALL: [Self; 3] = [Self::Tenant, Self::Agent, Self::Model];
+    const ALL: [Self; 4] = [Self::Tenant, Self::Agent, Self::Model, Self::Conditions];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Tenant => "tenant",
             Self::Agent => "agent",
             Self::Model => "model",
+            Self::Conditions => "conditions",
         }
     }
 }
@@ -69,7 +74,8 @@ pub(crate) struct BudgetMonth {
     position: Position,
 }
 
-/// A budget: a monthly limit on spending, with thresholds at which alerts are raised. It does not block calls.
+/// A budget: a limit on spending, with thresholds at which alerts are raised. Without `control` it is for each calendar month, and
+/// does not block calls.
 #[derive(Debug, Clone, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Budget {
@@ -156,6 +162,19 @@ impl Budget {
             }
         };
         Ok(rows.unwrap_or_default().into_iter().map(month).collect())
+    }
+
+    /// How the budget is enforced, and what it counts in its periods. Null if it only counts money by calendar month.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn control(&self, ctx: &Context<'_>) -> Result<Option<BudgetControl>> {
+        control::control(ctx, BudgetId(self.uuid.0)).await
+    }
+
+    /// What is charged and reserved in the running period, from the log itself. Null if the budget is not decided on before calls are
+    /// made, or is closed. Takes the permission `read:spending`.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn period(&self, ctx: &Context<'_>) -> Result<Option<BudgetPeriodStatus>> {
+        status::running(ctx, BudgetId(self.uuid.0)).await
     }
 
     /// Alerts of the budget up to now, in the order in which they were raised.

@@ -62,7 +62,7 @@ pub(crate) struct TagInput {
     value: String,
 }
 
-pub(super) fn tags(field: &'static str, given: Option<Vec<TagInput>>) -> Result<Option<Tags>, Invalid> {
+pub(crate) fn tags(field: &'static str, given: Option<Vec<TagInput>>) -> Result<Option<Tags>, Invalid> {
     let given = given.filter(|tags| !tags.is_empty());
     let tags = given.map(|tags| Tags::new(tags.into_iter().map(|tag| (tag.key, tag.value))));
     tags.transpose().map_err(|error| Invalid::new(field, error))

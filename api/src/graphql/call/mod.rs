@@ -8,7 +8,8 @@ mod receipt;
 mod taking_back;
 mod types;
 
+pub(crate) use facts::{TagInput, tags};
 pub(crate) use mutation::{CallCommandError, CallMutation};
 pub(crate) use query::{CallQuery, list};
 pub(crate) use taking_back::ImportMutation;
-pub(crate) use types::Call;
+pub(crate) use types::{Call, CallKind};

@@ -9,16 +9,18 @@ use crate::graphql::errors;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::{self, Invalid};
 use crate::graphql::payload::{CommandResult, command_result, payload};
+use crate::graphql::price;
 use crate::graphql::scalars::{Decimal, Long, Timestamp, Uid, or_now};
 use crate::graphql::services::{requester, services};
 use crate::graphql::tag_key;
 use crate::graphql::usage::UsageInput;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use chrono::{DateTime, Utc};
-use domain::call::{CallCommand, CallError, CallFacts, CallKind as DomainKind, ReportedCost};
+use domain::call::{CallCommand, CallError, CallFacts, CallKind as DomainKind, GATEWAY_SOURCE, ReportedCost};
 use domain::price_book::PriceBook;
+use domain::reservation::{Holder, ReservationError};
 use domain::tag_keys::TagKeys;
-use domain::{AgentId, CallId, DagId, Money, TaskId, UsageError};
+use domain::{AgentId, CallId, DagId, Money, ReservationId, TaskId, UsageError};
 use ingest::{CallReport, GivenCall as Given, client_call_ids as call_ids};
 
 command_error! {
@@ -52,8 +54,15 @@ command_error! {
         Voided,
         /// A command voided the call, for good: no report or correction changes anything of it.
         Void,
-        /// The ids of the call were voided into others more than 32 times.
+        /// The ids of the call were voided into others more than 32 times, or the report settles a reservation and ties more than 28
+        /// calls together.
         TooManyIds,
+        /// The gateway passed several of the calls on that the report names: each of them is a call of its own.
+        PassedOnApart,
+        /// The gateway passed one of the calls on that the report names, and another one was corrected.
+        CorrectedApart,
+        /// There is no such reservation, it was refused, or another call settled it; or the call settled another one.
+        BadReservation,
     }
 }
 
@@ -74,8 +83,20 @@ impl From<CallError> for CallCommandError {
             CallError::Voided(_) => CallErrorCode::Voided,
             CallError::Void => CallErrorCode::Void,
             CallError::TooManyIds { .. } => CallErrorCode::TooManyIds,
+            CallError::PassedOnApart => CallErrorCode::PassedOnApart,
+            CallError::CorrectedApart => CallErrorCode::CorrectedApart,
         };
         Self::new(code, error)
+    }
+}
+
+impl From<ReservationError> for CallCommandError {
+    fn from(error: ReservationError) -> Self {
+        match error {
+            ReservationError::Call(error) => error.into(),
+            error @ ReservationError::TooManyCalls { .. } => Self::new(CallErrorCode::TooManyIds, error),
+            error => Self::new(CallErrorCode::BadReservation, error),
+        }
     }
 }
 
@@ -157,7 +178,8 @@ pub(crate) struct ReportCallInput {
     reported_cost_source: Option<CostSource>,
     /// Error with which the call failed: text of at most 64 KiB. Null if it succeeded.
     error: Option<String>,
-    /// Source of the report, such as `claude-code`: one line of at most 256 bytes. Default: `api`.
+    /// Source of the report, such as `claude-code`: one line of at most 256 bytes, and not `gateway`, whose reports precede those of
+    /// others. Default: `api`.
     source: Option<String>,
     /// Id of the record in its source: one line of at most 256 bytes.
     record_id: Option<String>,
@@ -169,6 +191,9 @@ pub(crate) struct ReportCallInput {
     /// Id that the provider gave the request: one line of at most 256 bytes. It identifies a call of a language model if it has
     /// the form of Anthropic's, such as `req_011CSHoEeqs5C35K2UUqR7Fy`.
     request_id: Option<String>,
+    /// UUID of the reservation that was made for the call by `reserveSpend`. The call settles it: budgets are charged what the call
+    /// costs instead, at once. Reports of the call that follow need not name it.
+    reservation: Option<Uid>,
     /// Version that the call must have; of several calls, the one with the lowest id. The command is rejected with
     /// `WRONG_VERSION` if it has another one. Default: any version.
     expected_version: Option<Long>,
@@ -209,6 +234,7 @@ impl CallMutation {
         let (command_id, expected_version) = (input.command_id, input.expected_version);
         let at = or_now(input.started_at);
         let given = given(input.id.take(), input.call_key.take())?;
+        let reservation = input.reservation;
         let facts = match &given {
             Ok(_) => facts(input, at)?,
             Err(invalid) => Err(invalid.clone()),
@@ -229,14 +255,20 @@ impl CallMutation {
                 // A call without a model has no price, and must not fail if the price book cannot be read.
                 let prices = async {
                     match facts.model {
-                        Some(_) => prices(ctx).await,
+                        Some(_) => price::book(ctx).await,
                         None => Ok(PriceBook::default()),
                     }
                 };
                 let (prices, tag_keys) = futures::try_join!(prices, tag_keys(ctx, &facts))?;
                 let report = CallReport::new(call_ids, facts, &prices).with_tag_keys(&tag_keys);
-                let executed = ingest::report_call(commands, &context, &report).await;
-                command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
+                if let Some(reservation) = reservation {
+                    let (held, now) = ((ReservationId(reservation.0), Holder::Client), or_now(None));
+                    let executed = ingest::settle_call(commands, &context, &report, held, now).await;
+                    command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
+                } else {
+                    let executed = ingest::report_call(commands, &context, &report).await;
+                    command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
+                }
             }
             Err(invalid) => CommandResult::rejected(&context, target, invalid),
         };
@@ -245,7 +277,7 @@ impl CallMutation {
 
     /// Corrects fields of a call and charges it again by the version of the price book that it was charged by before. No
     /// later report changes a corrected field; a later correction may. The id of a call that was voided into another one
-    /// corrects that one.
+    /// corrects that one. A call that the gateway passed on is corrected by who may change budgets.
     async fn correct_call(&self, ctx: &Context<'_>, input: CorrectCallInput) -> Result<CallPayload> {
         let options = input.options(ctx)?;
         let reason = input::body("reason", input.reason);
@@ -253,9 +285,9 @@ impl CallMutation {
         let (context, target) = (options.context(ctx)?, options.target);
         let result: CommandResult<CallCommandError> = match correction {
             Ok((Correction { fields, values }, reason)) => {
-                let (prices, tag_keys) = futures::try_join!(prices(ctx), tag_keys(ctx, &values))?;
+                let (prices, tag_keys) = futures::try_join!(price::book(ctx), tag_keys(ctx, &values))?;
                 let command = CallCommand::Correct { fields, values, reason, at: options.at, prices, tag_keys };
-                let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
+                let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), &command).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }
             Err(invalid) => CommandResult::rejected(&context, target, invalid),
@@ -264,7 +296,8 @@ impl CallMutation {
     }
 
     /// Voids a call that was reported wrongly: it is not counted any more, and later reports of it are rejected with `VOID`.
-    /// The id of a call that was voided into another one voids that one.
+    /// The id of a call that was voided into another one voids that one. A call that the gateway passed on is voided by who may change
+    /// budgets.
     async fn void_call(&self, ctx: &Context<'_>, input: VoidCallInput) -> Result<CallPayload> {
         let options = input.options(ctx)?;
         let reason = input::body("reason", input.reason);
@@ -272,20 +305,13 @@ impl CallMutation {
         let result: CommandResult<CallCommandError> = match reason {
             Ok(reason) => {
                 let command = CallCommand::Void { reason, at: options.at };
-                let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), command).await;
+                let executed = services(ctx)?.commands.execute_call(&context, &CallId(target).into(), &command).await;
                 command_result(&context, target, executed.map(|executed| (executed.kind, executed.position)))?
             }
             Err(invalid) => CommandResult::rejected(&context, target, invalid),
         };
         Ok(result.into())
     }
-}
-
-/// The price book as it is now.
-async fn prices(ctx: &Context<'_>) -> Result<PriceBook> {
-    let prices =
-        services(ctx)?.commands.load::<PriceBook>(&requester(ctx)?.principal.charging(), PriceBook::id()).await;
-    Ok(PriceBook::clone(&prices.map_err(|error| errors::failed(&error))?.state))
 }
 
 /// The tag keys that are declared now; none if the facts have no tags, which need not be looked up then.
@@ -321,6 +347,9 @@ fn facts(input: ReportCallInput, started_at: DateTime<Utc>) -> Result<Result<Cal
         let amount = input.reported_cost.as_ref().map(Money::try_from).transpose();
         let amount = amount.map_err(|error| Invalid::new("reportedCost", error))?;
         let source = input::name("source", input.source.unwrap_or_else(|| "api".to_owned()))?;
+        if source.as_str() == GATEWAY_SOURCE {
+            return Err(Invalid::new("source", "is that of calls which the gateway passes on: use another name"));
+        }
         Ok(CallFacts {
             agent_id,
             task_id,

@@ -7,7 +7,6 @@ use crate::graphql::services::{requester, services};
 use async_graphql::{Context, Result, SimpleObject};
 use commands::AsOf;
 use domain::CallId;
-use domain::price_book::PriceBook;
 use domain::receipt;
 
 /// How the cost of a call follows from its usage.
@@ -84,10 +83,6 @@ impl From<&receipt::Receipt> for Receipt {
 /// The receipt of a call as of a position; none if it was voided then.
 pub(super) async fn at(ctx: &Context<'_>, id: CallId, position: streams::Position) -> Result<Option<Receipt>> {
     let (commands, principal) = (&services(ctx)?.commands, &requester(ctx)?.principal);
-    let call = commands.load_call(principal, id, Some(AsOf::Position(position))).await;
-    let (id, call) = call.map_err(|error| errors::failed(&error))?;
-    let Some(charged) = &call.state.charged else { return Ok(None) };
-    let book = commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await;
-    let book = book.map_err(|error| errors::failed(&error))?;
-    Ok(Some((&receipt::Receipt::new(id, charged, &book.state)).into()))
+    let receipt = commands.receipt(principal, id, Some(AsOf::Position(position))).await;
+    Ok(receipt.map_err(|error| errors::failed(&error))?.as_ref().map(Into::into))
 }

@@ -2,12 +2,17 @@
 
 use super::types::{Discount, Price};
 use crate::graphql::scalars::Long;
-use crate::graphql::services::{authorise, requester, services};
+use crate::graphql::services::{authorise, requester, services, state};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Object, Result};
 use domain::permissions::ReadPrices;
 use domain::price_book::{PriceBook, Quote};
+
+/// The price book as it is now.
+pub(crate) async fn book(ctx: &Context<'_>) -> Result<PriceBook> {
+    Ok(PriceBook::clone(&*state(ctx, PriceBook::id()).await?))
+}
 
 /// Queries for prices.
 #[derive(Default)]

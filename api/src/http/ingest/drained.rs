@@ -18,7 +18,7 @@ const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A body of which the rest is read for a moment, and thrown away, when this is dropped.
-pub(super) struct Drained {
+pub(in crate::http) struct Drained {
     body: Option<Body>,
     /// Whether the client sends the body only once it is asked for.
     is_awaited: bool,
@@ -26,7 +26,7 @@ pub(super) struct Drained {
 
 impl Drained {
     /// A request of which the body is drained when it is dropped.
-    pub(super) fn request(request: Request) -> Request {
+    pub(in crate::http) fn request(request: Request) -> Request {
         let is_awaited = request.headers().contains_key(header::EXPECT);
         request.map(|body| Body::new(Self { body: Some(body), is_awaited }))
     }

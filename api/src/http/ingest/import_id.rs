@@ -103,13 +103,7 @@ fn id_of(target: &str, compression: Compression, start: &[u8], length: u64) -> U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
-
-    fn gzip(content: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(content).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::http::testing::gzip;
 
     fn plain(target: &str, content: &[u8]) -> Uuid {
         id_of(target, Compression::None, &content[..content.len().min(MAX_START_BYTES)], content.len() as u64)

@@ -15,8 +15,10 @@ mod lines;
 mod permits;
 mod upload;
 
+pub(in crate::http) use drained::Drained;
 pub(super) use langfuse::present_secret_key;
 pub(crate) use permits::IngestPermits;
+pub(super) use permits::{Permit, Pool, TENANT_SHARE};
 
 use super::auth;
 use super::state::State as Shared;
@@ -25,7 +27,6 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use domain::ImportId;
-use drained::Drained;
 use std::sync::Arc;
 
 /// What a request sends.

@@ -13,7 +13,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024 * 1024;
 /// The fewest bytes that a file counts for.
 const MIN_FILE_BYTES: u64 = 64 * 1024;
 /// The part of each of these that one tenant may have: one in so many. The rest is left to others.
-pub(super) const TENANT_SHARE: u64 = 2;
+pub(in crate::http) const TENANT_SHARE: u64 = 2;
 
 /// What may be received at the same time.
 pub(crate) struct IngestPermits {
@@ -43,7 +43,7 @@ impl IngestPermits {
 }
 
 /// An amount of which each tenant may have a part.
-struct Pool {
+pub(in crate::http) struct Pool {
     used: Mutex<Used>,
     max: u64,
 }
@@ -56,7 +56,7 @@ struct Used {
 }
 
 /// A part of an amount, until it is dropped.
-pub(super) struct Permit {
+pub(in crate::http) struct Permit {
     pool: Arc<Pool>,
     tenant: TenantId,
     amount: u64,
@@ -69,7 +69,7 @@ pub(super) struct FilePermit {
 }
 
 impl Pool {
-    fn of(max: u64) -> Self {
+    pub(in crate::http) fn of(max: u64) -> Self {
         Self { used: Mutex::default(), max }
     }
 
@@ -77,7 +77,8 @@ impl Pool {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_take(self: &Arc<Self>, tenant: &TenantId, amount: u64) -> Option<Permit> {
+    /// Takes a part; none if the others, or those of the tenant, take too much.
+    pub(in crate::http) fn try_take(self: &Arc<Self>, tenant: &TenantId, amount: u64) -> Option<Permit> {
         let mut used = self.lock();
         let of_tenant = used.by_tenant.get(tenant).copied().unwrap_or_default();
         let (all, of_tenant) = (used.all.checked_add(amount)?, of_tenant.checked_add(amount)?);

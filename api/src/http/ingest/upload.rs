@@ -260,13 +260,7 @@ impl Read for Content {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
-
-    fn gzip(content: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(content).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::http::testing::gzip;
 
     /// What is read of a body whose parts arrive later, and why it ended. What reads it is made on a thread of the runtime, as
     /// that of a request is.

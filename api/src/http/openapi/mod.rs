@@ -10,6 +10,7 @@ use super::route_table::{ROUTES, RouteAccess};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use operations::{OPERATIONS, Operation};
+use projections::ExportFormat;
 use schemas::Answer;
 use serde_json::{Map, Value, json};
 
@@ -83,6 +84,11 @@ fn of(operation: &Operation) -> Value {
         responses.insert("429".to_owned(), failed("A limit is reached: send it again after `Retry-After`."));
         responses.insert("503".to_owned(), failed("The log is busy or unreachable: send it again."));
     }
+    if matches!(answer, Answer::Provider) {
+        responses.insert("402".to_owned(), failed("A budget is used up."));
+        responses.insert("502".to_owned(), failed("The provider cannot be reached, or broke the connection off."));
+        responses.insert("504".to_owned(), failed("The provider did not answer in time."));
+    }
     if sent.body().is_some() {
         responses.insert("400".to_owned(), failed("The body is not valid."));
         responses.insert("413".to_owned(), failed("The body is too large."));
@@ -122,10 +128,46 @@ fn parameters(path: &str) -> Vec<Value> {
             let format = in_path("format", json!({ "enum": schemas::formats() }));
             std::iter::once(format).chain(options.iter().map(option)).collect()
         }
+        "/v1/exports/calls" => export_parameters().collect(),
+        "/v1/exports/focus" => {
+            let version =
+                in_query("version", "The version of FOCUS; 1.4 without it.", json!({ "enum": ["1.4", "1.2"] }));
+            export_parameters().chain([version]).collect()
+        }
         "/auth/login/{provider}" => vec![in_path("provider", text())],
+        path if path.starts_with("/gateway/") => vec![in_path("upstream", text())],
         "/graphiql/{asset}" => vec![in_path("asset", text())],
+        "/agents/{agent}" => vec![in_path("agent", text())],
+        "/assets/{file}" => vec![in_path("file", text())],
         _ => Vec::new(),
     }
+}
+
+fn in_query(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
+}
+
+/// The parameters of every export.
+fn export_parameters() -> impl Iterator<Item = Value> {
+    let text = || json!({ "type": "string" });
+    let time = "as a day such as 2026-03-01, or as RFC 3339; days only for FOCUS.";
+    [
+        in_query(
+            "format",
+            "The format; csv without it.",
+            json!({ "enum": ExportFormat::ALL.map(ExportFormat::as_str) }),
+        ),
+        in_query("from", &format!("Only calls that started at or after this time, {time}"), text()),
+        in_query("to", &format!("Only calls that started before this time, {time}"), text()),
+        in_query(
+            "filter",
+            "Only calls with this value of a dimension of reports, such as model=gpt-4o or tag:team=search; nothing after the = \
+             selects calls without a value. At most 50; those on one dimension are alternatives. Periods of time are none.",
+            json!({ "type": "array", "items": { "type": "string" }, "maxItems": 50 }),
+        ),
+        in_query("minPosition", "Wait until the export contains this position of the log.", text()),
+    ]
+    .into_iter()
 }
 
 #[cfg(test)]

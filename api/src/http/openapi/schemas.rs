@@ -36,10 +36,14 @@ pub(super) enum Answer {
     /// An object of OAuth, whose errors have a form of their own (RFC 6749, 5.2).
     OAuth,
     Text,
+    /// What a provider answers, and errors in its form.
+    Provider,
     /// A file of a media type.
     File(&'static str),
     Html,
     EventStream,
+    /// A file in one of the formats of exports.
+    Export,
     Status(u16),
 }
 
@@ -110,12 +114,25 @@ impl Answer {
                 (200, json!({ "description": "What was rejected, if anything was.", "content": content }))
             }
             Self::OAuth => of(200, "The result.", "application/json", json!({ "type": "object" })),
+            Self::Provider => {
+                let content =
+                    json!({ "application/json": { "schema": {} }, "text/event-stream": { "schema": text() } });
+                (200, json!({ "description": "What the provider answered.", "content": content }))
+            }
             Self::File(media_type) => of(200, "The file.", media_type, json!({})),
             Self::Json => of(200, "The result.", "application/json", json!({ "type": "object" })),
             Self::Tokens => of(200, "The tokens of a session.", "application/json", json!({ "type": "object" })),
             Self::Text => of(200, "The text.", "text/plain", text()),
             Self::Html => of(200, "The page.", "text/html", text()),
             Self::EventStream => of(200, "The events.", "text/event-stream", text()),
+            Self::Export => {
+                let content: Map<_, _> = ["text/csv", "application/x-ndjson", "application/vnd.apache.parquet"]
+                    .map(|media_type| (media_type.to_owned(), json!({ "schema": {} })))
+                    .into_iter()
+                    .collect();
+                let description = "The file. A connection that is aborted means that the rest cannot be had.";
+                (200, json!({ "description": description, "content": content }))
+            }
             Self::Status(status) => (*status, json!({ "description": "There is no body." })),
         }
     }
@@ -129,10 +146,12 @@ impl Answer {
             Self::Json
             | Self::Tokens
             | Self::OAuth
+            | Self::Provider
             | Self::Text
             | Self::File(_)
             | Self::Html
             | Self::EventStream
+            | Self::Export
             | Self::Status(_) => false,
         }
     }
@@ -145,6 +164,7 @@ impl Answer {
                 "properties": { "code": { "type": "integer" }, "message": text() } })),
             Self::OAuth => json!({ "application/json": { "schema": { "type": "object", "required": ["error"],
                 "properties": { "error": text(), "error_description": text() } } } }),
+            Self::Provider => json!({ "application/json": { "schema": { "type": "object" } } }),
             Self::Html => json!({ "text/html": { "schema": text() }, "text/plain": { "schema": text() },
                                   "application/json": { "schema": reference("Error") } }),
             Self::Lines
@@ -155,6 +175,7 @@ impl Answer {
             | Self::Text
             | Self::File(_)
             | Self::EventStream
+            | Self::Export
             | Self::Status(_) => json!({ "application/json": { "schema": reference("Error") } }),
         }
     }

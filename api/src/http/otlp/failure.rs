@@ -80,3 +80,34 @@ impl From<DecodeError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_limits::Scope;
+    use domain::rate_limits::{LimitAmount, LimitedResource};
+    use std::time::Duration;
+
+    fn limited(retry_after: Option<Duration>) -> Failure {
+        let (scope, resource) = (Scope::Tenant, LimitedResource::Requests);
+        Limited { scope, resource, limit: LimitAmount::try_from(60).unwrap(), retry_after }.into()
+    }
+
+    /// The statuses that say that a retry helps, but not when: exporters give up, or retry at once. What is more than a limit at
+    /// once is no such failure.
+    fn without_a_time(failures: &[Failure]) -> Vec<u16> {
+        let says_retry = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        let lacks_time = |failure: &&Failure| says_retry.contains(&failure.status) && failure.retry_after_s.is_none();
+        failures.iter().filter(lacks_time).map(|failure| failure.status.as_u16()).collect()
+    }
+
+    #[test]
+    fn what_may_be_retried_says_when() {
+        let soon = limited(Some(Duration::from_millis(10)));
+        assert_eq!(soon.retry_after_s, Some(1), "not 0, which means at once");
+        assert_eq!(without_a_time(&[soon, Failure::unavailable("x"), Failure::late()]), [] as [u16; 0]);
+        // Control: a refusal that lost its time is found.
+        let planted = Failure { retry_after_s: None, ..limited(Some(Duration::from_secs(1))) };
+        assert_eq!(without_a_time(&[Failure::late(), planted]), [429]);
+    }
+}

@@ -40,6 +40,8 @@ const CREDENTIAL_ENDED: &str = "Forbidden: the credential has ended or changed; 
 /// The code and the reason for closing a connection whose credential cannot be checked.
 const TRY_AGAIN_LATER: u16 = 1013;
 const UNAVAILABLE: &str = "credentials cannot be checked at the moment; connect again";
+/// How long a message is waited for that a client has sent which seems to be silent.
+const LAST_CHANCE: Duration = Duration::from_millis(100);
 /// How long the client may take to complete the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -191,7 +193,11 @@ impl Connection {
 
     async fn send_heartbeat(&mut self) -> Result<(), End> {
         if self.last_received_at.elapsed() > self.state.limits().keepalive * 2 {
-            return Err(End::Disconnected);
+            // Messages may have waited here, because the server was busy with the last one, or with everything else.
+            match tokio::time::timeout(LAST_CHANCE, self.socket.recv()).await {
+                Ok(Some(message)) => self.handle_message(message?).await?,
+                Ok(None) | Err(_) => return Err(End::Disconnected),
+            }
         }
         self.send_raw(Message::Ping(axum::body::Bytes::new())).await?;
         let position = |(id, operation): (&String, &Operation)| Some((id.clone(), operation.progress.position()?));

@@ -2,7 +2,7 @@ use super::*;
 use crate::call::tests::{
     changing_prices, charged, correct, correct_at, facts, fold, line, prices, record, recorded, reordered, report,
 };
-use crate::call::{CallAmended, CallFacts, CallKind, CallRecorded, ChargedCall, Field};
+use crate::call::{CallAmended, CallFacts, CallKind, CallRecorded, ChargedCall, Field, GATEWAY_SOURCE};
 use crate::testing::{name, uuid};
 use crate::{EventCodec, Meter, Money};
 use proptest::prelude::*;
@@ -81,7 +81,8 @@ fn a_record_with_the_keys_of_two_calls_voids_one_into_the_other() {
     let after = fold([first.clone(), last], &prices(3));
     let tie = report(first.clone(), prices(3));
     let absorbed = absorbed(7, of_7);
-    let amended = CallEvent::Amended(CallAmended { before: of_5, after: after.clone(), absorbed });
+    let amended =
+        CallEvent::Amended(CallAmended { before: of_5, after: after.clone(), absorbed, settles: None, in_part: false });
     let events = streams.execute(&ids(&[5, 7]), tie.clone()).unwrap();
     assert_eq!(events, [(id(7), voided(5)), (id(5), amended)]);
     assert_eq!(streams.calls(), BTreeMap::from([(id(5), after)]));
@@ -92,12 +93,26 @@ fn a_record_with_the_keys_of_two_calls_voids_one_into_the_other() {
     assert_eq!(events.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id(5)]);
 }
 
+/// Also by a report that ties the call to another one, under whose id it goes on.
+#[test]
+fn a_call_keeps_the_reservation_that_it_settled_under_another_id() {
+    let (reservation, mut streams) = (ReservationId(uuid(20)), reported(&[(&[5], facts(10, 3))]));
+    let events = streams.resolve(&ids(&[7])).decide_settlement(report(facts(10, 3), prices(3)), reservation).unwrap();
+    streams.append(&events);
+    let found = |streams: &Streams, named: &[u128]| streams.resolve(&ids(named)).reservations().collect::<Vec<_>>();
+    assert!(found(&streams, &[5]).is_empty());
+    assert_eq!(found(&streams, &[5, 7]), [reservation]);
+    streams.execute(&ids(&[5, 7]), report(facts(10, 3), prices(3))).unwrap();
+    assert_eq!(streams.resolve(&ids(&[7])).remaining(), id(5));
+    assert_eq!(found(&streams, &[7]), [reservation]);
+}
+
 #[test]
 fn a_call_that_is_known_under_a_higher_id_moves_to_the_lower_one() {
     let call = charged(facts(10, 3), prices(3));
     let mut streams = reported(&[(&[7], facts(10, 3))]);
     let events = streams.execute(&ids(&[5, 7]), report(facts(10, 3), prices(3))).unwrap();
-    let recorded = CallRecorded { after: call.clone(), absorbed: absorbed(7, call) };
+    let recorded = CallRecorded { after: call.clone(), absorbed: absorbed(7, call), settles: None, in_part: false };
     assert_eq!(events, [(id(7), voided(5)), (id(5), CallEvent::Recorded(recorded))]);
 }
 
@@ -107,7 +122,13 @@ fn a_call_that_learns_nothing_from_another_one_absorbs_it_in_an_event() {
     let call = charged(facts(10, 3), prices(3));
     let mut streams = reported(&[(&[5], facts(10, 3)), (&[7], facts(10, 3))]);
     let events = streams.execute(&ids(&[5, 7]), report(facts(10, 3), prices(3))).unwrap();
-    let amended = CallAmended { before: call.clone(), after: call.clone(), absorbed: absorbed(7, call) };
+    let amended = CallAmended {
+        before: call.clone(),
+        after: call.clone(),
+        absorbed: absorbed(7, call),
+        settles: None,
+        in_part: false,
+    };
     assert_eq!(events, [(id(7), voided(5)), (id(5), CallEvent::Amended(amended))]);
 }
 
@@ -445,5 +466,48 @@ proptest! {
                 prop_assert!(streams.0[id] == *call || call.charged.is_none() || replaced.contains(id));
             }
         }
+    }
+}
+
+/// A client that names two calls of the gateway in one report would make the charge of one of them vanish.
+#[test]
+fn calls_that_the_gateway_passed_on_are_not_tied_together() {
+    let of_gateway = |second| CallFacts { source: name(GATEWAY_SOURCE), ..line(second, "a", 1) };
+    let mut streams = reported(&[(&[1], of_gateway(0)), (&[2], of_gateway(1)), (&[3], line(0, "b", 1))]);
+    let before = streams.clone();
+    let tie = |streams: &mut Streams, named: &[u128]| streams.execute(&ids(named), report(line(2, "c", 1), prices(3)));
+    assert_eq!(tie(&mut streams, &[1, 2]), Err(CallError::PassedOnApart));
+    assert_eq!(streams, before);
+    assert!(tie(&mut streams, &[2, 3]).is_ok(), "a record of a client is of one of them");
+    assert_eq!(streams.calls().len(), 2);
+}
+
+/// A client that corrects a call of its own, and names it together with one of the gateway, would correct that one.
+#[test]
+fn a_call_of_the_gateway_is_not_tied_to_one_that_was_corrected() {
+    let of_gateway = CallFacts { source: name(GATEWAY_SOURCE), ..line(0, "g", 263) };
+    for named in [[1, 2], [2, 1]] {
+        let mut streams = reported(&[(&named[..1], of_gateway.clone()), (&named[1..], line(0, "a", 3))]);
+        streams.execute(&ids(&named[1..]), correct(&[Field::Usage], line(0, "a", 1), prices(3))).unwrap();
+        let before = streams.clone();
+        let tie = report(line(1, "b", 1), prices(3));
+        assert_eq!(streams.execute(&ids(&named), tie), Err(CallError::CorrectedApart));
+        assert_eq!(streams, before);
+    }
+}
+
+/// What was granted for the call counts, and not what a client reserved for a record that it ties to the call.
+#[test]
+fn a_call_of_the_gateway_keeps_its_reservation_when_it_is_tied_to_another_one() {
+    let of_gateway = CallFacts { source: name(GATEWAY_SOURCE), ..line(0, "g", 263) };
+    for [client, gateway] in [[1, 2], [2, 1]] {
+        let mut streams = Streams::default();
+        for (number, facts) in [(client, line(0, "a", 3)), (gateway, of_gateway.clone())] {
+            let reservation_id = ReservationId(uuid(number + 10));
+            let settled = streams.resolve(&ids(&[number])).decide_settlement(report(facts, prices(3)), reservation_id);
+            streams.append(&settled.unwrap());
+        }
+        streams.execute(&ids(&[1, 2]), report(line(1, "b", 1), prices(3))).unwrap();
+        assert_eq!(streams.calls()[&id(1)].reservation_id, Some(ReservationId(uuid(gateway + 10))));
     }
 }

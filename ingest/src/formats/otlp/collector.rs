@@ -5,6 +5,7 @@
 
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, scope_basis};
+use super::decoded::Kept;
 use super::exported::{ExportedSpans, KeptSpans};
 use super::forest::{Details, Forest, Node};
 use super::not_counted::NotRead;
@@ -57,6 +58,7 @@ pub(crate) struct SpanCollector {
     stop: Option<Stop>,
     /// The spans as they are kept, if they are. They have a limit of their own.
     exported: Option<ExportedSpans>,
+    keeps_contents: bool,
 }
 
 impl SpanCollector {
@@ -75,12 +77,19 @@ impl SpanCollector {
             refusals: VecDeque::new(),
             stop: None,
             exported: None,
+            keeps_contents: false,
         }
     }
 
     /// As [`SpanCollector::new`], and collects the spans as they are kept.
-    pub(crate) fn exporting(limit_bytes: usize) -> Self {
-        Self { exported: Some(ExportedSpans::default()), ..Self::new(limit_bytes) }
+    pub(crate) fn keeping(kept: Kept, limit_bytes: usize) -> Self {
+        let exported = (kept != Kept::Nothing).then(ExportedSpans::default);
+        Self { exported, keeps_contents: kept == Kept::Contents, ..Self::new(limit_bytes) }
+    }
+
+    /// Whether the texts that spans carry are kept.
+    pub(crate) fn keeps_contents(&self) -> bool {
+        self.keeps_contents
     }
 
     /// The spans as they are kept, and what is not among them because there are too many; nothing if they are not collected.
@@ -157,10 +166,10 @@ impl SpanCollector {
     ) -> Result<(), &'static str> {
         self.span_count += 1;
         match span {
-            Ok(span) => {
+            Ok(mut span) => {
                 let resource = self.current_resource();
                 if let Some(exported) = &mut self.exported {
-                    exported.push(&span, resource);
+                    exported.push(&mut span, resource);
                 }
                 let node = self.node(span, location);
                 let known = self.index.get(&node.id).and_then(|at| self.nodes.get(*at));

@@ -14,6 +14,17 @@ pub enum Encoding {
     Json,
 }
 
+/// What of spans is kept beside the calls that they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing.
+    Nothing,
+    /// The spans.
+    Spans,
+    /// The spans, with the texts that they carry.
+    Contents,
+}
+
 /// What a request exports.
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {

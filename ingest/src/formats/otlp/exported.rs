@@ -1,4 +1,5 @@
-//! The spans of a request as they are kept so that a trace can be drawn: without attributes, but for the agent that they name.
+//! The spans of a request as they are kept so that a trace can be drawn: without attributes, but for the agent that they name,
+//! and, where they are kept, the texts that they carry.
 
 use super::attributes::Attributes;
 use super::conventions::Slot;
@@ -8,6 +9,7 @@ use crate::format::Format;
 use crate::record::AgentRef;
 use crate::text::{clipped_error, clipped_name};
 use domain::call::{CallSpan, TraceId};
+use domain::span_contents::{RecordContents, SpanContents};
 use domain::telemetry::ExportedSpan;
 use domain::{AgentId, Name};
 use std::collections::BTreeSet;
@@ -15,6 +17,12 @@ use std::sync::Arc;
 
 /// The most spans of a request that are kept. They take up to 30 MB.
 pub(crate) const MAX_EXPORTED_SPANS: usize = 50_000;
+
+/// The most bytes of texts of a request that are kept: 8 MiB, with the names of attributes, as JSON.
+pub(crate) const MAX_EXPORTED_CONTENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most records of logs of a request whose texts are kept.
+pub(crate) const MAX_EXPORTED_RECORDS: usize = 10_000;
 
 /// The most traces of a request that are marked because spans of them are left out. Each takes 16 bytes.
 const MAX_TRUNCATED_TRACES: usize = 10_000;
@@ -28,6 +36,25 @@ pub struct KeptSpans {
     pub truncated: BTreeSet<TraceId>,
     /// The number of spans that are left out.
     pub left_out: u64,
+    /// The number of spans that are kept without their texts, because the request has too many of them.
+    pub without_contents: u64,
+    /// The records of logs that carry texts for spans, in their order.
+    pub records: Vec<RecordContents>,
+    /// The number of such records that are left out, because the request has too many, or too long ones.
+    pub records_left_out: u64,
+}
+
+impl KeptSpans {
+    /// Adds a record, if the request does not have too many. `content_bytes` is how many bytes those before have.
+    pub(super) fn push_record(&mut self, record: RecordContents, content_bytes: &mut usize) {
+        let bytes = *content_bytes + record.contents.json().len();
+        if self.records.len() >= MAX_EXPORTED_RECORDS || bytes > MAX_EXPORTED_CONTENT_BYTES {
+            self.records_left_out += 1;
+            return;
+        }
+        *content_bytes = bytes;
+        self.records.push(record);
+    }
 }
 
 /// Collects the spans of a request. What their resources say is added at the end: in JSON it may follow the spans.
@@ -38,6 +65,8 @@ pub(super) struct ExportedSpans {
     scope: Option<Arc<Name>>,
     truncated: BTreeSet<TraceId>,
     left_out: u64,
+    content_bytes: usize,
+    without_contents: u64,
 }
 
 impl ExportedSpans {
@@ -46,7 +75,8 @@ impl ExportedSpans {
     }
 
     /// Adds a span of the resource with an index.
-    pub(super) fn push(&mut self, span: &Span, resource: usize) {
+    pub(super) fn push(&mut self, span: &mut Span, resource: usize) {
+        let contents = span.contents.take();
         let Some(ids) = span.call_span() else { return };
         if self.spans.len() >= MAX_EXPORTED_SPANS {
             self.left_out += 1;
@@ -55,7 +85,19 @@ impl ExportedSpans {
             }
             return;
         }
-        self.spans.push((exported(span, &ids, self.scope.clone()), resource));
+        let contents = contents.and_then(|contents| self.within_limit(contents));
+        let exported = ExportedSpan { contents, ..exported(span, &ids, self.scope.clone()) };
+        self.spans.push((exported, resource));
+    }
+
+    fn within_limit(&mut self, contents: SpanContents) -> Option<SpanContents> {
+        let content_bytes = self.content_bytes + contents.json().len();
+        if content_bytes > MAX_EXPORTED_CONTENT_BYTES {
+            self.without_contents += 1;
+            return None;
+        }
+        self.content_bytes = content_bytes;
+        Some(contents)
     }
 
     /// The spans, with what their resources say, and what was left out.
@@ -67,8 +109,9 @@ impl ExportedSpans {
             }
             span
         });
-        let (truncated, left_out) = (std::mem::take(&mut self.truncated), std::mem::take(&mut self.left_out));
-        KeptSpans { spans: spans.collect(), truncated, left_out }
+        let spans = spans.collect();
+        let Self { truncated, left_out, without_contents, .. } = std::mem::take(self);
+        KeptSpans { spans, truncated, left_out, without_contents, ..KeptSpans::default() }
     }
 }
 
@@ -87,6 +130,7 @@ fn exported(span: &Span, ids: &CallSpan, scope: Option<Arc<Name>>) -> ExportedSp
         resource_agent_id: None,
         service: None,
         scope,
+        contents: None,
     }
 }
 

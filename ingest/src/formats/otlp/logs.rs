@@ -4,13 +4,19 @@
 //! call, under names of their own ([`EVENTS`]). It names the request, by an id that the provider made unique, or else the call is
 //! identified by the content of the record. Other records are no calls.
 
-use super::attributes::{AttributeSink, AttributeValue, Attributes, MAX_ATTRIBUTES};
+mod record;
+#[cfg(test)]
+mod tests;
+
+use super::attributes::{AttributeSink as _, AttributeValue, Attributes};
 use super::collector::SpanCollector;
 use super::conventions::Slot;
-use super::json::{AttributeList, Fields, JsonItems, span_id, trace_id};
-use super::proto::{self, ProtobufItems, Value};
+use super::decoded::Kept;
+use super::exported::KeptSpans;
+use super::json::JsonItems;
+use super::proto::ProtobufItems;
 use super::sink::{Sink, Stop};
-use super::span::{Span, SpanId, SpanTime};
+use super::span::{Span, SpanId};
 use super::vendor_attributes::read_event;
 use super::vendors::{EVENTS, GENAI_EVENT, VendorEvent};
 use crate::error::RefusalReason;
@@ -18,67 +24,17 @@ use crate::format::Format;
 use crate::formats::values::{informative, minimal_facts, name};
 use crate::item::Item;
 use crate::record::{AgentRef, Location, Record, TaskRef};
-use crate::text::{clip, quoted};
 use chrono::DateTime;
 use domain::call::{CallFacts, CallIds, CallKey, CallKind, Outcome};
 use domain::telemetry::SpanStatus;
 use domain::{Meter, Usage};
-use serde::de::{Error, IgnoredAny, MapAccess};
+use record::LogRecord;
+use serde::de::{Error, MapAccess};
 
-/// The longest name of an attribute, or text of a body, that is kept, in bytes.
-const MAX_KEY_BYTES: usize = 128;
 /// The time of an event as its agent wrote it, which is the same in all records of the event.
 const EVENT_TIMESTAMP: &str = "event.timestamp";
 
-/// Scalar attributes under their own names.
-#[derive(Debug, Default)]
-pub(crate) struct RawAttributes(Vec<(String, AttributeValue)>);
-
-impl AttributeSink for RawAttributes {
-    fn insert(&mut self, key: &str, value: AttributeValue) {
-        if self.0.len() < MAX_ATTRIBUTES && value != AttributeValue::Null {
-            self.0.push((clip(key, MAX_KEY_BYTES).to_owned(), value));
-        }
-    }
-}
-
-impl RawAttributes {
-    fn get(&self, key: &str) -> Option<&AttributeValue> {
-        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(AttributeValue::text).filter(|text| !text.trim().is_empty())
-    }
-}
-
-/// A record of a log, as far as it is read.
-#[derive(Debug, Default)]
-struct LogRecord {
-    trace: Option<u128>,
-    span: Option<u64>,
-    time: Option<SpanTime>,
-    observed: Option<SpanTime>,
-    event: Option<String>,
-    body: Option<String>,
-    attributes: RawAttributes,
-}
-
 impl LogRecord {
-    /// Where the name of an event may be.
-    fn names(&self) -> [Option<&str>; 3] {
-        [self.event.as_deref(), self.attributes.text("event.name"), self.body.as_deref()]
-    }
-
-    /// The time of the record, in nanoseconds since 1970.
-    fn time_ns(&self) -> Result<i64, RefusalReason> {
-        match self.time.as_ref().or(self.observed.as_ref()) {
-            Some(SpanTime::UnixNanos(ns)) => Ok(*ns),
-            Some(SpanTime::Invalid(found)) => Err(RefusalReason::Time { field: "timeUnixNano", found: found.clone() }),
-            None => Err(RefusalReason::Missing("timeUnixNano")),
-        }
-    }
-
     /// The key of the call of a coding agent by the content of the record. If the agent writes two records of it, it is by what
     /// both of them say.
     fn key(
@@ -122,16 +78,30 @@ pub(crate) struct LogCollector {
     pub(crate) items: Vec<Item>,
     /// The GenAI events of spans, the refusals of records, the current resource, and the limit of all memory.
     pub(crate) spans: SpanCollector,
+    /// What is kept beside the calls: the texts that records carry for spans.
+    pub(crate) exported: KeptSpans,
+    keeps_contents: bool,
+    content_bytes: usize,
 }
 
 impl LogCollector {
     /// Collects calls, with those of spans in `spans`.
-    pub(crate) fn new(spans: SpanCollector) -> Self {
-        Self { count: 0, items: Vec::new(), spans }
+    pub(crate) fn new(spans: SpanCollector, kept: Kept) -> Self {
+        Self {
+            count: 0,
+            items: Vec::new(),
+            spans,
+            exported: KeptSpans::default(),
+            keeps_contents: kept == Kept::Contents,
+            content_bytes: 0,
+        }
     }
 
-    fn push(&mut self, record: Result<LogRecord, RefusalReason>) -> Result<(), &'static str> {
+    fn push(&mut self, mut record: Result<LogRecord, RefusalReason>) -> Result<(), &'static str> {
         self.count += 1;
+        if let Some(contents) = record.as_mut().ok().and_then(LogRecord::take_contents) {
+            self.exported.push_record(contents, &mut self.content_bytes);
+        }
         let location = Location::LogRecord(self.count);
         match record.and_then(|record| self.read(location, record)) {
             Ok(Event::Call(record)) => {
@@ -178,6 +148,7 @@ impl LogCollector {
             kind: None,
             status: SpanStatus::Unset,
             status_error: None,
+            contents: None,
         })))
     }
 
@@ -289,75 +260,15 @@ impl JsonItems for LogCollector {
     const LISTS: [&'static [&'static str]; 3] =
         [&["resourceLogs"], &["scopeLogs", "instrumentationLibraryLogs"], &["logRecords", "logs"]];
 
-    fn item<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
-        let (mut record, mut refusal) = (LogRecord::default(), None);
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "traceId" => match trace_id("traceId", map.next_value::<Option<AttributeValue>>()?.as_ref()) {
-                    Ok(id) => record.trace = id.filter(|id| *id != 0),
-                    Err(reason) => refusal = Some(reason),
-                },
-                "spanId" => match span_id("spanId", map.next_value::<Option<AttributeValue>>()?.as_ref()) {
-                    Ok(id) => record.span = id,
-                    Err(reason) => refusal = Some(reason),
-                },
-                "timeUnixNano" => record.time = json_time(map.next_value()?),
-                "observedTimeUnixNano" => record.observed = json_time(map.next_value()?),
-                "eventName" => {
-                    record.event = map.next_value::<Option<AttributeValue>>()?.and_then(AttributeValue::into_text);
-                }
-                "body" => {
-                    let body: Option<Fields> = map.next_value()?;
-                    let text = body.as_ref().and_then(|body| body.get("stringValue")?.text());
-                    record.body = text.filter(|text| text.len() <= MAX_KEY_BYTES).map(str::to_owned);
-                }
-                "attributes" => match map.next_value_seed(AttributeList::<RawAttributes>::new())? {
-                    Ok(attributes) => record.attributes = attributes,
-                    Err(reason) => refusal = Some(reason),
-                },
-                _ => _ = map.next_value::<IgnoredAny>()?,
-            }
-        }
-        self.push(refusal.map_or(Ok(record), Err)).map_err(A::Error::custom)
-    }
-}
-
-/// A time of 0 means that the exporter did not know it.
-fn json_time(value: Option<AttributeValue>) -> Option<SpanTime> {
-    let value = value?;
-    match value.whole() {
-        Some(0) => None,
-        Some(ns) if ns > 0 => Some(SpanTime::UnixNanos(ns)),
-        _ => Some(SpanTime::Invalid(value.display())),
+    fn item<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error> {
+        let record = LogRecord::of_json(map, self.keeps_contents)?;
+        self.push(record).map_err(A::Error::custom)
     }
 }
 
 impl ProtobufItems for LogCollector {
     fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str> {
-        self.push(protobuf_record(encoded))
+        let record = LogRecord::of_protobuf(encoded, self.keeps_contents);
+        self.push(record)
     }
 }
-
-fn protobuf_record(encoded: &[u8]) -> Result<LogRecord, RefusalReason> {
-    let mut record = LogRecord { attributes: proto::attributes(encoded, 6)?, ..LogRecord::default() };
-    for field in proto::Fields(encoded) {
-        match field.map_err(RefusalReason::Protobuf)? {
-            (1, Value::Fixed64(ns)) if ns > 0 => record.time = Some(proto::time(ns)),
-            (11, Value::Fixed64(ns)) if ns > 0 => record.observed = Some(proto::time(ns)),
-            (5, Value::Bytes(body)) => {
-                let text = proto::any_value(body)?.and_then(AttributeValue::into_text);
-                record.body = text.filter(|text| text.len() <= MAX_KEY_BYTES);
-            }
-            (9, value) => {
-                record.trace = proto::bytes("traceId", value)?.map(u128::from_be_bytes).filter(|id| *id != 0);
-            }
-            (10, value) => record.span = proto::bytes("spanId", value)?.map(u64::from_be_bytes).filter(|id| *id != 0),
-            (12, value) => record.event = value.text().map(quoted),
-            _ => {}
-        }
-    }
-    Ok(record)
-}
-
-#[cfg(test)]
-mod tests;

@@ -14,6 +14,7 @@
 mod attribute_value;
 mod attributes;
 mod collector;
+mod contents;
 mod conventions;
 mod decoded;
 mod exported;
@@ -34,7 +35,7 @@ mod vendor_attributes;
 mod vendors;
 
 pub use exported::KeptSpans;
-pub(crate) use exported::MAX_EXPORTED_SPANS;
+pub(crate) use exported::{MAX_EXPORTED_CONTENT_BYTES, MAX_EXPORTED_RECORDS, MAX_EXPORTED_SPANS};
 
 use super::lines::Lines;
 use super::reader::{RecordReader, Records};

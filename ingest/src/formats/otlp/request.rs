@@ -1,8 +1,8 @@
 //! Requests of exporters: one body in one encoding, within limits.
 
 use super::collector::SpanCollector;
-pub(crate) use super::decoded::Decoded;
 pub use super::decoded::Encoding;
+pub(crate) use super::decoded::{Decoded, Kept};
 use super::json::{JsonItems, Level};
 use super::logs::LogCollector;
 use super::metrics::MetricCollector;
@@ -18,12 +18,9 @@ use serde::de::DeserializeSeed;
 /// attributes of a call.
 const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 
-/// Reads the body of a request with spans.
-///
-/// The spans are collected as they are kept, if they are.
-pub(crate) fn decode_traces(body: &[u8], encoding: Encoding, keeps_spans: bool) -> Result<Decoded, DecodeError> {
-    let mut collector =
-        if keeps_spans { SpanCollector::exporting(MAX_HELD_BYTES) } else { SpanCollector::new(MAX_HELD_BYTES) };
+/// Reads the body of a request with spans. They are collected as they are kept, too.
+pub(crate) fn decode_traces(body: &[u8], encoding: Encoding, kept: Kept) -> Result<Decoded, DecodeError> {
+    let mut collector = SpanCollector::keeping(kept, MAX_HELD_BYTES);
     read(body, encoding, &mut collector, "resourceSpans")?;
     let count = collector.span_count();
     let exported = collector.take_exported();
@@ -44,13 +41,14 @@ fn of_spans(mut collector: SpanCollector, items: &str) -> Decoded {
 }
 
 /// Reads the body of a request with records of logs.
-pub(crate) fn decode_logs(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
-    let mut collector = LogCollector::new(SpanCollector::new(MAX_HELD_BYTES));
+pub(crate) fn decode_logs(body: &[u8], encoding: Encoding, kept: Kept) -> Result<Decoded, DecodeError> {
+    // An event says nothing of its span that is drawn, but for its texts.
+    let mut collector = LogCollector::new(SpanCollector::new(MAX_HELD_BYTES), kept);
     read(body, encoding, &mut collector, "resourceLogs")?;
-    let LogCollector { count, mut items, spans } = collector;
+    let LogCollector { count, mut items, spans, exported, .. } = collector;
     let of_spans = of_spans(spans, "records");
     items.extend(of_spans.items);
-    Ok(Decoded { items, count, ..of_spans })
+    Ok(Decoded { items, count, exported, ..of_spans })
 }
 
 /// Reads the body of a request with metrics.
@@ -72,11 +70,14 @@ fn read<C: JsonItems + ProtobufItems>(
             BodyError::Stopped(stop) => stopped(stop, expected),
         }),
         Encoding::Json => {
-            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            let malformed = |error| DecodeError::Malformed { encoding: "JSON", error };
+            // Also where nothing is read: what of a body is read depends on what is kept, whether it is JSON does not.
+            let body = std::str::from_utf8(body).map_err(|error| malformed(error.to_string()))?;
+            let mut deserializer = serde_json::Deserializer::from_str(body);
             let read = Level { depth: 0, collector: &mut *collector }.deserialize(&mut deserializer);
             read.and_then(|()| deserializer.end()).map_err(|error| match collector.stop().take() {
                 Some(stop) => stopped(stop, expected),
-                None => DecodeError::Malformed { encoding: "JSON", error: JsonError::from(error).to_string() },
+                None => malformed(JsonError::from(error).to_string()),
             })
         }
     }

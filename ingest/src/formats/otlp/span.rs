@@ -3,6 +3,7 @@
 use super::attributes::Attributes;
 use super::conventions::{ScopeBasis, Slot};
 use domain::call::{CallSpan, Outcome};
+use domain::span_contents::SpanContents;
 use domain::telemetry::{SpanKind, SpanStatus};
 
 /// The ids of a span: 16 bytes of its trace, 8 bytes of its own.
@@ -39,6 +40,8 @@ pub(crate) struct Span {
     pub(crate) status: SpanStatus,
     /// The message of the status, if the status is an error.
     pub(crate) status_error: Option<String>,
+    /// The texts that it carries, if they are kept.
+    pub(crate) contents: Option<SpanContents>,
 }
 
 impl Span {

@@ -52,6 +52,7 @@ impl Reader {
         let named_provider = exchange.provider.or(defaults.api.as_ref().map(Name::as_str));
         let named_model = exchange.model.as_deref().or(answer.model.as_deref());
         let response_id = answer.id.as_deref().filter(|id| !id.is_empty()).or(exchange.request_id.as_deref());
+        let (reported_cost, refused_cost) = answer.cost;
         let stated = answer.created.or(exchange.received_at);
         let facts = CallFacts {
             provider: provider("provider", named_provider, defaults)?,
@@ -63,6 +64,7 @@ impl Reader {
             outcome: Some(Outcome::Ok),
             response_id: informative(response_id),
             request_id: informative(exchange.request_id.as_deref()),
+            reported_cost,
             ..minimal_facts(CallKind::Llm, start("created", stated, defaults)?, Format::Responses)?
         };
         let identifiers = Identifiers {
@@ -75,7 +77,9 @@ impl Reader {
         };
         let call_ids = self.spec.call_ids(&identifiers, &mut self.equal);
         let unread = answer.unread.join(", ");
-        let ignored = (!unread.is_empty()).then(|| format!("{unread} is not understood, and was not counted"));
+        let unread = (!unread.is_empty()).then(|| format!("{unread} is not understood, and was not counted"));
+        let ignored: Vec<_> = unread.into_iter().chain(refused_cost).collect();
+        let ignored = (!ignored.is_empty()).then(|| ignored.join("; "));
         Ok(Record::new(location, call_ids, default_agent(Format::Responses, defaults), None, facts).ignoring(ignored))
     }
 }

@@ -8,6 +8,7 @@
 mod cassette;
 mod exchange;
 mod hosts;
+mod passed_on;
 mod shapes;
 mod stream;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::format::{Defaults, Format};
 use crate::record::Location;
 use exchange::{Exchange, Reader};
 pub use hosts::providers;
+pub use passed_on::{Metered, PassedOn, StreamedResponse};
 use stream::EventStream;
 
 pub(crate) const SPEC: Spec = Spec {

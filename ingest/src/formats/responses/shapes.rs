@@ -1,12 +1,16 @@
 //! The bodies of responses, by the notation in which they state their usage.
 
-use super::unread;
+use super::unread::{self, AUDIO, IMAGE};
 use crate::error::RefusalReason;
 use crate::formats::counts::{Cached, Counts};
 use crate::formats::json::{self, Fields};
-use crate::formats::values::any_time;
+use crate::formats::values::{any_time, cost_of};
 use chrono::{DateTime, Utc};
 use domain::Quantity;
+use domain::call::{CostSource, ReportedCost};
+
+/// The cost that a response states, as OpenRouter and Perplexity do, or why it cannot be read.
+pub(super) type Cost = (Option<ReportedCost>, Option<String>);
 
 /// What a response states of its call.
 #[derive(Debug, Default)]
@@ -21,6 +25,7 @@ pub(super) struct Answer {
     pub(super) region: Option<String>,
     /// The fields of the usage that state a quantity and are not read.
     pub(super) unread: Vec<String>,
+    pub(super) cost: Cost,
     pub(super) counts: Counts,
     pub(super) cached: Option<Cached>,
 }
@@ -62,9 +67,18 @@ pub(super) fn named(body: &Fields<'_>) -> Result<Answer, RefusalReason> {
         created,
         service_tier: text(&["service_tier"]).or_else(|| of_usage("service_tier")),
         speed: of_usage("speed"),
+        cost: usage.as_ref().map(cost).unwrap_or_default(),
         region: of_usage("inference_geo").filter(|region| region != UNKNOWN_REGION),
         ..Answer::default()
     })
+}
+
+/// The cost in US dollars, as a number or, of Perplexity, as an object with the total.
+pub(super) fn cost(usage: &Fields<'_>) -> Cost {
+    match usage.object("cost") {
+        Some(parts) => cost_of("usage.cost.total_cost", parts.raw("total_cost"), Some(CostSource::Provider)),
+        None => cost_of("usage.cost", usage.raw("cost"), Some(CostSource::Provider)),
+    }
 }
 
 fn anthropic(body: &Fields<'_>) -> Result<Option<(Counts, Cached)>, RefusalReason> {
@@ -75,20 +89,43 @@ fn anthropic(body: &Fields<'_>) -> Result<Option<(Counts, Cached)>, RefusalReaso
     Ok(Some((Counts::anthropic(&usage)?, Cached::Beside)))
 }
 
-/// Thoughts are counted beside the candidates, and what tools gave beside the prompt; cached content is inside the prompt.
+/// Thoughts are counted beside the candidates, and what tools gave beside the prompt; cached content is inside the prompt, and so
+/// is what of it is audio or images. Cached audio is charged as other cached content.
 fn gemini(body: &Fields<'_>) -> Result<Option<(Counts, Cached)>, RefusalReason> {
     let Some(usage) = body.object("usageMetadata") else { return Ok(None) };
     let count = |name| usage.first_count(&[name]);
     let (thoughts, answer) = (count("thoughtsTokenCount")?, count("candidatesTokenCount")?);
     let prompt = sum(count("promptTokenCount")?, count("toolUsePromptTokenCount")?)?;
+    let of_prompt = |modality| {
+        let [prompt, tools, cached] = ["promptTokensDetails", "toolUsePromptTokensDetails", "cacheTokensDetails"]
+            .map(|list| of_modality(&usage, list, modality));
+        let not_cached = sum(prompt?, tools?)?.get().saturating_sub(cached?.get());
+        Quantity::new(not_cached).map_err(|cause| RefusalReason::Quantity { field: "usageMetadata", cause })
+    };
+    let of_answer = |modality| of_modality(&usage, "candidatesTokensDetails", modality);
     let counts = Counts {
         input: prompt,
+        audio_input: of_prompt(AUDIO)?,
+        image_input: of_prompt(IMAGE)?,
+        audio_output: of_answer(AUDIO)?,
+        image_output: of_answer(IMAGE)?,
         output: sum(answer, thoughts)?,
         reasoning: thoughts,
         cache_read: count("cachedContentTokenCount")?,
         ..Counts::default()
     };
     Ok(Some((counts, Cached::Inside)))
+}
+
+/// What a list of Gemini, by which it divides a count, has of a modality.
+fn of_modality(usage: &Fields<'_>, list: &str, modality: &str) -> Result<Quantity, RefusalReason> {
+    let mut counted = Quantity::ZERO;
+    for item in usage.items(list).unwrap_or_default().into_iter().filter_map(json::object) {
+        if item.text("modality").as_deref() == Some(modality) {
+            counted = sum(counted, item.first_count(&["tokenCount"])?)?;
+        }
+    }
+    Ok(counted)
 }
 
 fn sum(one: Quantity, other: Quantity) -> Result<Quantity, RefusalReason> {

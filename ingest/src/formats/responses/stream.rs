@@ -68,7 +68,7 @@ impl EventStream {
         Ok(stream)
     }
 
-    fn add(&mut self, event: &str) -> Result<(), RefusalReason> {
+    pub(super) fn add(&mut self, event: &str) -> Result<(), RefusalReason> {
         let event = Fields::parse(event)?;
         match event.text("type").as_deref() {
             Some("message_start") => {
@@ -88,6 +88,7 @@ impl EventStream {
                 let answer = found.map_or_else(|| shapes::named(&event), Ok)?;
                 if has_usage {
                     (self.answer.counts, self.answer.cached) = (answer.counts, answer.cached);
+                    self.answer.cost.clone_from(&answer.cost);
                     self.answer.unread.clone_from(&answer.unread);
                 }
                 self.name(answer);
@@ -116,9 +117,15 @@ impl EventStream {
         let merged = Fields::parse(&merged)?;
         self.answer.counts = Counts::anthropic(&merged)?;
         self.answer.unread = unread::of_usage(&merged);
+        self.answer.cost = shapes::cost(&merged);
         self.answer.cached = Some(Cached::Beside);
         self.has_usage = true;
         Ok(())
+    }
+
+    /// What the stream states so far, and whether it states a usage.
+    pub(super) fn into_parts(self) -> (Answer, bool) {
+        (self.answer, self.has_usage)
     }
 
     /// What the stream states; none if it states no usage.

@@ -2,6 +2,7 @@ use crate::format::{Defaults, Format};
 use crate::formats::testing::{calls, defaults, into_records, records, refusals, totals};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::call::CostSource;
 use domain::{Meter, Name};
 
 fn usage(text: &str) -> Vec<(Meter, u64)> {
@@ -14,7 +15,10 @@ const OPENAI: &str = r#"{"id":"chatcmpl-908MD9ivBBLb6EaIjlqwFokntayQK","object":
 
 #[test]
 fn bodies_state_their_usage_in_the_notation_of_their_api() {
-    use Meter::{CacheRead, CacheWrite1Hour, CacheWrite5Min, Input, Output, Reasoning};
+    use Meter::{
+        AudioInput, AudioOutput, CacheRead, CacheWrite1Hour, CacheWrite5Min, ImageInput, ImageOutput, Input, Output,
+        Reasoning,
+    };
     assert_eq!(usage(OPENAI), [(Input, 10), (Output, 19), (CacheRead, 5), (Reasoning, 9)]);
     for (body, right) in [
         (
@@ -37,6 +41,25 @@ fn bodies_state_their_usage_in_the_notation_of_their_api() {
             vec![(Input, 5), (Output, 120), (CacheRead, 4), (Reasoning, 100)],
         ),
         (
+            r#"{"candidates":[],"modelVersion":"gemini-2.5-flash","usageMetadata":{"promptTokenCount":1000,"cachedContentTokenCount":300,
+            "toolUsePromptTokenCount":50,"candidatesTokenCount":60,"thoughtsTokenCount":7,
+            "promptTokensDetails":[{"modality":"TEXT","tokenCount":100},{"modality":"AUDIO","tokenCount":500},
+            {"modality":"IMAGE","tokenCount":258},{"modality":"VIDEO","tokenCount":142}],
+            "cacheTokensDetails":[{"modality":"AUDIO","tokenCount":200},{"modality":"TEXT","tokenCount":100}],
+            "toolUsePromptTokensDetails":[{"modality":"IMAGE","tokenCount":50}],
+            "candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":20},{"modality":"IMAGE","tokenCount":30}]}}"#,
+            vec![
+                (Input, 750),
+                (Output, 67),
+                (CacheRead, 300),
+                (Reasoning, 7),
+                (AudioInput, 300),
+                (AudioOutput, 20),
+                (ImageInput, 308),
+                (ImageOutput, 30),
+            ],
+        ),
+        (
             r#"{"inputTextTokenCount":28.0,"results":[{"tokenCount":197.0},{"tokenCount":3}]}"#,
             vec![(Input, 28), (Output, 200)],
         ),
@@ -44,6 +67,35 @@ fn bodies_state_their_usage_in_the_notation_of_their_api() {
     ] {
         assert_eq!(usage(&body.replace('\n', "")), right, "{body}");
     }
+}
+
+#[test]
+fn the_cost_that_a_response_states_is_reported_with_its_source() {
+    let shown = |usage: &str| {
+        let body = format!(r#"{{"id":"gen-1","object":"chat.completion","model":"m","usage":{usage}}}"#);
+        let found = records(Format::Responses, &body);
+        let cost = found[0].facts.reported_cost.map(|cost| (cost.amount.to_string(), cost.source));
+        (cost, found[0].ignored.clone().unwrap_or_default())
+    };
+    let provider = |amount: &str| Some((amount.to_owned(), Some(CostSource::Provider)));
+    let usage = |cost: &str| format!(r#"{{"prompt_tokens":9,"completion_tokens":1,"cost":{cost}}}"#);
+    let none = String::new;
+    assert_eq!(shown(&usage("0.00014")), (provider("0.00014"), none()));
+    assert_eq!(shown(&usage("1.5e-05")), (provider("0.000015"), none()));
+    let perplexity = r#"{"input_tokens_cost":0.1,"output_tokens_cost":0.2,"request_cost":0.005,"total_cost":0.305}"#;
+    assert_eq!(shown(&usage(perplexity)), (provider("0.305"), none()));
+    assert_eq!(shown(&usage("null")), (None, none()));
+    // A cost that is none does not cost the record its tokens.
+    assert_eq!(shown(&usage("-1")), (None, "usage.cost: -1 is negative".to_owned()));
+    let (cost, ignored) = shown(&usage("\"x\""));
+    assert!(cost.is_none() && ignored.starts_with("usage.cost"), "{ignored}");
+    // In a stream, the last event has it.
+    let chunk = |usage: &str| {
+        format!("data: {{\"id\":\"gen-1\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"usage\":{usage}}}\n\n")
+    };
+    let stream = [chunk("null"), chunk(&usage("0.25"))].concat();
+    let found = records(Format::Responses, &stream);
+    assert_eq!(found[0].facts.reported_cost.map(|cost| cost.amount.to_string()).as_deref(), Some("0.25"));
 }
 
 #[test]

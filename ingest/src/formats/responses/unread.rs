@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 const HOLDERS: [&str; 3] = ["usage", "usageMetadata", "amazon-bedrock-invocationMetrics"];
 
 /// The fields that are read, and those that say again what others do, or are no quantities that are charged for.
-const KNOWN: [&str; 52] = [
+const KNOWN: [&str; 57] = [
     // OpenAI, and what is compatible
     "usage.prompt_tokens",
     "usage.input_tokens",
@@ -39,6 +39,12 @@ const KNOWN: [&str; 52] = [
     "usage.prompt_time",
     "usage.completion_time",
     "usage.total_time",
+    // OpenRouter, and Perplexity, which divides the cost
+    "usage.cost",
+    "usage.cost.total_cost",
+    "usage.cost.input_tokens_cost",
+    "usage.cost.output_tokens_cost",
+    "usage.cost.request_cost",
     // Anthropic; a fetch of a page costs no more than its tokens
     "usage.cache_read_input_tokens",
     "usage.cache_creation_input_tokens",
@@ -66,6 +72,10 @@ const KNOWN: [&str; 52] = [
     "usageMetadata.cachedContentTokenCount",
     "usageMetadata.toolUsePromptTokenCount",
 ];
+
+/// What Gemini divides its counts by, besides text.
+pub(super) const AUDIO: &str = "AUDIO";
+pub(super) const IMAGE: &str = "IMAGE";
 
 /// The fields of Bedrock that are durations.
 const DURATIONS: [&str; 2] = ["invocationLatency", "firstByteLatency"];
@@ -99,7 +109,7 @@ fn add(path: &str, fields: &Fields<'_>, depth: usize, unread: &mut Vec<String>) 
     for (name, value) in fields.iter() {
         let name = format!("{path}.{}", clip(name, MAX_NAME_BYTES));
         if unread.len() >= MAX_NAMED
-            || KNOWN.contains(&name.as_str())
+            || KNOWN.contains(&name.as_str()) && !value.get().starts_with('{')
             || DURATIONS.iter().any(|known| name.ends_with(known))
         {
             continue;
@@ -114,13 +124,22 @@ fn add(path: &str, fields: &Fields<'_>, depth: usize, unread: &mut Vec<String>) 
     }
 }
 
-/// Gemini divides its counts by what was counted: text is what the count is charged as.
+/// Gemini divides its counts by what was counted: text is what the count is charged as, and audio and images have meters, but not
+/// those that were cached. Cached images are charged as cached text is.
+fn is_charged(list: &str, modality: &str) -> bool {
+    match modality {
+        "TEXT" | IMAGE => true,
+        AUDIO => !list.ends_with("cacheTokensDetails"),
+        _ => false,
+    }
+}
+
 fn add_modalities(name: &str, list: &RawValue, unread: &mut Vec<String>) {
     for item in json::items(list.get()).unwrap_or_default().into_iter().filter_map(json::object) {
         let modality = item.text("modality").unwrap_or_default();
         let is_counted =
             item.raw("tokenCount").and_then(|count| json_decimal(count.get())).is_some_and(|count| !count.is_zero());
-        if is_counted && modality != "TEXT" && unread.len() < MAX_NAMED {
+        if is_counted && !is_charged(name, &modality) && unread.len() < MAX_NAMED {
             unread.push(format!("{name} {}", clip(&modality, MAX_NAME_BYTES)));
         }
     }
@@ -147,11 +166,19 @@ mod tests {
                 r#"{"usage":{"server_tool_use":{"web_search_requests":1,"code_executions":2}}}"#,
                 vec!["usage.server_tool_use.code_executions"],
             ),
-            (r#"{"usage":{"cost":0.01}}"#, vec!["usage.cost"]),
+            (
+                r#"{"usage":{"cost":0.01,"cost_details":{"upstream_inference_cost":0.02}}}"#,
+                vec!["usage.cost_details.upstream_inference_cost"],
+            ),
+            (r#"{"usage":{"cost":{"total_cost":0.01,"other_cost":0.02}}}"#, vec!["usage.cost.other_cost"]),
             (
                 r#"{"usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":9},{"modality":"VIDEO","tokenCount":7},
-                    {"modality":"IMAGE","tokenCount":0}]}}"#,
+                    {"modality":"IMAGE","tokenCount":3},{"modality":"AUDIO","tokenCount":2}]}}"#,
                 vec!["usageMetadata.promptTokensDetails VIDEO"],
+            ),
+            (
+                r#"{"usageMetadata":{"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":7},{"modality":"IMAGE","tokenCount":1}]}}"#,
+                vec!["usageMetadata.cacheTokensDetails AUDIO"],
             ),
             (
                 r#"{"amazon-bedrock-invocationMetrics":{"inputTokenCount":1,"invocationLatency":900,"other":1}}"#,

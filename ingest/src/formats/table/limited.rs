@@ -8,7 +8,7 @@ use std::io::{self, Read};
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// The separator of the columns of a header: the one that it has most of.
-pub(super) fn separator(header: &[u8]) -> u8 {
+pub(crate) fn separator(header: &[u8]) -> u8 {
     let count = |separator: &u8| header.iter().filter(|byte| *byte == separator).count();
     // Of equal counts, the last is the maximum: the comma is the default.
     SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')
@@ -28,7 +28,7 @@ enum FieldState {
 }
 
 /// A reader that fails on rows longer than [`MAX_LINE_BYTES`], such as one with a quote that is never closed.
-pub(super) struct LimitedReader<R> {
+pub(crate) struct LimitedReader<R> {
     inner: R,
     separator: u8,
     row_bytes: usize,
@@ -36,7 +36,7 @@ pub(super) struct LimitedReader<R> {
 }
 
 impl<R: Read> LimitedReader<R> {
-    pub(super) fn new(inner: R, separator: u8) -> Self {
+    pub(crate) fn new(inner: R, separator: u8) -> Self {
         Self { inner, separator, row_bytes: 0, state: FieldState::Start }
     }
 

@@ -2,17 +2,23 @@
 
 use super::super::correction::Correction;
 use super::super::operations::CallOperations;
-use super::{OnDatabase, now};
+use super::{OnDatabase, now, receipt};
 use commands::OutcomeKind;
 use domain::call::CallCommand;
 use domain::price_book::PriceBook;
 use domain::receipt::Receipt;
 use domain::tag_keys::TagKeys;
 use domain::{Body, CallId};
+use serde_json::Value;
 
 impl OnDatabase<'_> {
     async fn command_call(&self, id: CallId, command: CallCommand) -> anyhow::Result<OutcomeKind> {
-        Ok(self.rooms.commands.execute_call(&self.context(), &id.into(), command).await?.kind)
+        Ok(self.rooms.commands.execute_call(&self.context(), &id.into(), &command).await?.kind)
+    }
+
+    async fn read_receipt(&self, id: CallId) -> anyhow::Result<Option<Receipt>> {
+        let (commands, principal) = (&self.rooms.commands, &self.rooms.principal);
+        Ok(commands.receipt(principal, id, None).await?)
     }
 }
 
@@ -31,10 +37,10 @@ impl CallOperations for OnDatabase<'_> {
     }
 
     async fn receipt(&self, id: CallId) -> anyhow::Result<Option<String>> {
-        let (commands, principal) = (&self.rooms.commands, &self.rooms.principal);
-        let (id, call) = commands.load_call(principal, id, None).await?;
-        let Some(charged) = &call.state.charged else { return Ok(None) };
-        let book = commands.load::<PriceBook>(&principal.charging(), PriceBook::id()).await?;
-        Ok(Some(Receipt::new(id, charged, &book.state).to_string()))
+        Ok(self.read_receipt(id).await?.map(|receipt| receipt.to_string()))
+    }
+
+    async fn receipt_document(&self, id: CallId) -> anyhow::Result<Option<Value>> {
+        Ok(self.read_receipt(id).await?.as_ref().map(receipt::document))
     }
 }

@@ -1,8 +1,14 @@
 //! What the subcommands do on the database.
 
+mod alerts;
+mod allocation;
+mod budgets;
 mod calls;
 mod grants;
+mod invoice;
 mod people;
+mod receipt;
+mod schedules;
 
 use super::operations::{Listed, TagOperations};
 use crate::rooms::Rooms;

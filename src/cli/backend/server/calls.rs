@@ -6,7 +6,7 @@ use super::{OnServer, documents};
 use commands::OutcomeKind;
 use domain::{Body, CallId};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 impl CallOperations for OnServer {
     async fn correct_call(&self, id: CallId, correction: Correction, reason: Body) -> anyhow::Result<OutcomeKind> {
@@ -19,18 +19,27 @@ impl CallOperations for OnServer {
     }
 
     async fn receipt(&self, id: CallId) -> anyhow::Result<Option<String>> {
+        let receipt = self.receipt_of(id, documents::RECEIPT).await?;
+        let text = receipt.map(|mut receipt| self.value(&mut receipt, "/text"));
+        text.transpose()
+    }
+
+    async fn receipt_document(&self, id: CallId) -> anyhow::Result<Option<Value>> {
+        self.receipt_of(id, documents::RECEIPT_DOCUMENT).await
+    }
+}
+
+impl OnServer {
+    /// The receipt with the fields of a document.
+    async fn receipt_of(&self, id: CallId, document: &str) -> anyhow::Result<Option<Value>> {
         #[derive(Deserialize)]
         struct Call {
-            receipt: Option<Text>,
-        }
-        #[derive(Deserialize)]
-        struct Text {
-            text: String,
+            receipt: Option<Value>,
         }
         // As of the end of the log: the read model of calls may not have the newest events.
-        let head: String = self.client.get(documents::HEAD, json!({}), "/head").await?;
-        let variables = json!({ "id": id.to_string(), "head": head });
-        let call: Option<Call> = self.client.get(documents::RECEIPT, variables, "/call").await?;
-        Ok(call.and_then(|call| call.receipt).map(|receipt| receipt.text))
+        let head = self.client.head().await?;
+        let variables = json!({ "id": id.to_string(), "head": head.to_string() });
+        let call: Option<Call> = self.client.get(document, variables, "/call").await?;
+        Ok(call.and_then(|call| call.receipt))
     }
 }

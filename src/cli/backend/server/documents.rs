@@ -18,6 +18,100 @@ documents! {
     WITHDRAW_TAG_KEY = "mutation($input: WithdrawTagKeyInput!) {
         withdrawTagKey(input: $input) { outcome error { message } } }";
 
+    ALLOCATION_RULES = "query($version: Long) { allocationRules(version: $version) { version effectiveFrom reason setAt
+        costCentres { code name }
+        rules { kind when { dimension value } costCentre dimension costCentres { value costCentre } }
+        sharedCost { kind weights { costCentre weight } meter costCentre } inForce { version effectiveFrom } } }";
+    SET_ALLOCATION_RULES = "mutation($input: SetAllocationRulesInput!) {
+        setAllocationRules(input: $input) { outcome error { message } } }";
+
+    RECORD_INVOICE = "mutation($input: RecordInvoiceInput!) {
+        recordInvoice(input: $input) { outcome error { message } } }";
+    RECONCILE_INVOICE = "mutation($input: ReconcileInvoiceInput!) {
+        reconcileInvoice(input: $input) { outcome error { message } } }";
+    WITHDRAW_INVOICE = "mutation($input: WithdrawInvoiceInput!) {
+        withdrawInvoice(input: $input) { outcome error { message } } }";
+    INVOICES = "query($provider: String, $first: Int!, $after: String, $position: Position) {
+        invoices(provider: $provider, first: $first, after: $after, minPosition: $position) {
+        nodes { uuid provider account number from to format file status revision lines recordedLines amount recordedAt
+            revisedAt withdrawnAt withdrawnReason reconciliation { comparedPosition billed expected difference
+                causes { cause variances difference } variances tolerance calls unpricedCalls unvaluedLines reconciledAt } }
+        pageInfo { hasNextPage endCursor } } }";
+    INVOICE = "query($id: ID!, $position: Position) { invoice(id: $id, minPosition: $position) {
+        uuid provider account number from to format file status revision lines recordedLines amount recordedAt
+        revisedAt withdrawnAt withdrawnReason reconciliation { comparedPosition billed expected difference
+            causes { cause variances difference } variances tolerance calls unpricedCalls unvaluedLines reconciledAt } } }";
+    INVOICE_VARIANCES = "query($id: ID!, $cause: VarianceCause, $first: Int!, $after: String, $position: Position) {
+        invoiceVariances(invoiceId: $id, cause: $cause, first: $first, after: $after, minPosition: $position) {
+        nodes { number cause detail day model meter line lines billedQuantity expectedQuantity billed expected difference }
+        pageInfo { hasNextPage endCursor } } }";
+    SCHEDULES = "query($first: Int!, $after: String) { schedules(first: $first, after: $after) {
+        nodes { uuid name status owner failure lastRanAt nextRunAt definition { content format by
+            filters { dimension value } tagKey top digits focusVersion every weekday dayOfMonth time timeZone period
+            delayMinutes file } } pageInfo { hasNextPage endCursor } } }";
+    SCHEDULE = "query($id: ID!, $first: Int!) { schedule(id: $id) {
+        uuid name status owner failure lastRanAt nextRunAt definition { content format by
+            filters { dimension value } tagKey top digits focusVersion every weekday dayOfMonth time timeZone period
+            delayMinutes file }
+        runs(first: $first) { nodes { outcome dueAt request lastDueAt skipped period file bytes sha256 rows knownAt
+            reason at } } } }";
+    DEFINE_SCHEDULE = "mutation($input: DefineScheduleInput!) {
+        defineSchedule(input: $input) { outcome error { message } schedule { uuid } } }";
+    CHANGE_SCHEDULE = "mutation($input: ChangeScheduleInput!) {
+        changeSchedule(input: $input) { outcome error { message } } }";
+    PAUSE_SCHEDULE = "mutation($input: PauseScheduleInput!) {
+        pauseSchedule(input: $input) { outcome error { message } } }";
+    RESUME_SCHEDULE = "mutation($input: ResumeScheduleInput!) {
+        resumeSchedule(input: $input) { outcome error { message } } }";
+    DELETE_SCHEDULE = "mutation($input: DeleteScheduleInput!) {
+        deleteSchedule(input: $input) { outcome error { message } } }";
+    RUN_SCHEDULE = "mutation($input: RunScheduleInput!) {
+        runSchedule(input: $input) { outcome error { message } } }";
+
+    ALERT_ENDPOINTS = "query { alertEndpoints { uuid name kind host budgetIds previousSecretUntil silentUntil
+        disabled { cause reason } definedAt changedAt } }";
+    ALERT_DELIVERIES = "query($endpoint: UUID, $state: AlertDeliveryState, $first: Int!, $after: String) {
+        alertDeliveries(endpointId: $endpoint, state: $state, first: $first, after: $after) {
+        nodes { uuid endpointUuid type budgetUuid thresholdPercent state attempts error createdAt nextAttemptAt finishedAt }
+        pageInfo { hasNextPage endCursor } } }";
+    BUDGET_STATUSES = "query($first: Int!, $after: String, $position: Position) {
+        budgets(first: $first, after: $after, minPosition: $position) {
+        nodes { uuid name control { enforcement measure meter suspended }
+            period { startsAt endsAt limit charged assumed reserved left excess wouldRefuse counted
+                pace { perHour exhaustsAt } } }
+        pageInfo { hasNextPage endCursor } } }";
+    BUDGET_REFUSALS = "query($budget: ID, $from: DateTime, $to: DateTime, $first: Int!, $after: String,
+        $position: Position) {
+        budgetRefusals(budgetId: $budget, from: $from, to: $to, first: $first, after: $after, minPosition: $position) {
+        nodes { minute budgetId reason dimension agentId apiKeyId userId refusals }
+        pageInfo { hasNextPage endCursor } } }";
+    BUDGET_HISTORY = "query($id: ID!, $parts: [BudgetHistoryPart!], $first: Int!, $before: Position) {
+        budgetHistory(id: $id, parts: $parts, first: $first, before: $before) {
+        entries { position recordedAt kind actor reason limit enforcement amount until reservation agentId
+            refusal { reason dimension left renewsAt } } next } }";
+    BUDGET_PREVIEW = "query($terms: BudgetTermsInput!, $month: String!, $position: Position) {
+        budgetPreview(terms: $terms, month: $month, minPosition: $position) {
+        from to calls refusedCalls refused unpricedCalls cutAfter
+        periods { startsAt endsAt limit grantedCalls charged refusedCalls refused unpricedCalls firstRefusedAt } } }";
+    DEFINE_ALERT_ENDPOINT = "mutation($input: DefineAlertEndpointInput!) {
+        defineAlertEndpoint(input: $input) { outcome error { message } secret } }";
+    REVISE_ALERT_ENDPOINT = "mutation($input: ReviseAlertEndpointInput!) {
+        reviseAlertEndpoint(input: $input) { outcome error { message } } }";
+    ROTATE_ALERT_ENDPOINT_SECRET = "mutation($input: RotateAlertEndpointSecretInput!) {
+        rotateAlertEndpointSecret(input: $input) { outcome error { message } secret } }";
+    DISABLE_ALERT_ENDPOINT = "mutation($input: AlertEndpointInput!) {
+        disableAlertEndpoint(input: $input) { outcome error { message } } }";
+    ENABLE_ALERT_ENDPOINT = "mutation($input: AlertEndpointInput!) {
+        enableAlertEndpoint(input: $input) { outcome error { message } } }";
+    REMOVE_ALERT_ENDPOINT = "mutation($input: AlertEndpointInput!) {
+        removeAlertEndpoint(input: $input) { outcome error { message } } }";
+    SILENCE_ALERT_ENDPOINT = "mutation($input: SilenceAlertEndpointInput!) {
+        silenceAlertEndpoint(input: $input) { outcome error { message } } }";
+    TEST_ALERT_ENDPOINT = "mutation($input: TestAlertEndpointInput!) {
+        testAlertEndpoint(input: $input) { outcome error { message } } }";
+    REDELIVER_ALERTS = "mutation($input: RedeliverAlertsInput!) {
+        redeliverAlerts(input: $input) { outcome error { message } } }";
+
     ACCOUNTS = "query($first: Int!, $after: String) { serviceAccounts(first: $first, after: $after) {
         nodes { uuid name disabled roles customRoleIds } pageInfo { hasNextPage endCursor } } }";
     CREATE_ACCOUNT = "mutation($input: CreateServiceAccountInput!) {
@@ -78,8 +172,17 @@ documents! {
         pageInfo { hasNextPage endCursor } } }";
 
     CORRECT_CALL = "mutation($input: CorrectCallInput!) { correctCall(input: $input) { outcome error { message } } }";
-    HEAD = "query { head }";
     RECEIPT = "query($id: ID!, $head: Position!) { call(id: $id, asOf: { position: $head }) { receipt { text } } }";
+    RECEIPT_DOCUMENT = "query($id: ID!, $head: Position!) { call(id: $id, asOf: { position: $head }) { receipt {
+        text
+        usage { meter quantity parts { meter quantity } units billedAs }
+        charge { amount currency bookVersion effectiveFrom seller matched { model by pattern } contract
+            discount { name percent }
+            lines { meter units rate per
+                when { context { above graduated } serviceTier speed region
+                    time { from to utcOffsetMinutes weekdays } } cost }
+            unbilled }
+        source { name licence dated } sourceVersion unpriced } } }";
     VOID_CALL = "mutation($input: VoidCallInput!) { voidCall(input: $input) { outcome error { message } } }";
 
     USERS = "query($first: Int!, $after: String) { users(first: $first, after: $after) {

@@ -1,9 +1,14 @@
 //! What the subcommands do at a server, over GraphQL.
 
+mod alerts;
+mod allocation;
+mod budgets;
 mod calls;
 mod documents;
 mod grants;
+mod invoice;
 mod people;
+mod schedules;
 mod teams;
 mod values;
 

@@ -2,7 +2,7 @@
 
 use super::{Part, Reprice, WAIT};
 use crate::cli::backend::{GlobalId, while_late};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use anyhow::bail;
 use chrono::{DateTime, NaiveDate, Utc};
 use commands::{PriceDifference, Repriced, UnpricedBy, UnpricedCount};
@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The documents that it takes.
-const HEAD: &str = "query { head }";
 const DRY_RUN: &str = "query($filter: RepricingFilter, $after: String, $minPosition: Position) {
     repricing(filter: $filter, after: $after, minPosition: $minPosition) {
         calls bookVersions { version calls } next nextFrom
@@ -34,7 +33,7 @@ const APPLY: &str = "mutation($input: RepriceCallsInput!) {
 
 /// The documents, for a test that checks each against the schema.
 #[cfg(test)]
-pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("HEAD", HEAD), ("DRY_RUN", DRY_RUN), ("APPLY", APPLY)];
+pub(in crate::cli) const DOCUMENTS: &[(&str, &str)] = &[("DRY_RUN", DRY_RUN), ("APPLY", APPLY)];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,11 +107,6 @@ impl Repricing {
         let repriced = Repriced { calls, differences, unpriced, book_versions, ..Repriced::default() };
         Part { repriced, failed, next: next.zip(next_from) }
     }
-}
-
-/// Where the requests of a repricing begin: once the read model of calls has what was in the log at the start.
-pub(super) async fn head(client: &Client) -> Result<String, ClientError> {
-    client.get(HEAD, json!({}), "/head").await
 }
 
 /// Charges a part of the calls again, or finds what that would change.

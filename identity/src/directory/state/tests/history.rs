@@ -5,8 +5,9 @@ use super::*;
 use crate::directory::state::review::{Basis, ReviewRow};
 use domain::custom_role::{CustomRole, CustomRoleCommand, RoleDefinition};
 use domain::permissions::{
-    Permission, PermissionSet, ReadAccessLog, ReadBudgets, ReadCalls, ReadContents, ReadEvents, ReadIdentities,
-    ReadMemories, ReadPrices, ReadReports, ReadTagKeys, ReadTasks,
+    Permission, PermissionSet, ReadAccessLog, ReadAlertEndpoints, ReadAllocation, ReadBudgets, ReadCalls, ReadContents,
+    ReadEvents, ReadIdentities, ReadInvoices, ReadMemories, ReadPrices, ReadReports, ReadSchedules, ReadTagKeys,
+    ReadTasks,
 };
 use domain::role_assignment::{RoleAssignmentCommand, RoleExtent};
 use domain::service_account::ServiceAccountCommand;
@@ -243,7 +244,14 @@ fn is_authorised(principal: &Principal, permission: Permission) -> Option<bool> 
         "read:calls" => principal.authorise::<ReadCalls>().is_ok(),
         "read:prices" => principal.authorise::<ReadPrices>().is_ok(),
         "read:tag_keys" => principal.authorise::<ReadTagKeys>().is_ok(),
+        "read:allocation" => principal.authorise::<ReadAllocation>().is_ok(),
+        "read:invoices" => principal.authorise::<ReadInvoices>().is_ok(),
+        "read:alert_endpoints" => principal.authorise::<ReadAlertEndpoints>().is_ok(),
+        "read:schedules" => principal.authorise::<ReadSchedules>().is_ok(),
         "read:budgets" => principal.authorise::<ReadBudgets>().is_ok(),
+        "read:spending" => {
+            principal.authorise_on::<domain::permissions::ReadData>("budget_balance", Uuid::nil()).is_ok()
+        }
         "read:memories" => principal.authorise::<ReadMemories>().is_ok(),
         "read:identities" => principal.authorise::<ReadIdentities>().is_ok(),
         "read:reports" => principal.authorise::<ReadReports>().is_ok(),
@@ -256,7 +264,12 @@ fn is_authorised(principal: &Principal, permission: Permission) -> Option<bool> 
         "command:calls" => sends("call"),
         "command:prices" => sends("price_book"),
         "command:tag_keys" => sends("tag_keys"),
+        "command:allocation" => sends("allocation_rules"),
+        "command:invoices" => sends("invoice"),
+        "command:alert_endpoints" => sends("alert_endpoints"),
+        "command:schedules" => sends("schedule"),
         "command:budgets" => sends("budget"),
+        "command:spending" => sends("budget_balance"),
         "command:memories" => sends("memory"),
         "command:identities" => sends("role_assignment") && sends("team") && sends("role") && sends("api_key"),
         "read:tenants" => principal.authorise_on::<domain::permissions::ReadData>("tenant", Uuid::nil()).is_ok(),

@@ -10,12 +10,14 @@ use super::ids::{span_id, trace_id};
 use crate::error::RefusalReason;
 use crate::formats::otlp::attributes::{AttributeValue, Attributes};
 use crate::formats::otlp::collector::SpanCollector;
+use crate::formats::otlp::contents::JsonContents;
 use crate::formats::otlp::conventions::ScopeBasis;
 use crate::formats::otlp::sink::Sink;
 use crate::formats::otlp::span::{Span, SpanId, SpanTime};
 use domain::telemetry::{SpanKind, SpanStatus};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// The fields of a span that are read.
@@ -34,12 +36,14 @@ struct JsonSpan {
     end_time_unix_nano: Option<AttributeValue>,
     attributes: Attributes,
     status: Option<Fields>,
+    /// The texts that it carries, if they are kept.
+    contents: Option<JsonContents>,
     refusal: Option<RefusalReason>,
 }
 
 impl JsonSpan {
-    fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        let mut span = Self::default();
+    fn read<'de, A: MapAccess<'de>>(mut map: A, keeps_contents: bool) -> Result<Self, A::Error> {
+        let mut span = Self { contents: keeps_contents.then(JsonContents::default), ..Self::default() };
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "traceId" => span.trace_id = map.next_value()?,
@@ -49,9 +53,19 @@ impl JsonSpan {
                 "kind" => span.kind = map.next_value()?,
                 "startTimeUnixNano" => span.start_time_unix_nano = map.next_value()?,
                 "endTimeUnixNano" => span.end_time_unix_nano = map.next_value()?,
-                "attributes" => match map.next_value_seed(AttributeList::<Attributes>::new())? {
-                    Ok(attributes) => span.attributes = attributes,
-                    Err(reason) => span.refusal = Some(reason),
+                "attributes" => {
+                    let attributes = match &mut span.contents {
+                        Some(contents) => attributes_with_contents(&mut map, contents)?,
+                        None => map.next_value_seed(AttributeList::<Attributes>::new())?,
+                    };
+                    match attributes {
+                        Ok(attributes) => span.attributes = attributes,
+                        Err(reason) => span.refusal = Some(reason),
+                    }
+                }
+                "events" => match &mut span.contents {
+                    Some(contents) => contents.add_events(&map.next_value::<Box<RawValue>>()?),
+                    None => _ = map.next_value::<IgnoredAny>()?,
                 },
                 "status" => span.status = map.next_value()?,
                 other => {
@@ -84,8 +98,20 @@ impl JsonSpan {
             kind: self.kind.as_ref().and_then(kind),
             status: self.status.as_ref().map(status).unwrap_or_default(),
             status_error: self.status.and_then(status_error),
+            contents: self.contents.and_then(JsonContents::finish),
         })
     }
+}
+
+/// Reads the attributes of a span, and the texts among them from the same bytes.
+fn attributes_with_contents<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    contents: &mut JsonContents,
+) -> Result<Result<Attributes, RefusalReason>, A::Error> {
+    let json: Box<RawValue> = map.next_value()?;
+    contents.add_attributes(&json);
+    let mut deserializer = serde_json::Deserializer::from_str(json.get());
+    AttributeList::<Attributes>::new().deserialize(&mut deserializer).map_err(A::Error::custom)
 }
 
 /// A time of 0 means that the exporter did not know it.
@@ -126,7 +152,7 @@ impl JsonItems for SpanCollector {
         [&["resourceSpans", "batches"], &["scopeSpans", "instrumentationLibrarySpans"], &["spans"]];
 
     fn item<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error> {
-        let span = JsonSpan::read(map)?.into_span(self.scope());
+        let span = JsonSpan::read(map, self.keeps_contents())?.into_span(self.scope());
         self.push(span).map_err(A::Error::custom)
     }
 }

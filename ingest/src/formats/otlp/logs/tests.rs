@@ -1,5 +1,5 @@
 use crate::format::Format::ClaudeCode;
-use crate::formats::otlp::request::{Decoded, Encoding, decode_logs, decode_traces};
+use crate::formats::otlp::request::{Decoded, Encoding, Kept, decode_logs, decode_traces};
 use crate::formats::testing::{calls, into_records, joined, records, totals};
 use crate::record::Record;
 use domain::call::CallFacts;
@@ -28,7 +28,7 @@ fn record(values: &Value) -> Value {
 fn export(service: &str, records: &[Value]) -> Decoded {
     let resource = json!({ "attributes": attributes(&json!({ "service.name": service })) });
     let body = json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": records }] }] });
-    decode_logs(body.to_string().as_bytes(), Encoding::Json).unwrap()
+    decode_logs(body.to_string().as_bytes(), Encoding::Json, Kept::Nothing).unwrap()
 }
 
 fn with(mut values: Value, more: Value) -> Value {
@@ -185,7 +185,7 @@ fn a_span_of_claude_code_is_the_call_of_its_event_and_its_line() {
     ];
     let resource = json!({ "attributes": attributes(&json!({ "service.name": "claude-code" })) });
     let body = json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": [{ "spans": spans }] }] });
-    let found = accepted(decode_traces(body.to_string().as_bytes(), Encoding::Json, false).unwrap());
+    let found = accepted(decode_traces(body.to_string().as_bytes(), Encoding::Json, Kept::Nothing).unwrap());
     let (tools, spans): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| record.facts.tool.is_some());
     assert_eq!(tools.iter().map(|record| text(&record.facts.tool)).collect::<Vec<_>>(), ["Bash"]);
     let facts = only(&spans);
@@ -240,7 +240,7 @@ fn a_genai_event_is_the_span_that_it_belongs_to() {
     event["eventName"] = json!("gen_ai.client.inference.operation.details");
     let span = with(ids, json!({ "name": "chat gpt-4o", "startTimeUnixNano": AT, "attributes": attributes(&values) }));
     let spans = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] });
-    let spans = accepted(decode_traces(spans.to_string().as_bytes(), Encoding::Json, false).unwrap());
+    let spans = accepted(decode_traces(spans.to_string().as_bytes(), Encoding::Json, Kept::Nothing).unwrap());
     let events = accepted(export("shop", std::slice::from_ref(&event)));
     for order in [[spans.as_slice(), &events], [events.as_slice(), &spans]] {
         assert_eq!(totals([&only(&order.concat()).usage]), [(Meter::Input, 10), (Meter::Output, 2)]);

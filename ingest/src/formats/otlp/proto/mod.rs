@@ -7,11 +7,11 @@ mod wire;
 
 use super::attributes::{AttributeSink, AttributeValue, Attributes, MAX_ATTRIBUTES};
 use super::collector::SpanCollector;
+use super::contents;
 use super::conventions::ScopeBasis;
 use super::sink::{Sink, Stop};
 use super::span::{Span, SpanId, SpanTime};
 use crate::error::RefusalReason;
-use crate::text::quoted;
 use domain::telemetry::{SpanKind, SpanStatus};
 pub(crate) use wire::{Fields, Value};
 
@@ -37,7 +37,10 @@ pub(crate) trait ProtobufItems: Sink {
 
 impl ProtobufItems for SpanCollector {
     fn item(&mut self, encoded: &[u8]) -> Result<(), &'static str> {
-        let span = span(encoded, self.scope());
+        let mut span = span(encoded, self.scope());
+        if let (Ok(span), true) = (&mut span, self.keeps_contents()) {
+            span.contents = contents::of_protobuf_span(encoded);
+        }
         self.push(span)
     }
 }
@@ -121,6 +124,7 @@ fn span(encoded: &[u8], scope: ScopeBasis) -> Result<Span, RefusalReason> {
         kind: None,
         status: SpanStatus::Unset,
         status_error: None,
+        contents: None,
     };
     let mut count = 0;
     for field in Fields(encoded) {
@@ -235,9 +239,12 @@ pub(crate) fn any_value(encoded: &[u8]) -> Result<Option<AttributeValue>, Refusa
         value = match field.map_err(malformed)? {
             (1, Value::Bytes(bytes)) => match std::str::from_utf8(bytes) {
                 Ok(text) => Some(AttributeValue::clipped(text)),
-                Err(_) => {
-                    let found = quoted(&String::from_utf8_lossy(bytes));
-                    return Err(malformed(format!("the value {found:?} of an attribute is not UTF-8")));
+                // The value may be a prompt, which no error shows.
+                Err(error) => {
+                    let valid_bytes = error.valid_up_to();
+                    return Err(malformed(format!(
+                        "the value of an attribute is not UTF-8 after its first {valid_bytes} bytes"
+                    )));
                 }
             },
             (2, Value::Varint(flag)) => Some(AttributeValue::Flag(flag != 0)),

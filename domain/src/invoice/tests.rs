@@ -1,0 +1,5 @@
+mod aggregate;
+mod causes;
+mod document;
+mod fixture;
+mod properties;

@@ -1,0 +1,76 @@
+import { createRouter, createWebHistory } from 'vue-router';
+import OverviewPage from './pages/OverviewPage.vue';
+import { useToasts } from './stores/toasts';
+import { texts } from './texts';
+
+/** The other pages, which are loaded once the first one is shown: then they are there while the server is not. */
+const pages = {
+  agents: () => import('./pages/AgentsPage.vue'),
+  agent: () => import('./pages/AgentPage.vue'),
+  costs: () => import('./pages/CostsPage.vue'),
+  budgets: () => import('./pages/BudgetsPage.vue'),
+  unknown: () => import('./pages/NotFoundPage.vue'),
+};
+
+export function loadOtherPages(): void {
+  for (const load of Object.values(pages)) {
+    // One that fails is loaded again when it is opened.
+    load().catch(() => null);
+  }
+}
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    title: string;
+    section?: string;
+  }
+}
+
+/** The paths are routes of the server too: it answers each with the document, and any other path as unknown. */
+export const router = createRouter({
+  history: createWebHistory(),
+  routes: [
+    { path: '/', name: 'overview', component: OverviewPage, meta: { title: texts.overview.title, section: 'overview' } },
+    {
+      path: '/agents',
+      name: 'agents',
+      component: pages.agents,
+      meta: { title: texts.agents.title, section: 'agents' },
+    },
+    {
+      path: '/agents/:agent',
+      name: 'agent',
+      component: pages.agent,
+      props: true,
+      meta: { title: texts.agent.title, section: 'agents' },
+    },
+    {
+      path: '/costs',
+      name: 'costs',
+      component: pages.costs,
+      meta: { title: texts.costs.title, section: 'costs' },
+    },
+    {
+      path: '/budgets',
+      name: 'budgets',
+      component: pages.budgets,
+      meta: { title: texts.budgets.title, section: 'budgets' },
+    },
+    {
+      path: '/:unknown(.*)*',
+      name: 'unknown',
+      component: pages.unknown,
+      meta: { title: texts.notFound.title },
+    },
+  ],
+});
+
+// Files of the page are missing if the server is lost, or is of another version by now.
+router.onError((_error, to) => {
+  const action = { label: texts.errors.reload, run: () => location.assign(to.fullPath) };
+  useToasts().show(texts.errors.pageMissing, { isProblem: true, action });
+});
+
+router.afterEach((to) => {
+  document.title = texts.title(to.meta.title);
+});
