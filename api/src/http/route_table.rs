@@ -14,7 +14,25 @@ pub(super) const LANGFUSE_OTLP_ROUTE: &str = "/api/public/otel/v1/traces";
 /// The route of the files of the web page.
 pub(super) const WEB_FILE_ROUTE: &str = "/assets/{file}";
 /// The routes of the web page, which are all answered with the same document: it looks at the path itself.
-pub(super) const WEB_ROUTES: [&str; 5] = ["/", "/agents", "/agents/{agent}", "/costs", "/budgets"];
+pub(super) const WEB_ROUTES: [&str; 17] = [
+    "/",
+    "/agents",
+    "/agents/{agent}",
+    "/costs",
+    "/budgets",
+    "/tasks",
+    "/tasks/{task}",
+    "/dags/{dag}",
+    "/budgets/{budget}",
+    "/calls",
+    "/calls/{call}",
+    "/traces/{trace}",
+    "/audit",
+    "/memory",
+    "/prices",
+    "/settings",
+    "/start",
+];
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +49,7 @@ pub enum RouteAccess {
 }
 
 /// Every route, and who may use it.
-pub const ROUTES: [(&str, RouteAccess); 58] = [
+pub const ROUTES: [(&str, RouteAccess); 70] = [
     ("/graphql", RouteAccess::Authorised),
     ("/graphql/ws", RouteAccess::Authorised),
     ("/events", RouteAccess::Authorised),
@@ -87,6 +105,18 @@ pub const ROUTES: [(&str, RouteAccess); 58] = [
     ("/agents/{agent}", RouteAccess::Public),
     ("/costs", RouteAccess::Public),
     ("/budgets", RouteAccess::Public),
+    ("/tasks", RouteAccess::Public),
+    ("/tasks/{task}", RouteAccess::Public),
+    ("/dags/{dag}", RouteAccess::Public),
+    ("/budgets/{budget}", RouteAccess::Public),
+    ("/calls", RouteAccess::Public),
+    ("/calls/{call}", RouteAccess::Public),
+    ("/traces/{trace}", RouteAccess::Public),
+    ("/audit", RouteAccess::Public),
+    ("/memory", RouteAccess::Public),
+    ("/prices", RouteAccess::Public),
+    ("/settings", RouteAccess::Public),
+    ("/start", RouteAccess::Public),
     (WEB_FILE_ROUTE, RouteAccess::Public),
     ("/graphiql", RouteAccess::Public),
     ("/graphiql/{asset}", RouteAccess::Public),

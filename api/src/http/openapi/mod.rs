@@ -138,6 +138,11 @@ fn parameters(path: &str) -> Vec<Value> {
         path if path.starts_with("/gateway/") => vec![in_path("upstream", text())],
         "/graphiql/{asset}" => vec![in_path("asset", text())],
         "/agents/{agent}" => vec![in_path("agent", text())],
+        "/tasks/{task}" => vec![in_path("task", text())],
+        "/dags/{dag}" => vec![in_path("dag", text())],
+        "/budgets/{budget}" => vec![in_path("budget", text())],
+        "/calls/{call}" => vec![in_path("call", text())],
+        "/traces/{trace}" => vec![in_path("trace", text())],
         "/assets/{file}" => vec![in_path("file", text())],
         _ => Vec::new(),
     }
