@@ -9,8 +9,8 @@
     reason = "a benchmark that cannot continue has failed"
 )]
 
-use projections::Page;
 use projections::calls::{self, CallFilter, CallRow};
+use projections::{Order, Page};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 /// Requests at the same time.
 const IN_FLIGHT: usize = 8;
-const PAGE: Page = Page { after: None, limit: 51 };
+const PAGE: Page = Page { order: Order::OldestFirst, after: None, limit: 51 };
 /// Tables of the log with policies.
 const TABLES: [&str; 3] = ["events", "streams", "receipts"];
 

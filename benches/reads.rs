@@ -15,7 +15,7 @@
 use domain::permissions::{Access, ActionType, ReadMemories};
 use projections::calls::{self, CallFilter};
 use projections::memories::{self, MemoryFilter};
-use projections::{Dimension, Page, ReportPage, ReportQuery, usage_report};
+use projections::{Dimension, Order, Page, ReportPage, ReportQuery, usage_report};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use std::time::Instant;
@@ -63,7 +63,7 @@ const DIRECT_SEARCH: &str = "
       and ($10::uuid is null or agent_id = $10 or realm <> 'private')
     order by stored_at, memory_id limit $9";
 
-const PAGE: Page = Page { after: None, limit: 51 };
+const PAGE: Page = Page { order: Order::OldestFirst, after: None, limit: 51 };
 
 fn access<A: ActionType>() -> Access<A> {
     testkit::access()

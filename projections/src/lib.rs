@@ -59,7 +59,7 @@ pub use meter_costs::{
     MeterCost, MeterCostError, MeterCostGroup, MeterCostLimits, MeterCostQuery, MeterCosts, OpenMeterCosts,
 };
 pub use observe::register_metrics;
-pub use page::{Cursor, MAX_PAGE_ROWS, Page};
+pub use page::{Cursor, MAX_PAGE_ROWS, Order, Page};
 pub use parking::{
     Decision, ParkedEvent, ParkingDecision, ParkingError, ResumeOutcome, ResumeRequest, TenantSelection, parked_events,
     parking_decisions, resume,

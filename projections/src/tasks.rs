@@ -11,8 +11,8 @@ use domain::{AgentId, Aggregate, Body, Event};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, FromRow};
 use streams::{DatabaseError, TenantReads};
 use uuid::Uuid;
 
@@ -194,7 +194,7 @@ pub struct TaskFilter {
     pub dag_id: Option<Uuid>,
 }
 
-/// Lists the tasks of a tenant in order of submission; the cursor is (`submitted_at`, `task_id`).
+/// Lists the tasks of a tenant by their submission, in the order of the page; the cursor is (`submitted_at`, `task_id`).
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
@@ -211,12 +211,15 @@ pub async fn list(
          where tenant_id = $1 and (cardinality($2::uuid[]) = 0 or task_id = any ($2))
            and ($3::text is null or status = $3) and ($4::uuid is null or agent_id = $4)
            and ($5::uuid is null or dag_id = $5)
-           and ($6::timestamptz is null or (submitted_at, task_id) > ($6, $7))
+           and ($6::timestamptz is null or (submitted_at, task_id) {after} ($6, $7))
            and ($9::uuid[] is null or agent_id = any ($9))
-         order by submitted_at, task_id limit $8"
+         order by submitted_at {direction}, task_id {direction} limit $8"
     );
     let (after_time, after_id) = page.after();
-    let query = sqlx::query_as(LIST).bind(access.tenant().as_str()).bind(&filter.ids).bind(filter.status.as_deref());
+    let query = sqlx::query_as(AssertSqlSafe(page.in_order(LIST)))
+        .bind(access.tenant().as_str())
+        .bind(&filter.ids)
+        .bind(filter.status.as_deref());
     let query = query.bind(filter.agent_id).bind(filter.dag_id);
     let query = query.bind(after_time).bind(after_id).bind(page.limit()).bind(agent_ids(access.agents()));
     Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)

@@ -54,6 +54,86 @@ async fn lists_are_paginated_to_the_end() {
     assert_eq!(reason(&answer), "WRONG_ID_TYPE");
 }
 
+/// The nodes of a list, read page by page to its end.
+async fn all_pages(server: &Server, query: &str, variables: &Value, list: &str) -> Vec<Value> {
+    let (mut variables, mut nodes) = (variables.clone(), Vec::new());
+    loop {
+        let mut page = server.graphql(query, variables.clone()).await[list].take();
+        nodes.append(page["nodes"].as_array_mut().unwrap());
+        if page["pageInfo"]["hasNextPage"] == false {
+            return nodes;
+        }
+        variables["after"] = page["pageInfo"]["endCursor"].take();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_and_calls_are_listed_from_both_ends() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let agent = command(&server, "registerAgent", json!({ "name": "a" }), "agent { id }").await["agent"].take();
+    let mut last = Value::Null;
+    for n in 0..5 {
+        // Groups of two have the same time: the id is the tie-breaker.
+        let at = format!("2023-11-14T22:13:2{}Z", n / 2);
+        let task = json!({ "agentId": agent["id"], "title": format!("task {n}"), "at": at });
+        command(&server, "submitTask", task, "position").await;
+        let call = json!({ "agentId": agent["id"], "model": "m", "startedAt": at, "usage": { "input": 1 } });
+        last = command(&server, "reportCall", call, "position").await["position"].take();
+    }
+    for list in ["tasks", "calls"] {
+        let query = format!(
+            "query ($after: String, $order: ListOrder, $position: Position) {{
+                {list}(first: 2, after: $after, order: $order, minPosition: $position) {{
+                    nodes {{ id }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let in_order = async |order: Value| {
+            let nodes = all_pages(&server, &query, &json!({ "order": order, "position": last }), list).await;
+            assert_eq!(nodes.len(), 5, "{list} {order}");
+            nodes
+        };
+        let oldest_first = in_order(json!("OLDEST_FIRST")).await;
+        assert_eq!(in_order(Value::Null).await, oldest_first, "{list}");
+        let mut newest_first = in_order(json!("NEWEST_FIRST")).await;
+        newest_first.reverse();
+        assert_eq!(newest_first, oldest_first, "{list}");
+    }
+    let nested = "query ($id: ID!) { agent(id: $id) { tasks(first: 1, order: NEWEST_FIRST) { nodes { title calls { nodes { id } } } } } }";
+    let nested = server.graphql(nested, json!({ "id": agent["id"] })).await["agent"]["tasks"]["nodes"][0].take();
+    assert_eq!(nested, json!({ "title": "task 4", "calls": { "nodes": [] } }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_are_found_by_what_is_known_of_them() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let span = json!({ "traceId": TRACE, "spanId": "b7ad6b7169203331" });
+    let found = json!({ "provider": "p", "model": "m", "outcome": "TIMEOUT", "conversation": "c", "span": span,
+        "usage": { "input": 1 } });
+    command(&server, "reportCall", found, "position").await;
+    command(&server, "reportCall", json!({ "kind": "TOOL", "tool": "search", "outcome": "OK" }), "position").await;
+    let other = json!({ "provider": "q", "model": "n", "outcome": "OK", "conversation": "d", "usage": { "input": 1 } });
+    let last = command(&server, "reportCall", other, "position").await["position"].take();
+    let query = "query ($filter: CallFilter, $position: Position) { calls(filter: $filter, minPosition: $position) {
+        nodes { provider tool } } }";
+    let find = async |filter: Value| {
+        server.graphql(query, json!({ "filter": filter, "position": last })).await["calls"]["nodes"].take()
+    };
+    for filter in [
+        json!({ "provider": "p" }),
+        json!({ "outcome": "TIMEOUT" }),
+        json!({ "conversation": "c" }),
+        json!({ "traceId": TRACE.to_uppercase() }),
+    ] {
+        assert_eq!(find(filter.clone()).await, json!([{ "provider": "p", "tool": null }]), "{filter}");
+    }
+    assert_eq!(find(json!({ "tool": "search" })).await, json!([{ "provider": null, "tool": "search" }]));
+    assert_eq!(find(json!({ "provider": "p", "outcome": "OK" })).await, json!([]));
+    let refused = server.graphql_response(query, json!({ "filter": { "traceId": "x" } })).await;
+    assert_eq!((code(&refused), reason(&refused)), ("BAD_USER_INPUT", "NOT_A_TRACE_ID"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_paginated_in_both_directions() {
     let database = TestDatabase::new().await;

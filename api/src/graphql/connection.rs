@@ -6,11 +6,11 @@ use super::errors::bad_input;
 use super::scalars::parse_position;
 use super::services::services;
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, OutputType, Result};
+use async_graphql::{Context, Enum, OutputType, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
-use projections::{Cursor, Page};
+use projections::{Cursor, Order, Page};
 use uuid::Uuid;
 
 /// The page size without `first`.
@@ -21,6 +21,16 @@ const CURSOR_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 pub(crate) const LARGE_TEXT_COST: usize = 16;
 /// The complexity of one SQL statement, in the unit of [`crate::config::Limits::max_complexity`].
 pub(crate) const STATEMENT_COST: usize = 10;
+
+/// Order of a list by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "projections::Order")]
+pub(crate) enum ListOrder {
+    /// The oldest object comes first.
+    OldestFirst,
+    /// The newest object comes first.
+    NewestFirst,
+}
 
 /// The complexity of a list: one statement, and the selected fields of each row of the page.
 pub(crate) fn cost(first: Option<i32>, child_complexity: usize) -> usize {
@@ -48,7 +58,17 @@ fn check_size(first: Option<i32>, limit: usize) -> Result<usize> {
 pub(crate) fn page(ctx: &Context<'_>, first: Option<i32>, after: Option<&str>) -> Result<Page> {
     let size = size(ctx, first)?;
     let after = after.map(cursor).transpose()?;
-    Ok(Page { after, limit: i64::try_from(size + 1).unwrap_or(i64::MAX) })
+    Ok(Page { after, limit: i64::try_from(size + 1).unwrap_or(i64::MAX), ..Page::default() })
+}
+
+/// [`page`] of a list that can be read in both orders: with the oldest object first if no order is given.
+pub(crate) fn page_in_order(
+    ctx: &Context<'_>,
+    first: Option<i32>,
+    after: Option<&str>,
+    order: Option<ListOrder>,
+) -> Result<Page> {
+    Ok(Page { order: order.map_or_else(Order::default, Order::from), ..page(ctx, first, after)? })
 }
 
 /// Decodes the cursor of a list in order of time.

@@ -1,7 +1,7 @@
 //! Traces: the spans that exporters sent, with the calls that they were. They are kept beside the log, for a time.
 
 use super::agent::Agent;
-use super::call::Call;
+use super::call::{Call, trace_id};
 use super::entity::{self, Entity};
 use super::freshness::await_projections;
 use super::ids::Kind;
@@ -302,9 +302,7 @@ impl TraceQuery {
         min_position: Option<Position>,
     ) -> Result<Option<Trace>> {
         let access = authorise::<ReadCalls>(ctx)?;
-        let id: TraceId = id
-            .parse()
-            .map_err(|error: domain::call::TraceIdError| errors::bad_input("NOT_A_TRACE_ID", error.to_string()))?;
+        let id = trace_id(&id)?;
         await_projections(ctx, Call::PROJECTIONS, min_position).await?;
         let stored = spans::trace(&services(ctx)?.reads, &access, id).await;
         Ok(stored.map_err(|error| errors::database(&error))?.map(|stored| Trace { stored }))

@@ -35,6 +35,16 @@ pub struct CallFilter {
     pub task_id: Option<Uuid>,
     /// Only calls that this model answered.
     pub model: Option<String>,
+    /// Only calls that this provider served.
+    pub provider: Option<String>,
+    /// Only calls of this tool.
+    pub tool: Option<String>,
+    /// Only calls that ended in this way, as [`CallRow::outcome`] names it.
+    pub outcome: Option<String>,
+    /// Only calls of this conversation.
+    pub conversation: Option<String>,
+    /// Only calls of this trace.
+    pub trace_id: Option<String>,
     /// Only calls that started at or after this time.
     pub from: Option<DateTime<Utc>>,
     /// Only calls that started before this time.
@@ -63,7 +73,7 @@ pub async fn part(
     max: usize,
 ) -> Result<(Vec<CallId>, Option<Cursor>), DatabaseError> {
     let limit = i64::try_from(max).unwrap_or(MAX_PAGE_ROWS).clamp(1, MAX_PAGE_ROWS);
-    let mut rows = list(reads, access, filter, Page { after, limit: limit + 1 }).await?;
+    let mut rows = list(reads, access, filter, Page { after, limit: limit + 1, ..Page::default() }).await?;
     let max = usize::try_from(limit).unwrap_or(1);
     let has_more = rows.len() > max;
     rows.truncate(max);
@@ -71,7 +81,7 @@ pub async fn part(
     Ok((rows.into_iter().map(|row| CallId(row.call_id)).collect(), next))
 }
 
-/// Lists the calls of a tenant in order of their start; the cursor is (`started_at`, `call_id`).
+/// Lists the calls of a tenant by their start, in the order of the page; the cursor is (`started_at`, `call_id`).
 ///
 /// # Errors
 /// [`DatabaseError`] if the database cannot be queried.
@@ -82,7 +92,7 @@ pub async fn list(
     page: Page,
 ) -> Result<Vec<CallRow>, DatabaseError> {
     let (after_time, after_id) = page.after();
-    let rows = sqlx::query_as(with_columns(include_str!("list.sql")))
+    let rows = sqlx::query_as(with_columns(&page.in_order(include_str!("list.sql"))))
         .bind(access.tenant().as_str())
         .bind(&filter.ids)
         .bind(filter.kind.as_deref())
@@ -96,6 +106,11 @@ pub async fn list(
         .bind(after_id)
         .bind(page.limit())
         .bind(agent_ids(access.agents()))
+        .bind(filter.provider.as_deref())
+        .bind(filter.tool.as_deref())
+        .bind(filter.outcome.as_deref())
+        .bind(filter.conversation.as_deref())
+        .bind(filter.trace_id.as_deref())
         .fetch_all(&mut *reads.acquire(access).await?)
         .await?;
     Ok(rows)

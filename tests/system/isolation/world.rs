@@ -148,6 +148,7 @@ impl World {
             "email" => format!("{}-user@example.org", self.mark),
             "tenantId" => self.tenant.clone(),
             "id" if owner == "trace" => self.trace.clone(),
+            "traceId" => self.trace.clone(),
             "timeZone" => "Europe/Berlin".to_owned(),
             // Of a schedule.
             "time" => "06:30".to_owned(),
@@ -158,7 +159,7 @@ impl World {
             "focusVersion" => "1.4".to_owned(),
             "day" => "2023-11-14".to_owned(),
             "tagKey" | "key" => format!("{}-tagkey", self.mark),
-            "tag" | "search" | "provider" | "model" | "tool" => format!("{}-{name}", self.mark),
+            "tag" | "search" | "provider" | "model" | "tool" | "conversation" => format!("{}-{name}", self.mark),
             // It depends on the dimension, see `complete_filter`.
             "value" if owner == "UsageFilter" => String::new(),
             _ if is_thorough => panic!("what is {name} of {owner}? say so in tests/system/isolation/world.rs"),

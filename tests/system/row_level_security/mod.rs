@@ -295,7 +295,7 @@ async fn a_tenant_with_many_reads_does_not_keep_another_waiting() {
 }
 
 fn page() -> Page {
-    Page { after: None, limit: 100 }
+    Page { limit: 100, ..Page::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -411,7 +411,7 @@ async fn a_text_search_finds_what_it_finds_without_row_level_security() {
 async fn compare_search(database: &TestDatabase, of: &'static str, mut filter: MemoryFilter) -> usize {
     let (mut after, mut ids) = (None, Vec::new());
     loop {
-        let page = Page { after, limit: 60 };
+        let page = Page { after, limit: 60, ..Page::default() };
         let found = memories::list(&database.reads, &access::<ReadMemories>(of), &filter, page).await.unwrap();
         let direct = sqlx::query_as::<_, MemoryRow>(SEARCH).bind(of).bind(&filter.ids).bind(filter.visible_to);
         let direct = direct.bind(&filter.realm).bind(&filter.tag).bind(&filter.search);

@@ -1,6 +1,6 @@
 //! The object type, and how its rows are loaded.
 
-use crate::graphql::connection;
+use crate::graphql::connection::{self, ListOrder};
 use crate::graphql::entity::Entity;
 use crate::graphql::ids::Kind;
 use crate::graphql::input::Label;
@@ -100,7 +100,7 @@ impl TryFrom<AgentRow> for Agent {
 
 #[ComplexObject]
 impl Agent {
-    /// Tasks of the agent, in the order in which they were submitted.
+    /// Tasks of the agent, by the time at which they were submitted.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn tasks(
         &self,
@@ -110,6 +110,11 @@ impl Agent {
         #[graphql(desc = "Returns the tasks after this cursor. Default: from the first task on.")] after: Option<
             String,
         >,
+        #[graphql(
+            default_with = "Some(ListOrder::OldestFirst)",
+            desc = "Order of the tasks. A cursor leads on in the order in which it is sent."
+        )]
+        order: Option<ListOrder>,
         #[graphql(desc = "Returns only tasks with this status. Default: any status.")] status: Option<TaskStatus>,
     ) -> Result<Connection<String, Task>> {
         let filter = TaskFilter {
@@ -117,7 +122,7 @@ impl Agent {
             status: status.map(|status| domain::task::TaskStatus::from(status).as_str().to_owned()),
             ..Default::default()
         };
-        task::list(ctx, &filter, first, after.as_deref()).await
+        task::list(ctx, &filter, connection::page_in_order(ctx, first, after.as_deref(), order)?).await
     }
 }
 
@@ -128,7 +133,7 @@ impl Loader<AgentId> for Rows {
     async fn load(&self, keys: &[AgentId]) -> Result<HashMap<AgentId, AgentRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = AgentFilter { ids: keys.iter().map(|id| id.0).collect(), status: None };
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = agents::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (AgentId(row.agent_id), row)).collect())
     }

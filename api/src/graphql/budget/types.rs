@@ -294,7 +294,7 @@ impl Loader<BudgetId> for Rows {
     async fn load(&self, keys: &[BudgetId]) -> Result<HashMap<BudgetId, BudgetRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let ids: Vec<_> = keys.iter().map(|id| id.0).collect();
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = budgets::list(&self.reads, &access, &ids, page).await?;
         Ok(rows.into_iter().map(|row| (BudgetId(row.budget_id), row)).collect())
     }

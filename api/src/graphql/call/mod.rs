@@ -10,6 +10,6 @@ mod types;
 
 pub(crate) use facts::{TagInput, tags};
 pub(crate) use mutation::{CallCommandError, CallMutation};
-pub(crate) use query::{CallQuery, list};
+pub(crate) use query::{CallQuery, list, trace_id};
 pub(crate) use taking_back::ImportMutation;
 pub(crate) use types::{Call, CallKind};

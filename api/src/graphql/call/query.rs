@@ -1,7 +1,9 @@
 //! Queries for calls.
 
+use super::facts::CallOutcome;
 use super::types::{Call, CallKind};
 use crate::graphql::as_of::AsOf;
+use crate::graphql::connection::ListOrder;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
@@ -10,18 +12,13 @@ use crate::graphql::services::{authorise, services};
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
-use domain::call::CallKind as DomainKind;
+use domain::call::{CallKind as DomainKind, Outcome, TraceId, TraceIdError};
 use domain::permissions::ReadCalls;
+use projections::Page;
 use projections::calls::{self, CallFilter};
 
-/// Lists calls in the order in which they started.
-pub(crate) async fn list(
-    ctx: &Context<'_>,
-    filter: &CallFilter,
-    first: Option<i32>,
-    after: Option<&str>,
-) -> Result<Connection<String, Call>> {
-    let page = connection::page(ctx, first, after)?;
+/// Lists calls by the time at which they started.
+pub(crate) async fn list(ctx: &Context<'_>, filter: &CallFilter, page: Page) -> Result<Connection<String, Call>> {
     let rows = calls::list(&services(ctx)?.reads, &authorise::<ReadCalls>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.started_at, row.call_id))
@@ -39,6 +36,16 @@ pub(crate) struct Filter {
     task_id: Option<ID>,
     /// Selects calls that this model served.
     model: Option<String>,
+    /// Selects calls that this provider served.
+    provider: Option<String>,
+    /// Selects calls of this tool.
+    tool: Option<String>,
+    /// Selects calls that ended in this way.
+    outcome: Option<CallOutcome>,
+    /// Selects calls of this conversation.
+    conversation: Option<String>,
+    /// Selects calls of this trace: 32 hexadecimal digits.
+    trace_id: Option<String>,
     /// Selects calls that started at or after this time.
     from: Option<Timestamp>,
     /// Selects calls that started before this time.
@@ -55,11 +62,24 @@ impl Filter {
             agent_id: Kind::Agent.parse_opt(self.agent_id.as_ref())?,
             task_id: Kind::Task.parse_opt(self.task_id.as_ref())?,
             model: self.model,
+            provider: self.provider,
+            tool: self.tool,
+            outcome: self.outcome.map(|outcome| Outcome::from(outcome).as_str().to_owned()),
+            conversation: self.conversation,
+            trace_id: self.trace_id.as_deref().map(trace_id).transpose()?.map(|id| id.to_string()),
             from: self.from.map(|from| from.0),
             to: self.to.map(|to| to.0),
             unpriced: self.unpriced.unwrap_or(false),
         })
     }
+}
+
+/// Parses the id of a trace.
+///
+/// # Errors
+/// `NOT_A_TRACE_ID` if it is not one.
+pub(crate) fn trace_id(text: &str) -> Result<TraceId> {
+    text.parse().map_err(|error: TraceIdError| errors::bad_input("NOT_A_TRACE_ID", error.to_string()))
 }
 
 /// Queries for calls.
@@ -89,7 +109,7 @@ impl CallQuery {
         entity::find(ctx, &id, as_of, min_position).await
     }
 
-    /// Lists calls in the order in which they started.
+    /// Lists calls by the time at which they started.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn calls(
         &self,
@@ -101,6 +121,11 @@ impl CallQuery {
             String,
         >,
         #[graphql(
+            default_with = "Some(ListOrder::OldestFirst)",
+            desc = "Order of the calls. A cursor leads on in the order in which it is sent."
+        )]
+        order: Option<ListOrder>,
+        #[graphql(
             desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
                     `LATE` if they have not. Default: does not wait."
         )]
@@ -109,6 +134,6 @@ impl CallQuery {
         authorise::<ReadCalls>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Call::PROJECTIONS, min_position).await?;
-        list(ctx, &filter, first, after.as_deref()).await
+        list(ctx, &filter, connection::page_in_order(ctx, first, after.as_deref(), order)?).await
     }
 }

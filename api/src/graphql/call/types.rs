@@ -253,7 +253,7 @@ impl Loader<CallId> for Rows {
     async fn load(&self, keys: &[CallId]) -> Result<HashMap<CallId, CallRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = CallFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = calls::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (CallId(row.call_id), row)).collect())
     }

@@ -232,7 +232,7 @@ impl Loader<InvoiceId> for Rows {
     async fn load(&self, keys: &[InvoiceId]) -> Result<HashMap<InvoiceId, InvoiceRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = InvoiceFilter { ids: keys.iter().map(|id| id.0).collect(), provider: None };
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = invoices::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (InvoiceId(row.invoice_id), row)).collect())
     }

@@ -114,7 +114,7 @@ impl Loader<MemoryId> for Rows {
     async fn load(&self, keys: &[MemoryId]) -> Result<HashMap<MemoryId, MemoryRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = MemoryFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = memories::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (MemoryId(row.memory_id), row)).collect())
     }

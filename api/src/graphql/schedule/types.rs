@@ -134,7 +134,7 @@ impl Loader<ScheduleId> for Rows {
     async fn load(&self, keys: &[ScheduleId]) -> Result<HashMap<ScheduleId, ScheduleRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = ScheduleFilter { ids: keys.iter().map(|id| id.0).collect(), status: None };
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = schedules::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (ScheduleId(row.schedule_id), row)).collect())
     }

@@ -2,6 +2,7 @@
 
 use super::types::{Task, TaskStatus};
 use crate::graphql::as_of::AsOf;
+use crate::graphql::connection::ListOrder;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
@@ -12,16 +13,11 @@ use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use domain::permissions::ReadTasks;
 use domain::task::TaskStatus as Status;
+use projections::Page;
 use projections::tasks::{self, TaskFilter};
 
-/// Lists tasks in the order in which they were submitted.
-pub(crate) async fn list(
-    ctx: &Context<'_>,
-    filter: &TaskFilter,
-    first: Option<i32>,
-    after: Option<&str>,
-) -> Result<Connection<String, Task>> {
-    let page = connection::page(ctx, first, after)?;
+/// Lists tasks by the time at which they were submitted.
+pub(crate) async fn list(ctx: &Context<'_>, filter: &TaskFilter, page: Page) -> Result<Connection<String, Task>> {
     let rows = tasks::list(&services(ctx)?.reads, &authorise::<ReadTasks>(ctx)?, filter, page).await;
     let rows = rows.map_err(|error| errors::database(&error))?;
     connection::connect(rows, page, |row| (row.submitted_at, row.task_id))
@@ -76,7 +72,7 @@ impl TaskQuery {
         entity::find(ctx, &id, as_of, min_position).await
     }
 
-    /// Lists tasks in the order in which they were submitted.
+    /// Lists tasks by the time at which they were submitted.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn tasks(
         &self,
@@ -88,6 +84,11 @@ impl TaskQuery {
             String,
         >,
         #[graphql(
+            default_with = "Some(ListOrder::OldestFirst)",
+            desc = "Order of the tasks. A cursor leads on in the order in which it is sent."
+        )]
+        order: Option<ListOrder>,
+        #[graphql(
             desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
                     `LATE` if they have not. Default: does not wait."
         )]
@@ -96,6 +97,6 @@ impl TaskQuery {
         authorise::<ReadTasks>(ctx)?;
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Task::PROJECTIONS, min_position).await?;
-        list(ctx, &filter, first, after.as_deref()).await
+        list(ctx, &filter, connection::page_in_order(ctx, first, after.as_deref(), order)?).await
     }
 }

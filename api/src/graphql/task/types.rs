@@ -2,7 +2,7 @@
 
 use crate::graphql::agent::Agent;
 use crate::graphql::call::{self, Call};
-use crate::graphql::connection;
+use crate::graphql::connection::{self, ListOrder};
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::Rows;
@@ -127,7 +127,7 @@ impl Task {
         entity::by_id(ctx, self.agent.0).await
     }
 
-    /// Calls that were made for the task, in the order in which they started.
+    /// Calls that were made for the task, by the time at which they started.
     #[graphql(complexity = "connection::cost(first, child_complexity)")]
     async fn calls(
         &self,
@@ -137,9 +137,14 @@ impl Task {
         #[graphql(desc = "Returns the calls after this cursor. Default: from the first call on.")] after: Option<
             String,
         >,
+        #[graphql(
+            default_with = "Some(ListOrder::OldestFirst)",
+            desc = "Order of the calls. A cursor leads on in the order in which it is sent."
+        )]
+        order: Option<ListOrder>,
     ) -> Result<Connection<String, Call>> {
         let filter = CallFilter { task_id: Some(self.uuid.0), ..Default::default() };
-        call::list(ctx, &filter, first, after.as_deref()).await
+        call::list(ctx, &filter, connection::page_in_order(ctx, first, after.as_deref(), order)?).await
     }
 }
 
@@ -150,7 +155,7 @@ impl Loader<TaskId> for Rows {
     async fn load(&self, keys: &[TaskId]) -> Result<HashMap<TaskId, TaskRow>, Self::Error> {
         let Some(access) = self.access() else { return Ok(HashMap::new()) };
         let filter = TaskFilter { ids: keys.iter().map(|id| id.0).collect(), ..Default::default() };
-        let page = Page { after: None, limit: MAX_PAGE_ROWS };
+        let page = Page { limit: MAX_PAGE_ROWS, ..Page::default() };
         let rows = tasks::list(&self.reads, &access, &filter, page).await?;
         Ok(rows.into_iter().map(|row| (TaskId(row.task_id), row)).collect())
     }

@@ -123,7 +123,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/audit", "Open the web page at the event log.", Answer::File("text/html")),
     get("/memory", "Open the web page at the memories.", Answer::File("text/html")),
     get("/prices", "Open the web page at the price book.", Answer::File("text/html")),
-    get("/settings", "Open the web page at the settings of the tenant and the installation.", Answer::File("text/html")),
+    get(
+        "/settings",
+        "Open the web page at the settings of the tenant and the installation.",
+        Answer::File("text/html"),
+    ),
     get("/start", "Open the web page at what to do first.", Answer::File("text/html")),
     get("/assets/{file}", "Read a file of the web page.", Answer::File("*/*")),
     get("/graphiql", "Open GraphiQL.", Answer::Html),

@@ -35,7 +35,7 @@ impl InvoiceOperations for OnDatabase<'_> {
         let filter = InvoiceFilter { ids: Vec::new(), provider: provider.map(str::to_owned) };
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let rows = list(reads, &access, &filter, Page { after, limit: MAX_PAGE_ROWS }).await?;
+            let rows = list(reads, &access, &filter, Page { after, limit: MAX_PAGE_ROWS, ..Page::default() }).await?;
             let is_last = i64::try_from(rows.len()).unwrap_or(i64::MAX) < MAX_PAGE_ROWS;
             after = rows.last().map(|row| (row.recorded_at, row.invoice_id));
             found.extend(rows.into_iter().map(ShownInvoice::from));
