@@ -35,6 +35,7 @@ mod states;
 mod taking_back;
 mod traces;
 
+pub use approvals::ListedApproval;
 pub use budget_status::BudgetStatus;
 pub use calls::{CallChange, CallOutcome};
 pub use charging::Charged;

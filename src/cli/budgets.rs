@@ -3,7 +3,8 @@
 mod preview;
 
 use self::preview::Preview;
-use super::backend::{self, Backend, RefusalSelection, ShownStatus, Work};
+use super::arguments::body;
+use super::backend::{self, Backend, RefusalSelection, ShownApproval, ShownStatus, Work};
 use super::output::{self, Format, time};
 use super::point::parse_time;
 use super::report::catch_up;
@@ -11,8 +12,10 @@ use super::session::Session;
 use crate::rooms::Rooms;
 use anyhow::ensure;
 use chrono::{DateTime, Utc};
-use domain::BudgetId;
+use commands::OutcomeKind;
+use domain::approval::{ApprovalAnswer, ApprovalStatus};
 use domain::permissions::Action;
+use domain::{ApprovalId, Body, BudgetId};
 use projections::budgets::HistorySelection;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,7 +24,8 @@ use uuid::Uuid;
 /// The most entries of a history that are listed.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Show budgets that refuse: what is left, what was decided, who was refused, and what other terms would have refused.
+/// Show budgets that refuse: what is left, what was decided, who was refused, and what other terms would have refused; answer
+/// requests for approval.
 ///
 /// docs/budgets.md says how budgets are defined, and what these reports have.
 #[derive(Debug, clap::Args)]
@@ -82,15 +86,40 @@ enum Command {
         wait: Duration,
     },
     Preview(Box<Preview>),
+    /// List requests for approval of calls that a budget refused, the last one first
+    Approvals {
+        /// Only those that wait for an answer
+        #[arg(long)]
+        pending: bool,
+        /// The format of the list
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Approve a request: the limit of its budget is raised by what was asked for, to the end of the period
+    Approve(Answered),
+    /// Deny a request: the limit stays as it is
+    Deny(Answered),
+}
+
+#[derive(Debug, clap::Args)]
+struct Answered {
+    /// The UUID of the request, as `apex budgets approvals` lists it
+    approval: Uuid,
+    /// Why
+    #[arg(long, value_parser = body)]
+    reason: Body,
 }
 
 impl Budgets {
     /// The action of the subcommand.
     pub(super) fn action(&self) -> Action {
         match self.command {
-            Command::Status { .. } | Command::History { .. } | Command::Refusals { .. } | Command::Preview(_) => {
-                Action::ReadData
-            }
+            Command::Status { .. }
+            | Command::History { .. }
+            | Command::Refusals { .. }
+            | Command::Preview(_)
+            | Command::Approvals { .. } => Action::ReadData,
+            Command::Approve(_) | Command::Deny(_) => Action::SendCommand,
         }
     }
 
@@ -99,7 +128,11 @@ impl Budgets {
             Command::Refusals { wait, .. } => ("budget_refusals", *wait),
             Command::Preview(preview) => ("calls", preview.wait),
             // They are of the log itself.
-            Command::Status { .. } | Command::History { .. } => return backend::run(session, self.command).await,
+            Command::Status { .. }
+            | Command::History { .. }
+            | Command::Approvals { .. }
+            | Command::Approve(_)
+            | Command::Deny(_) => return backend::run(session, self.command).await,
         };
         let prepare = async |rooms: &mut Rooms| {
             let head = rooms.log.head().await?;
@@ -125,8 +158,61 @@ impl Work for Command {
                 refusals(backend, selection, format).await
             }
             Self::Preview(preview) => preview.run(backend).await,
+            Self::Approvals { pending, format } => approvals(backend, pending, format).await,
+            Self::Approve(answered) => answer(backend, answered, ApprovalAnswer::Approve).await,
+            Self::Deny(answered) => answer(backend, answered, ApprovalAnswer::Deny).await,
         }
     }
+}
+
+async fn answer(backend: &impl Backend, answered: Answered, answer: ApprovalAnswer) -> anyhow::Result<()> {
+    let word = match answer {
+        ApprovalAnswer::Approve => "approved",
+        ApprovalAnswer::Deny => "denied",
+    };
+    match backend.answer_approval(ApprovalId(answered.approval), answer, answered.reason).await? {
+        OutcomeKind::Done | OutcomeKind::Duplicate => say!("The request is {word}."),
+        OutcomeKind::AlreadyDone => say!("The request was {word} already."),
+    }
+    Ok(())
+}
+
+async fn approvals(backend: &impl Backend, only_pending: bool, format: Format) -> anyhow::Result<()> {
+    let mut found = backend.approvals().await?;
+    if found.is_cut {
+        say!("There may be earlier requests than are listed.");
+    }
+    found.items.retain(|approval| !only_pending || approval.status == ApprovalStatus::Pending.to_string());
+    if format == Format::Json {
+        return output::json(&serde_json::json!({ "approvals": found.items }));
+    }
+    let header = [
+        "id",
+        "status",
+        "budget_id",
+        "agent_id",
+        "model",
+        "amount",
+        "requested_at",
+        "expires_at",
+        "answered_at",
+        "reason",
+    ];
+    let row = |approval: ShownApproval| {
+        vec![
+            approval.id.to_string(),
+            approval.status,
+            approval.budget_id.to_string(),
+            text(approval.agent_id),
+            text(approval.model),
+            approval.amount,
+            time(approval.requested_at),
+            time(approval.expires_at),
+            text(approval.answered_at.map(time)),
+            text(approval.reason),
+        ]
+    };
+    output::list(&header, found.items.into_iter().map(row).collect(), 5..6, format)
 }
 
 fn text(value: Option<impl ToString>) -> String {

@@ -57,13 +57,13 @@ fn number(value: &Value) -> f64 {
 }
 
 /// Runs a subcommand at the server.
-async fn at(server: &Server, arguments: &[&str]) -> ProgramOutput {
+pub(crate) async fn at(server: &Server, arguments: &[&str]) -> ProgramOutput {
     let home = tempfile::tempdir().unwrap();
     run(program(home.path(), &server.address, arguments)).await
 }
 
 /// What the command line prints on the database, which is what it prints at the server.
-async fn printed(database: &TestDatabase, server: &Server, arguments: &[&str]) -> Value {
+pub(crate) async fn printed(database: &TestDatabase, server: &Server, arguments: &[&str]) -> Value {
     let local = database.run(arguments).await.assert_success();
     let remote = at(server, arguments).await.assert_success();
     assert_eq!(local.stdout, remote.stdout, "{arguments:?}");

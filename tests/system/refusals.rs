@@ -1,5 +1,6 @@
 //! What follows when a budget refuses a call, by its policy: a cheaper model, a request for approval, or a pause of the agent.
 
+use crate::budget_reports::{at, printed};
 use crate::graphql::command;
 use crate::reservations::{audit, audited, define, period, set_price};
 use domain::Event;
@@ -73,6 +74,42 @@ async fn a_budget_that_degrades_names_the_model_that_fits_and_what_it_may_cost()
     assert_eq!(reserve(&server, 18, json!({ "model": "third" })).await["status"], "HELD", "what is named is granted");
     assert_eq!(audit(&audited(&database).await).1, []);
     server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_lists_and_answers_requests_for_approval_on_the_database_and_at_a_server() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    set_price(&server).await;
+    let id = define(&server, terms("10", json!({ "askForApproval": 30 }))).await;
+    let mut asked = Vec::new();
+    for dollars in [11, 12, 13] {
+        let refused = reserve(&server, dollars, json!({})).await["refusal"]["approval"]["uuid"].take();
+        asked.push(refused.as_str().unwrap().to_owned());
+    }
+    let list = ["budgets", "approvals", "--pending", "--format", "json"];
+    let pending = printed(&database, &server, &list).await["approvals"].take();
+    let ids: Vec<_> = pending.as_array().unwrap().iter().map(|approval| approval["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [&*asked[2], &*asked[1], &*asked[0]], "the last one first");
+    assert_eq!((&pending[2]["status"], &pending[2]["amount"]), (&json!("pending"), &json!("11")), "{pending}");
+
+    let approve = ["budgets", "approve", &asked[0], "--reason", "release day"];
+    let approved = database.run(&approve).await.assert_success();
+    assert!(approved.stderr.contains("The request is approved."), "{approved:?}");
+    let again = at(&server, &approve).await.assert_success();
+    assert!(again.stderr.contains("approved already"), "{again:?}");
+    at(&server, &["budgets", "deny", &asked[1], "--reason", "later"]).await.assert_success();
+    let unknown = Uuid::now_v7().to_string();
+    for other in [&asked[1], &unknown] {
+        let local = database.run(&["budgets", "approve", other, "--reason", "r"]).await;
+        let remote = at(&server, &["budgets", "approve", other, "--reason", "r"]).await;
+        assert_eq!((local.code, remote.code), (Some(1), Some(1)), "{local:?} {remote:?}");
+    }
+    assert_eq!(period(&server, &id).await["limit"], "21");
+    let all = printed(&database, &server, &["budgets", "approvals", "--format", "json"]).await["approvals"].take();
+    let statuses: Vec<_> =
+        all.as_array().unwrap().iter().map(|approval| approval["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["pending", "denied", "granted"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,17 +11,13 @@ use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, Error, ID, InputObject, Object, Result, SimpleObject};
 use chrono::Utc;
+use commands::ListedApproval;
 use domain::approval as model;
 use domain::approval::ApprovalRejection;
 use domain::budget::Budget;
 use domain::permissions::{ReadSpending, SendCommand};
 use domain::{Aggregate as _, ApprovalId};
-use std::sync::Arc;
-use streams::TenantFilter;
 use uuid::Uuid;
-
-/// The type of the events that open requests.
-const REQUESTED: &str = "approval.requested";
 
 /// Status of a request for approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -87,22 +83,15 @@ impl Approval {
     }
 }
 
-/// A request that was found in the log.
-struct Found {
-    opened_at: streams::Position,
-    id: Uuid,
-    state: Arc<commands::Loaded<model::Approval>>,
-}
-
 #[derive(Debug, thiserror::Error)]
 #[error("a stream that opens a request for approval has none")]
 struct NoRequest;
 
-impl TryFrom<Found> for Approval {
+impl TryFrom<ListedApproval> for Approval {
     type Error = Error;
 
-    fn try_from(found: Found) -> Result<Self> {
-        Self::of(found.id, &found.state.state).ok_or_else(|| errors::internal(&NoRequest))
+    fn try_from(listed: ListedApproval) -> Result<Self> {
+        Self::of(listed.id.0, &listed.approval.state).ok_or_else(|| errors::internal(&NoRequest))
     }
 }
 
@@ -136,22 +125,13 @@ impl ApprovalQuery {
         #[graphql(desc = "Returns those after this cursor, which were opened before. Default: from the last one on.")]
         after: Option<String>,
     ) -> Result<Connection<String, Approval>> {
-        let access = authorise::<ReadSpending>(ctx)?;
+        authorise::<ReadSpending>(ctx)?;
         let size = connection::size(ctx, first)?;
         let before = after.as_deref().map(connection::position_cursor).transpose()?;
-        let category = model::Approval::CATEGORY.to_owned();
-        let filter = TenantFilter::new(&access, Some(category), vec![REQUESTED.to_owned()], None);
-        let before = before.unwrap_or(streams::Position::from(i64::MAX.unsigned_abs()));
-        let events = services(ctx)?.events.find_before(before, &filter, size + 1).await;
-        let events = events.map_err(|error| errors::read(&error))?;
-        let ids: Vec<_> = events.iter().map(|event| event.stream.id).collect();
-        let principal = requester(ctx)?.principal.charging();
-        let states = services(ctx)?.commands.load_all::<model::Approval>(&principal, &ids).await;
-        let states = states.map_err(|error| errors::failed(&error))?;
-        // In the order of the ids that were asked for.
-        let found = events.iter().zip(states);
-        let found = found.map(|(event, (id, state))| Found { opened_at: event.position, id, state }).collect();
-        connection::connect_by(found, size, after.is_some(), |found: &Found| found.opened_at.to_string())
+        let (services, principal) = (services(ctx)?, &requester(ctx)?.principal);
+        let listed = services.commands.approvals(principal, &services.events, before, size + 1).await;
+        let listed = listed.map_err(|error| errors::failed(&error))?;
+        connection::connect_by(listed, size, after.is_some(), |listed: &ListedApproval| listed.opened_at.to_string())
     }
 }
 

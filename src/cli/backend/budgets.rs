@@ -71,6 +71,23 @@ pub(in crate::cli) struct ShownEntry {
     pub(in crate::cli) renews_at: Option<DateTime<Utc>>,
 }
 
+/// A request for approval. Its amount is in the unit of the budget's measure.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct ShownApproval {
+    pub(in crate::cli) id: Uuid,
+    pub(in crate::cli) status: String,
+    pub(in crate::cli) budget_id: Uuid,
+    pub(in crate::cli) reservation: Uuid,
+    pub(in crate::cli) agent_id: Option<Uuid>,
+    pub(in crate::cli) model: Option<String>,
+    pub(in crate::cli) amount: String,
+    pub(in crate::cli) requested_at: DateTime<Utc>,
+    pub(in crate::cli) expires_at: DateTime<Utc>,
+    pub(in crate::cli) period_ends_at: DateTime<Utc>,
+    pub(in crate::cli) answered_at: Option<DateTime<Utc>>,
+    pub(in crate::cli) reason: Option<String>,
+}
+
 /// What a budget would have refused in a month.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "camelCase"))]

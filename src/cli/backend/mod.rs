@@ -12,7 +12,7 @@ mod schedules;
 mod server;
 
 pub(super) use alerts::{AddressFields, DeliveryState, EndpointMove, ShownDelivery, ShownEndpoint};
-pub(super) use budgets::{RefusalSelection, ShownPreview, ShownStatus};
+pub(super) use budgets::{RefusalSelection, ShownApproval, ShownPreview, ShownStatus};
 pub(super) use correction::{Assignment, Correction, parse_field};
 pub(super) use database::now;
 pub(super) use invoice::{ShownCause, ShownInvoice, ShownReconciliation, ShownVariance};

@@ -1,7 +1,7 @@
 //! What the subcommands about identities, calls and tags do, wherever it is done: by this process on the database, or by a server.
 
 use super::alerts::{AddressFields, DeliveryState, EndpointMove, ShownDelivery, ShownEndpoint};
-use super::budgets::{RefusalSelection, ShownEntry, ShownPreview, ShownRefusal, ShownStatus};
+use super::budgets::{RefusalSelection, ShownApproval, ShownEntry, ShownPreview, ShownRefusal, ShownStatus};
 use super::correction::Correction;
 use super::invoice::{ShownInvoice, ShownVariance};
 use crate::config::Secret;
@@ -10,6 +10,7 @@ use commands::OutcomeKind;
 use domain::alert_endpoints::AlertEndpointTerms;
 use domain::allocation::{AllocationRuleSet, AllocationRulesSet, RulesInForce};
 use domain::api_key::KeyTerms;
+use domain::approval::ApprovalAnswer;
 use domain::budget::{BudgetTerms, Month};
 use domain::custom_role::RoleDefinition;
 use domain::invoice::{Cause, Figure, InvoiceHeader, InvoiceLine};
@@ -18,8 +19,8 @@ use domain::role_assignment::{Assignment, Holder};
 use domain::schedule::ScheduleDefinition;
 use domain::team::Member;
 use domain::{
-    AgentId, AlertEndpointId, ApiKeyId, Body, BudgetId, CallId, InvitationId, InvoiceId, Name, RoleId, ScheduleId,
-    ServiceAccountId, TagKey, TeamId, UserId,
+    AgentId, AlertEndpointId, ApiKeyId, ApprovalId, Body, BudgetId, CallId, InvitationId, InvoiceId, Name, RoleId,
+    ScheduleId, ServiceAccountId, TagKey, TeamId, UserId,
 };
 use identity::{
     AccountSummary, AlertTarget, AssignmentSummary, Email, InvitationSummary, KeySummary, MemberSummary, ReviewRow,
@@ -295,7 +296,7 @@ pub(in crate::cli) trait AlertOperations {
     ) -> anyhow::Result<()>;
 }
 
-/// Reports of budgets.
+/// Reports of budgets, and answers to requests for approval.
 pub(in crate::cli) trait BudgetOperations {
     /// The running periods of one budget, or of all that are decided on before calls are made.
     async fn budget_statuses(&self, budget: Option<BudgetId>) -> anyhow::Result<Listed<ShownStatus>>;
@@ -308,6 +309,14 @@ pub(in crate::cli) trait BudgetOperations {
         limit: usize,
     ) -> anyhow::Result<Listed<ShownEntry>>;
     async fn budget_preview(&self, terms: &BudgetTerms, month: Month) -> anyhow::Result<ShownPreview>;
+    /// The last requests for approval, the last one first.
+    async fn approvals(&self) -> anyhow::Result<Listed<ShownApproval>>;
+    async fn answer_approval(
+        &self,
+        id: ApprovalId,
+        answer: ApprovalAnswer,
+        reason: Body,
+    ) -> anyhow::Result<OutcomeKind>;
 }
 
 /// All of it.

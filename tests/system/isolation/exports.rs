@@ -31,6 +31,7 @@ const EXPORTS: [&str; 45] = [
     "budgets status --format json",
     "budgets history SOFT_BUDGET --format json",
     "budgets refusals --format json",
+    "budgets approvals --format json",
     "report tasks --from 2000-01 --to 2100-01 --format json",
     "receipt CALL",
     "receipt CALL --format json",

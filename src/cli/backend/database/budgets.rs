@@ -1,16 +1,19 @@
 //! Reports of budgets on the database.
 
 use super::super::budgets::{
-    RefusalSelection, ShownEntry, ShownPreview, ShownPreviewPeriod, ShownRefusal, ShownStatus, enforcement_name,
-    measure_name,
+    RefusalSelection, ShownApproval, ShownEntry, ShownPreview, ShownPreviewPeriod, ShownRefusal, ShownStatus,
+    enforcement_name, measure_name,
 };
 use super::super::operations::{BudgetOperations, Listed};
 use super::{OnDatabase, listed, now};
-use commands::BudgetStatus;
-use domain::BudgetId;
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use commands::{BudgetStatus, ListedApproval, OutcomeKind};
+use domain::approval::ApprovalAnswer;
 use domain::budget::{Budget, BudgetTerms, Month, PreviewedPeriod};
 use domain::budget_balance::Pace;
 use domain::reservation::{Refusal, RefusalReason};
+use domain::{ApprovalId, Body, BudgetId};
 use identity::MAX_LISTED;
 use projections::MAX_PAGE_ROWS;
 use projections::budget_refusals::{self, RefusalFilter, RefusalRow};
@@ -87,6 +90,23 @@ impl BudgetOperations for OnDatabase<'_> {
             periods: periods.iter().map(shown_period).collect(),
         })
     }
+
+    async fn approvals(&self) -> anyhow::Result<Listed<ShownApproval>> {
+        let (commands, principal) = (&self.rooms.commands, &self.rooms.principal);
+        let log = self.rooms.log.of_tenants(self.rooms.reads.clone());
+        let found = commands.approvals(principal, &log, None, MAX_LISTED).await?;
+        let at = now();
+        Ok(listed(found.iter().map(|found| shown_approval(found, at)).collect::<anyhow::Result<_>>()?))
+    }
+
+    async fn answer_approval(
+        &self,
+        id: ApprovalId,
+        answer: ApprovalAnswer,
+        reason: Body,
+    ) -> anyhow::Result<OutcomeKind> {
+        Ok(self.rooms.commands.answer_approval(&self.context(), id, answer, reason, now()).await?.kind)
+    }
 }
 
 fn count(number: u64) -> i64 {
@@ -116,6 +136,26 @@ fn shown_status(status: &BudgetStatus, budget: Option<&Budget>, pace: Option<Pac
         per_hour: pace.map(|pace| pace.per_hour.to_string()),
         exhausts_at: pace.and_then(|pace| pace.exhausts_at),
     }
+}
+
+fn shown_approval(found: &ListedApproval, at: DateTime<Utc>) -> anyhow::Result<ShownApproval> {
+    let approval = &found.approval.state;
+    let request = approval.request.as_ref().zip(approval.status_at(at));
+    let (request, status) = request.with_context(|| format!("the request {} was never opened", found.id))?;
+    Ok(ShownApproval {
+        id: found.id.0,
+        status: status.to_string(),
+        budget_id: request.budget_id.0,
+        reservation: request.reservation_id.0,
+        agent_id: request.agent_id.map(|agent| agent.0),
+        model: request.model.as_ref().map(ToString::to_string),
+        amount: request.amount.to_string(),
+        requested_at: request.at,
+        expires_at: request.expires_at,
+        period_ends_at: request.period_ends_at,
+        answered_at: approval.answer.as_ref().map(|answer| answer.at),
+        reason: approval.answer.as_ref().map(|answer| answer.reason.to_string()),
+    })
 }
 
 fn shown_refusal(row: RefusalRow) -> ShownRefusal {

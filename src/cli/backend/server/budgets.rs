@@ -1,13 +1,15 @@
 //! Reports of budgets at a server.
 
-use super::super::budgets::{RefusalSelection, ShownEntry, ShownPreview, ShownRefusal, ShownStatus};
+use super::super::budgets::{RefusalSelection, ShownApproval, ShownEntry, ShownPreview, ShownRefusal, ShownStatus};
 use super::super::meter_name;
 use super::super::operations::{BudgetOperations, Listed};
 use super::values::GlobalId;
 use super::{OnServer, PAGE, documents};
 use chrono::{DateTime, Utc};
+use commands::OutcomeKind;
+use domain::approval::ApprovalAnswer;
 use domain::budget::{BudgetScope, BudgetTerms, Measure, Month};
-use domain::{BudgetId, Meter};
+use domain::{ApprovalId, Body, BudgetId, Meter};
 use identity::MAX_LISTED;
 use projections::budgets::HistorySelection;
 use serde::Deserialize;
@@ -168,6 +170,42 @@ impl From<FoundEntry> for ShownEntry {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FoundApproval {
+    uuid: Uuid,
+    status: String,
+    budget_id: GlobalId,
+    reservation: Uuid,
+    agent_id: Option<GlobalId>,
+    model: Option<String>,
+    amount: String,
+    requested_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    period_ends_at: DateTime<Utc>,
+    answered_at: Option<DateTime<Utc>>,
+    reason: Option<String>,
+}
+
+impl From<FoundApproval> for ShownApproval {
+    fn from(found: FoundApproval) -> Self {
+        Self {
+            id: found.uuid,
+            status: found.status.to_lowercase(),
+            budget_id: found.budget_id.0,
+            reservation: found.reservation,
+            agent_id: found.agent_id.map(|id| id.0),
+            model: found.model,
+            amount: found.amount,
+            requested_at: found.requested_at,
+            expires_at: found.expires_at,
+            period_ends_at: found.period_ends_at,
+            answered_at: found.answered_at,
+            reason: found.reason,
+        }
+    }
+}
+
+#[derive(Deserialize)]
 struct FoundHistory {
     entries: Vec<FoundEntry>,
     next: Option<String>,
@@ -258,5 +296,23 @@ impl BudgetOperations for OnServer {
             Ok::<ShownPreview, anyhow::Error>(found)
         };
         self.fresh(preview).await
+    }
+
+    async fn approvals(&self) -> anyhow::Result<Listed<ShownApproval>> {
+        self.list::<FoundApproval, _>(documents::APPROVALS, json!({}), "/approvals").await
+    }
+
+    async fn answer_approval(
+        &self,
+        id: ApprovalId,
+        answer: ApprovalAnswer,
+        reason: Body,
+    ) -> anyhow::Result<OutcomeKind> {
+        let answer = match answer {
+            ApprovalAnswer::Approve => "APPROVE",
+            ApprovalAnswer::Deny => "DENY",
+        };
+        let input = json!({ "approvalId": id, "answer": answer, "reason": reason });
+        self.done(documents::ANSWER_APPROVAL, input, "/answerApproval").await
     }
 }

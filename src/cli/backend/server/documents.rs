@@ -93,6 +93,12 @@ documents! {
         budgetPreview(terms: $terms, month: $month, minPosition: $position) {
         from to calls refusedCalls refused unpricedCalls cutAfter
         periods { startsAt endsAt limit grantedCalls charged refusedCalls refused unpricedCalls firstRefusedAt } } }";
+    APPROVALS = "query($first: Int!, $after: String) {
+        approvals(first: $first, after: $after) {
+        nodes { uuid status budgetId reservation agentId model amount requestedAt expiresAt periodEndsAt answeredAt reason }
+        pageInfo { hasNextPage endCursor } } }";
+    ANSWER_APPROVAL = "mutation($input: AnswerApprovalInput!) {
+        answerApproval(input: $input) { outcome error { message } } }";
     DEFINE_ALERT_ENDPOINT = "mutation($input: DefineAlertEndpointInput!) {
         defineAlertEndpoint(input: $input) { outcome error { message } secret } }";
     REVISE_ALERT_ENDPOINT = "mutation($input: ReviseAlertEndpointInput!) {
