@@ -168,6 +168,20 @@ pub struct AgentFilter {
     pub status: Option<String>,
 }
 
+/// Counts the agents of a tenant by status. A status that no agent has is not counted.
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn count_by_status(
+    reads: &TenantReads,
+    access: &Access<ReadAgents>,
+) -> Result<Vec<(String, i64)>, DatabaseError> {
+    let count = "select status, count(*) from apex.agents
+         where tenant_id = $1 and ($2::uuid[] is null or agent_id = any ($2)) group by status";
+    let query = sqlx::query_as(count).bind(access.tenant().as_str()).bind(agent_ids(access.agents()));
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
+}
+
 /// Lists the agents of a tenant in order of registration; the cursor is (`registered_at`, `agent_id`).
 ///
 /// # Errors

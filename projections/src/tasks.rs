@@ -194,6 +194,25 @@ pub struct TaskFilter {
     pub dag_id: Option<Uuid>,
 }
 
+/// Counts the tasks of a tenant by status: those of an agent and of a task graph, if they are given. A status that no task has is
+/// not counted.
+///
+/// # Errors
+/// [`DatabaseError`] if the database cannot be queried.
+pub async fn count_by_status(
+    reads: &TenantReads,
+    access: &Access<ReadTasks>,
+    agent_id: Option<Uuid>,
+    dag_id: Option<Uuid>,
+) -> Result<Vec<(String, i64)>, DatabaseError> {
+    let count = "select status, count(*) from apex.tasks
+         where tenant_id = $1 and ($2::uuid is null or agent_id = $2) and ($3::uuid is null or dag_id = $3)
+           and ($4::uuid[] is null or agent_id = any ($4)) group by status";
+    let query = sqlx::query_as(count).bind(access.tenant().as_str()).bind(agent_id).bind(dag_id);
+    let query = query.bind(agent_ids(access.agents()));
+    Ok(query.fetch_all(&mut *reads.acquire(access).await?).await?)
+}
+
 /// Lists the tasks of a tenant by their submission, in the order of the page; the cursor is (`submitted_at`, `task_id`).
 ///
 /// # Errors

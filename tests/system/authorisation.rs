@@ -429,9 +429,11 @@ async fn a_websocket_says_whether_its_credential_ended_or_cannot_be_checked() {
 
 /// The kind of data that each type of object is of. A field that returns an object takes the permission to read its kind.
 /// The types of values that are parts of these objects are not listed: who reads the object reads them.
-const KINDS: [(&str, &str); 55] = [
+const KINDS: [(&str, &str); 57] = [
     ("Agent", "agents"),
+    ("AgentStatusCount", "agents"),
     ("Task", "tasks"),
+    ("TaskStatusCount", "tasks"),
     ("Call", "calls"),
     ("Charge", "calls"),
     ("Trace", "calls"),

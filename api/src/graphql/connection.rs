@@ -22,6 +22,9 @@ pub(crate) const LARGE_TEXT_COST: usize = 16;
 /// The complexity of one SQL statement, in the unit of [`crate::config::Limits::max_complexity`].
 pub(crate) const STATEMENT_COST: usize = 10;
 
+/// The complexity of a count of all objects of a kind.
+pub(crate) const COUNT_COST: usize = 10 * STATEMENT_COST;
+
 /// Order of a list by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "projections::Order")]

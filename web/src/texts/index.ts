@@ -157,7 +157,6 @@ export const texts = {
     agents: 'Agents',
     tasks: 'Tasks',
     active: 'Active agents',
-    more: (count: string) => `${count} or more`,
     alerts: 'Alerts of budgets in the last 7 days',
     noAlerts: 'No budget crossed a threshold in the last 7 days.',
     alert: (percent: string, month: string) => `${percent} % of the budget of ${month}`,

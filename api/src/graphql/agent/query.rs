@@ -1,14 +1,16 @@
 //! Queries for agents.
 
-use super::types::{Agent, AgentStatus};
+use super::types::{Agent, AgentStatus, STATUSES};
 use crate::graphql::as_of::AsOf;
+use crate::graphql::connection::COUNT_COST;
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
-use crate::graphql::scalars::Position;
+use crate::graphql::scalars::{Long, Position};
 use crate::graphql::services::{authorise, services};
+use crate::graphql::stored::counts;
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
-use async_graphql::{Context, ID, InputObject, Object, Result};
+use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use domain::agent::AgentStatus as Status;
 use domain::permissions::ReadAgents;
 use projections::agents::{self, AgentFilter};
@@ -19,6 +21,15 @@ use projections::agents::{self, AgentFilter};
 pub(crate) struct Filter {
     /// Selects agents with this status. Default: any status.
     status: Option<AgentStatus>,
+}
+
+/// How many agents have a status.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct AgentStatusCount {
+    /// Status.
+    status: AgentStatus,
+    /// Number of agents.
+    count: Long,
 }
 
 /// Queries for agents.
@@ -77,5 +88,23 @@ impl AgentQuery {
         let rows = agents::list(&services(ctx)?.reads, &access, &filter, page).await;
         let rows = rows.map_err(|error| errors::database(&error))?;
         connection::connect(rows, page, |row| (row.registered_at, row.agent_id))
+    }
+
+    /// Counts agents by status, in the order of an agent's life. A status that no agent has is counted as 0.
+    #[graphql(complexity = "COUNT_COST + child_complexity")]
+    async fn agent_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+    ) -> Result<Vec<AgentStatusCount>> {
+        let access = authorise::<ReadAgents>(ctx)?;
+        await_projections(ctx, Agent::PROJECTIONS, min_position).await?;
+        let rows = agents::count_by_status(&services(ctx)?.reads, &access).await;
+        let counts = counts(STATUSES, Status::as_str, rows.map_err(|error| errors::database(&error))?)?;
+        Ok(counts.map(|(status, count)| AgentStatusCount { status: status.into(), count: count.into() }).into())
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum AgentStatus {
     Retired,
 }
 
-const STATUSES: [Status; 4] = [Status::Registered, Status::Active, Status::Paused, Status::Retired];
+pub(super) const STATUSES: [Status; 4] = [Status::Registered, Status::Active, Status::Paused, Status::Retired];
 
 /// An agent: a process that works on tasks and makes calls.
 #[derive(Debug, Clone, SimpleObject)]

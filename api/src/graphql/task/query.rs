@@ -1,16 +1,17 @@
 //! Queries for tasks.
 
-use super::types::{Task, TaskStatus};
+use super::types::{STATUSES, Task, TaskStatus};
 use crate::graphql::as_of::AsOf;
-use crate::graphql::connection::ListOrder;
+use crate::graphql::connection::{COUNT_COST, ListOrder};
 use crate::graphql::entity::{self, Entity};
 use crate::graphql::freshness::await_projections;
 use crate::graphql::ids::Kind;
-use crate::graphql::scalars::Position;
+use crate::graphql::scalars::{Long, Position};
 use crate::graphql::services::{authorise, services};
+use crate::graphql::stored::counts;
 use crate::graphql::{connection, errors};
 use async_graphql::connection::Connection;
-use async_graphql::{Context, ID, InputObject, Object, Result};
+use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use domain::permissions::ReadTasks;
 use domain::task::TaskStatus as Status;
 use projections::Page;
@@ -44,6 +45,15 @@ impl Filter {
             dag_id: Kind::Dag.parse_opt(self.dag_id.as_ref())?,
         })
     }
+}
+
+/// How many tasks have a status.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct TaskStatusCount {
+    /// Status.
+    status: TaskStatus,
+    /// Number of tasks.
+    count: Long,
 }
 
 /// Queries for tasks.
@@ -98,5 +108,28 @@ impl TaskQuery {
         let filter = filter.unwrap_or_default().check()?;
         await_projections(ctx, Task::PROJECTIONS, min_position).await?;
         list(ctx, &filter, connection::page_in_order(ctx, first, after.as_deref(), order)?).await
+    }
+
+    /// Counts tasks by status, in the order of a task's life. A status that no task has is counted as 0.
+    #[graphql(complexity = "COUNT_COST + child_complexity")]
+    async fn task_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Counts only tasks that are assigned to this agent. Global id or UUID. Default: all tasks.")]
+        agent_id: Option<ID>,
+        #[graphql(desc = "Counts only tasks that are part of this DAG. Global id or UUID. Default: all tasks.")]
+        dag_id: Option<ID>,
+        #[graphql(
+            desc = "Waits up to 10 seconds until the read models have applied every event up to this position, and fails with \
+                    `LATE` if they have not. Default: does not wait."
+        )]
+        min_position: Option<Position>,
+    ) -> Result<Vec<TaskStatusCount>> {
+        let access = authorise::<ReadTasks>(ctx)?;
+        let (agent, dag) = (Kind::Agent.parse_opt(agent_id.as_ref())?, Kind::Dag.parse_opt(dag_id.as_ref())?);
+        await_projections(ctx, Task::PROJECTIONS, min_position).await?;
+        let rows = tasks::count_by_status(&services(ctx)?.reads, &access, agent, dag).await;
+        let counts = counts(STATUSES, Status::as_str, rows.map_err(|error| errors::database(&error))?)?;
+        Ok(counts.map(|(status, count)| TaskStatusCount { status: status.into(), count: count.into() }).into())
     }
 }

@@ -36,7 +36,7 @@ pub(crate) enum TaskStatus {
     Cancelled,
 }
 
-const STATUSES: [Status; 5] =
+pub(super) const STATUSES: [Status; 5] =
     [Status::Submitted, Status::Running, Status::Completed, Status::Failed, Status::Cancelled];
 
 /// A task: a piece of work that is assigned to an agent.
