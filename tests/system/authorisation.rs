@@ -61,6 +61,9 @@ impl Authenticator for FixedPermissions {
     }
 }
 
+/// The operations that are asked for at the same time.
+const AT_ONCE: usize = 8;
+
 struct NoChecks;
 
 impl api::ReadyChecks for NoChecks {
@@ -546,17 +549,19 @@ fn checked(schema: &Schema) -> Vec<Checked> {
     roots.chain(fields).collect()
 }
 
+/// Asks for each operation, several at the same time. Returns the responses in the order of the operations.
+async fn responses<'a>(address: &str, checked: impl IntoIterator<Item = &'a Checked>) -> Vec<(&'a Checked, String)> {
+    let asked = checked.into_iter().map(async |one| (one, first_response(address, &one.operation).await));
+    futures::stream::iter(asked).buffered(AT_ONCE).collect().await
+}
+
 /// The operations that are refused, or that are not refused, against what the permissions say.
-async fn wrongly_answered(address: &str, checked: &[Checked], may_read: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    let mut wrong = BTreeSet::new();
-    for Checked { name, kinds, operation } in checked {
-        let response = first_response(address, operation).await;
-        let is_refused = response.contains("\"FORBIDDEN\"");
-        if is_refused == kinds.iter().all(|kind| may_read(kind)) {
-            wrong.insert(format!("{name} ({kinds:?}): {response}"));
-        }
-    }
-    wrong
+fn wrongly_answered(responses: &[(&Checked, String)], may_read: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let is_wrong = |(one, response): &&(&Checked, String)| {
+        response.contains("\"FORBIDDEN\"") == one.kinds.iter().all(|kind| may_read(kind))
+    };
+    let wrong = responses.iter().filter(is_wrong);
+    wrong.map(|(one, response)| format!("{} ({:?}): {response}", one.name, one.kinds)).collect()
 }
 
 fn has(permissions: PermissionSet, name: &str) -> bool {
@@ -611,15 +616,11 @@ async fn every_role_reads_what_the_permission_table_says() {
         // A bound credential lists nothing of this database: no agent has its id. So only lists are compared.
         let is_compared =
             |one: &&Checked| agent.is_none() || one.name.starts_with("Query.") || one.name.starts_with("Sub");
-        let (compared, _): (Vec<_>, Vec<_>) = checked.iter().partition(is_compared);
-        let mut wrong = BTreeSet::new();
-        for one in compared {
-            let may_read = |kind: &str| match agent {
-                Some(_) => reads_when_bound(permissions, kind),
-                None => reads(permissions, kind),
-            };
-            wrong.extend(wrongly_answered(&address, std::slice::from_ref(one), may_read).await);
-        }
+        let responses = responses(&address, checked.iter().filter(is_compared)).await;
+        let wrong = wrongly_answered(&responses, |kind| match agent {
+            Some(_) => reads_when_bound(permissions, kind),
+            None => reads(permissions, kind),
+        });
         assert_eq!(wrong, BTreeSet::new(), "{role}, bound: {}", agent.is_some());
     }
     rooms.close().await.unwrap();
@@ -633,14 +634,15 @@ async fn a_check_that_is_left_out_is_found() {
     let all = PermissionSet::of_roles(&[Role::Admin, Role::InstallationOperator]);
     let without_check = serve_with(&mut rooms, FixedPermissions { permissions: all, agent: None, end: None }).await;
     let reads_of_tenant = all.iter().filter(|one| one.to_string().starts_with("read:") && one.is_of_tenant());
+    let unchecked = responses(&without_check, &checked).await;
     let mut kinds = 0;
     for left_out in reads_of_tenant {
         let permissions: PermissionSet = all.iter().filter(|permission| *permission != left_out).collect();
         let address = serve_with(&mut rooms, FixedPermissions { permissions, agent: None, end: None }).await;
-        let wrong = wrongly_answered(&address, &checked, |kind| reads(permissions, kind)).await;
+        let wrong = wrongly_answered(&responses(&address, &checked).await, |kind| reads(permissions, kind));
         assert_eq!(wrong, BTreeSet::new(), "without {left_out}");
         let taking_it: Vec<_> = checked.iter().filter(|one| one.kinds.contains(left_out.kind().key())).collect();
-        let found = wrongly_answered(&without_check, &checked, |kind| reads(permissions, kind)).await;
+        let found = wrongly_answered(&unchecked, |kind| reads(permissions, kind));
         assert_eq!(found.len(), taking_it.len(), "{left_out}: {found:?}");
         assert!(!found.is_empty(), "nothing takes {left_out}");
         kinds += 1;
