@@ -21,7 +21,7 @@ WEB_OR_GO_ON := scripts/web.sh build || echo "Building without the web page: its
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo build check test focus-validator kafka-tls chaos fuzz fuzz-readers race measure bench bench-peers full known-answers fmt lint deny advisories \
+.PHONY: help demo build check test focus-validator kafka-tls chaos fuzz fuzz-readers race measure lighthouse bench bench-peers full known-answers fmt lint deny advisories \
 	pin-images graphiql web web-check ci
 
 help: ## list the targets
@@ -119,9 +119,16 @@ bench-peers: ## compare with other event stores; PEERS=Emmett,UmaDB for some, RO
 	@scripts/install-packages.sh $(PEER_PACKAGES)
 	benches/peers/run.sh
 
+# On the release binary: answers that take long cost points.
+lighthouse: graphiql web ## measure the web page with Lighthouse, on the data of the demo
+	@scripts/install-packages.sh $(TEST_PACKAGES)
+	@scripts/node-packages.sh lighthouse tests/lighthouse
+	cargo build --locked --release --bin apex
+	scripts/lighthouse.sh "$(abspath $(or $(CARGO_TARGET_DIR),target))/release/apex"
+
 # An hour and more, so not a part of `ci`. DURATION_S= is the duration of chaos, of fuzz, and of each target of fuzz-readers.
 full: DURATION_S ?= 600
-full: ## run what takes long: kafka-tls, focus-validator, chaos, fuzz and fuzz-readers for DURATION_S=600 seconds each, race, measure, bench
+full: ## run what takes long: kafka-tls, focus-validator, chaos, fuzz and fuzz-readers for DURATION_S=600 seconds each, race, measure, lighthouse, bench
 	$(MAKE) --no-print-directory kafka-tls
 	$(MAKE) --no-print-directory focus-validator
 	$(MAKE) --no-print-directory chaos DURATION_S=$(DURATION_S)
@@ -129,6 +136,7 @@ full: ## run what takes long: kafka-tls, focus-validator, chaos, fuzz and fuzz-r
 	$(MAKE) --no-print-directory fuzz-readers DURATION_S=$(DURATION_S)
 	$(MAKE) --no-print-directory race
 	$(MAKE) --no-print-directory measure
+	$(MAKE) --no-print-directory lighthouse
 	$(MAKE) --no-print-directory bench
 
 # Public traces that are not in the repository, in folders named as in tests/known_answers.
