@@ -445,7 +445,7 @@ mod tests {
     }
 
     /// An example of every subcommand that ends a path, and its action. None is for those that open nothing.
-    const EXAMPLES: [(&str, Option<Action>); 126] = [
+    const EXAMPLES: [(&str, Option<Action>); 129] = [
         ("serve", Some(Action::RunInstallation)),
         ("demo", Some(Action::RunInstallation)),
         ("import otlp -", Some(Action::SendCommand)),

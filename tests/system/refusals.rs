@@ -95,15 +95,15 @@ async fn the_command_line_lists_and_answers_requests_for_approval_on_the_databas
 
     let approve = ["budgets", "approve", &asked[0], "--reason", "release day"];
     let approved = database.run(&approve).await.assert_success();
-    assert!(approved.stderr.contains("The request is approved."), "{approved:?}");
+    assert!(approved.stderr.contains("The request is approved."), "{}", approved.stderr);
     let again = at(&server, &approve).await.assert_success();
-    assert!(again.stderr.contains("approved already"), "{again:?}");
+    assert!(again.stderr.contains("approved already"), "{}", again.stderr);
     at(&server, &["budgets", "deny", &asked[1], "--reason", "later"]).await.assert_success();
     let unknown = Uuid::now_v7().to_string();
     for other in [&asked[1], &unknown] {
         let local = database.run(&["budgets", "approve", other, "--reason", "r"]).await;
         let remote = at(&server, &["budgets", "approve", other, "--reason", "r"]).await;
-        assert_eq!((local.code, remote.code), (Some(1), Some(1)), "{local:?} {remote:?}");
+        assert_eq!((local.code, remote.code), (Some(1), Some(1)), "{} {}", local.stderr, remote.stderr);
     }
     assert_eq!(period(&server, &id).await["limit"], "21");
     let all = printed(&database, &server, &["budgets", "approvals", "--format", "json"]).await["approvals"].take();

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use std::collections::BTreeSet;
 
 /// The subcommands that print data of a tenant. Words in capitals are ids of another one.
-const EXPORTS: [&str; 45] = [
+const EXPORTS: [&str; 46] = [
     "replay",
     "replay --stream agent/AGENT",
     "replay --stream agent/AGENT --as-of POSITION",
