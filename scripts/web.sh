@@ -36,7 +36,7 @@ use_node() {
 }
 
 sources() {
-    (cd "$web" && find src scripts index.html package-lock.json vite.config.ts tsconfig.json -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+    (cd "$web" && find src scripts index.html package-lock.json vite.config.ts tsconfig.json ../samples/claude-code.jsonl -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 }
 
 case ${1:-} in

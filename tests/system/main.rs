@@ -65,6 +65,7 @@ mod operators;
 mod otlp;
 mod outlook;
 mod page;
+mod page_budgets;
 mod partitions;
 mod prices;
 mod private_cluster;

@@ -19,7 +19,7 @@ const MAX_FIRST_LOAD_BYTES: u64 = 250_000;
 const TOKEN: &str = "a-token-of-thirty-two-characters";
 
 /// A program for Node, of those beside the page.
-fn node(program: &str) -> Command {
+pub(crate) fn node(program: &str) -> Command {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
     assert!(
         web.join("node_modules/playwright-core").exists(),
@@ -169,7 +169,7 @@ async fn the_files_of_the_page_are_kept_by_browsers_and_its_document_is_not() {
 }
 
 /// Runs the browser's program and does what its lines ask for. Returns what it has seen.
-async fn drive(mut program: Command, mut asked: impl AsyncFnMut(&str)) -> Value {
+pub(crate) async fn drive(mut program: Command, mut asked: impl AsyncFnMut(&str)) -> Value {
     let mut child = program.spawn().unwrap();
     let (mut input, mut errors) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

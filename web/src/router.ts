@@ -9,6 +9,9 @@ const pages = {
   agent: () => import('./pages/AgentPage.vue'),
   costs: () => import('./pages/CostsPage.vue'),
   budgets: () => import('./pages/BudgetsPage.vue'),
+  budget: () => import('./pages/BudgetPage.vue'),
+  newBudget: () => import('./pages/NewBudgetPage.vue'),
+  start: () => import('./pages/StartPage.vue'),
   unknown: () => import('./pages/NotFoundPage.vue'),
 };
 
@@ -56,6 +59,9 @@ export const router = createRouter({
       component: pages.budgets,
       meta: { title: texts.budgets.title, section: 'budgets' },
     },
+    { path: '/budgets/new', name: 'new-budget', component: pages.newBudget, meta: { title: texts.budgetForm.title, section: 'budgets' } },
+    { path: '/budgets/:budget', name: 'budget', component: pages.budget, props: true, meta: { title: texts.budgetPage.title, section: 'budgets' } },
+    { path: '/start', name: 'start', component: pages.start, meta: { title: texts.start.title } },
     {
       path: '/:unknown(.*)*',
       name: 'unknown',

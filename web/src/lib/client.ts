@@ -48,7 +48,12 @@ export function post(path: string, body: unknown): Promise<Response> {
   });
 }
 
-async function authorised(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
+function authorised(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
+  return request(input, init, TIMEOUT_MS);
+}
+
+/** Sends a request with the credential, without a timeout if none is given. An upload takes as long as it takes. */
+export async function request(input: RequestInfo | URL, init: RequestInit, timeoutMs: number | null = null): Promise<Response> {
   const session = useSession();
   const sent = session.token;
   const send = () => {
@@ -56,9 +61,8 @@ async function authorised(input: RequestInfo | URL, init: RequestInit = {}): Pro
     for (const [name, value] of Object.entries(credentials())) {
       headers.set(name, value);
     }
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
-    return fetch(input, { ...init, headers, signal });
+    const signals = [init.signal, timeoutMs === null ? null : AbortSignal.timeout(timeoutMs)].filter((signal) => signal instanceof AbortSignal);
+    return fetch(input, { ...init, headers, signal: AbortSignal.any(signals) });
   };
   const response = await send();
   if (response.status !== 401) {

@@ -3,7 +3,7 @@ import type { LocationQuery } from 'vue-router';
 import type { AgentStatus, Dimension } from '../graphql/generated/graphql';
 import { dateToInstant, localDate, startOfDay, startOfMonth } from './time';
 
-function one(query: LocationQuery, name: string): string | null {
+export function one(query: LocationQuery, name: string): string | null {
   const value = query[name];
   const first = Array.isArray(value) ? value[0] : value;
   return first ?? null;

@@ -1,3 +1,6 @@
+import { budgetTexts } from './budgets';
+import { startTexts } from './start';
+
 /** Every text of the page, in one catalogue. Texts with values are functions. */
 export const texts = {
   product: 'Apex',
@@ -246,7 +249,7 @@ export const texts = {
     latency: 'Duration',
     cost: 'Cost',
     budgets: 'Budgets of the agent',
-    noBudgets: 'No budget is on this agent alone. One is defined with:',
+    noBudgets: 'No budget is on this agent. One is defined with:',
     budgetCommand: (origin: string, id: string) =>
       `curl ${origin}/graphql -H 'content-type: application/json' -d '${JSON.stringify({
         query: `mutation { defineBudget(input: { terms: { name: "one agent", scope: { agentId: "${id}" }, limit: "10", thresholds: [80, 100] } }) { outcome error { message } } }`,
@@ -328,9 +331,11 @@ export const texts = {
     noStatus: 'What is used of it cannot be read: it takes the permission read:spending.',
     pace: (amount: string) => `${amount} an hour`,
     exhausts: 'At this pace, nothing is left from',
-    calls: (count: string) => `${count} calls`,
+    calls: (count: string) => (count === '1' ? '1 call' : `${count} calls`),
     units: (count: string, meter: string) => `${count} ${meter}`,
   },
   notFound: { title: 'There is no such page', detail: 'The address may be mistyped.', back: 'Go to the overview' },
   toasts: { label: 'Messages', dismiss: 'Dismiss' },
+  ...budgetTexts,
+  ...startTexts,
 } as const;

@@ -4,6 +4,24 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+/** Input of `acknowledgeBudgetCondition`. `budgetWatches` has the values that name an alert. */
+export type AcknowledgeBudgetConditionInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /** UUID of the period. */
+  balanceId: string;
+  /** Global id or UUID of the budget. */
+  budgetId: string | number;
+  /** Idempotency key of the command. A retry with the same key and the same input changes nothing. Default: a new UUID. */
+  commandId?: string | null | undefined;
+  /** Condition. */
+  condition: WatchCondition;
+  /** Why, or what is done about it: text of at most 64 KiB. */
+  reason?: string | null | undefined;
+  /** Version of the terms. */
+  termsVersion: number;
+};
+
 /** Input of `activateAgent`. */
 export type ActivateAgentInput = {
   /** Time at which this happened. Default: the current time of the server. */
@@ -58,6 +76,108 @@ export type AgentStatus =
   /** The agent is retired for good. Tasks can no longer be submitted to it or started. */
   | 'RETIRED';
 
+/** Reasons for which `acknowledgeAlert` or `resolveAlert` is rejected. */
+export type AlertErrorCode =
+  /** The `commandId` was used before, for another mutation, object or input. Send the command under a new id. */
+  | 'COMMAND_ID_REUSED'
+  /** A field of the input is not valid; `field` names it. */
+  | 'INVALID_INPUT'
+  /** The threshold is not crossed any more, or was crossed again, because the limit was raised since. */
+  | 'NOT_CROSSED'
+  /** The object does not have the `expectedVersion`; `currentVersion` is the version that it has. */
+  | 'WRONG_VERSION';
+
+/** Status of an alert. */
+export type AlertStatus =
+  /** The alert is known: `acknowledgeAlert`. */
+  | 'ACKNOWLEDGED'
+  /** The threshold is crossed, and the alert was not answered. */
+  | 'FIRING'
+  /** The alert is settled: by `resolveAlert`, by a raised limit, or because its period is over. */
+  | 'RESOLVED';
+
+/** Input of `acknowledgeAlert` and `resolveAlert`. */
+export type AnswerAlertInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /** Idempotency key of the command. A retry with the same key and the same input changes nothing. Default: a new UUID. */
+  commandId?: string | null | undefined;
+  /** Position of the alert, as `budgetThresholds` has it. */
+  position: string;
+  /** Why, or what is done about it: text of at most 64 KiB. */
+  reason?: string | null | undefined;
+};
+
+/** Input of `answerApproval`. */
+export type AnswerApprovalInput = {
+  /** Answer. */
+  answer: ApprovalAnswer;
+  /** UUID of the request. */
+  approvalId: string;
+  /** Idempotency key of the command. A retry with the same key and the same input changes nothing. Default: a new UUID. */
+  commandId?: string | null | undefined;
+  /** Why: text of at most 64 KiB. */
+  reason: string;
+};
+
+/** How long a new API key is accepted. Give exactly one of the two. */
+export type ApiKeyLifetimeInput =
+  {   /** Until this time. */
+  expiresAt: string; neverExpires?: never; }
+  |  { expiresAt?: never;   /** Until it is revoked. The value must be true. */
+  neverExpires: boolean; };
+
+/** Permissions of a new API key. Give exactly one of the two. */
+export type ApiKeyScopesInput =
+  {   /** All permissions of the account. The value must be true. */
+  all: boolean; only?: never; }
+  |  { all?: never;   /** Only these permissions, at least one, such as `command:calls`. */
+  only: Array<string>; };
+
+/** Answer to a request for approval. */
+export type ApprovalAnswer =
+  /** Raises the limit of the budget by what was asked for, to the end of the period. */
+  | 'APPROVE'
+  /** Leaves the limit as it is. */
+  | 'DENY';
+
+/** Reasons for which `answerApproval` is rejected. */
+export type ApprovalErrorCode =
+  /** The `commandId` was used before, for another mutation, object or input. Send the command under a new id. */
+  | 'COMMAND_ID_REUSED'
+  /** A field of the input is not valid; `field` names it. */
+  | 'INVALID_INPUT'
+  /** There is no such request. */
+  | 'NOT_FOUND'
+  /** The request was answered otherwise, or its deadline has passed. */
+  | 'NOT_PENDING'
+  /** The limit of the budget cannot be raised, such as of one that is closed. */
+  | 'NOT_RAISED'
+  /** The object does not have the `expectedVersion`; `currentVersion` is the version that it has. */
+  | 'WRONG_VERSION';
+
+/** Status of a request for approval. */
+export type ApprovalStatus =
+  /** It was denied. */
+  | 'DENIED'
+  /** It was not answered in time: the limit stays as it is. */
+  | 'EXPIRED'
+  /** The limit of the budget was raised. */
+  | 'GRANTED'
+  /** It waits for an answer. */
+  | 'PENDING';
+
+/** A value that calls must have. */
+export type BudgetConditionInput = {
+  /**
+   * The dimension: `agent`, `task`, `dag`, `conversation`, `user`, `team`, `key`, `provider`, `model` or `tool`; a tag is
+   * `tag:KEY`.
+   */
+  dimension: string;
+  /** The value; of agents, tasks, task graphs, users, teams and API keys a UUID in lower case. */
+  value: string;
+};
+
 /** How strictly a budget is enforced. */
 export type BudgetEnforcement =
   /** A reservation that does not fit is refused. */
@@ -67,6 +187,81 @@ export type BudgetEnforcement =
   /** Nothing is refused; the budget counts. */
   | 'SOFT';
 
+/** Reasons for which a command to a budget is rejected. */
+export type BudgetErrorCode =
+  /** A budget with different terms is defined under this id. */
+  | 'ALREADY_DEFINED'
+  /** Periods begin on a day from 1 to 28. */
+  | 'BAD_ANCHOR'
+  /** The scope has no conditions, more than 8, or one whose value calls cannot have. */
+  | 'BAD_CONDITIONS'
+  /** What follows a refusal, or happens while Apex cannot be reached, is not one of the enforcement, or not within its limits. */
+  | 'BAD_POLICY'
+  /** A raise is not above zero, or does not end after it begins. */
+  | 'BAD_RAISE'
+  /** A threshold is not between 1 and 1000 percent. */
+  | 'BAD_THRESHOLD'
+  /** The budget is closed. */
+  | 'CLOSED'
+  /** The `commandId` was used before, for another mutation, object or input. Send the command under a new id. */
+  | 'COMMAND_ID_REUSED'
+  /** Whether a budget has `enforcement`, and what it counts, cannot be changed. */
+  | 'CONTROL_FIXED'
+  /** A field of the input is not valid; `field` names it. */
+  | 'INVALID_INPUT'
+  /** The limit is not greater than zero. */
+  | 'LIMIT_NOT_POSITIVE'
+  /** No budget with this id is defined. */
+  | 'NOT_DEFINED'
+  /** The budget selects calls by conditions, or is suspended, resumed or raised, and has no `enforcement`. */
+  | 'NO_ENFORCEMENT'
+  /** The scope of a budget cannot be changed. */
+  | 'SCOPE_FIXED'
+  /** As many budgets, raises or changes of the period exist as may be. */
+  | 'TOO_MANY'
+  /** With the budget, more than 24 could apply to one call. */
+  | 'TOO_MANY_APPLYING'
+  /** There are more than 16 thresholds. */
+  | 'TOO_MANY_THRESHOLDS'
+  /** The agent of the scope is not registered. */
+  | 'UNKNOWN_AGENT'
+  /** The user, the team or the API key of the scope does not exist. */
+  | 'UNKNOWN_SUBJECT'
+  /** The time zone is not in the IANA time zone database. */
+  | 'UNKNOWN_TIME_ZONE'
+  /** The object does not have the `expectedVersion`; `currentVersion` is the version that it has. */
+  | 'WRONG_VERSION';
+
+/** What happened to a budget. */
+export type BudgetHistoryKind =
+  /** It was closed. */
+  | 'CLOSED'
+  /** It was defined. */
+  | 'DEFINED'
+  /** A reservation was extended, or its call was sent. */
+  | 'EXTENDED'
+  /** A reservation was granted. */
+  | 'GRANTED'
+  /** Its limit was raised for a time. */
+  | 'RAISED'
+  /** A reservation was refused. */
+  | 'REFUSED'
+  /** It is enforced again. */
+  | 'RESUMED'
+  /** Its terms were changed. */
+  | 'REVISED'
+  /** Its enforcement was suspended. */
+  | 'SUSPENDED';
+
+/** Part of the history of a budget. */
+export type BudgetHistoryPart =
+  /** Reservations that were granted or extended. */
+  | 'GRANTS'
+  /** Reservations that the budget refused. */
+  | 'REFUSALS'
+  /** That the budget was defined, revised, suspended, resumed, raised or closed. */
+  | 'TERMS';
+
 /** What a budget counts. */
 export type BudgetMeasure =
   /** The number of calls. */
@@ -75,6 +270,32 @@ export type BudgetMeasure =
   | 'METER'
   /** What calls cost, in US dollars. */
   | 'MONEY';
+
+/** What a budget counts. Give exactly one. Default: money. */
+export type BudgetMeasureInput =
+  {   /** The number of calls. The value is always `true`. */
+  calls: boolean; meter?: never; money?: never; }
+  |  { calls?: never;   /** What calls use of this meter, in its unit. */
+  meter: Meter; money?: never; }
+  |  { calls?: never; meter?: never;   /** What calls cost, in US dollars. The value is always `true`. */
+  money: boolean; };
+
+/** What follows when a call does not fit into what is left of a hard budget. Give exactly one. */
+export type BudgetOnRefusalInput =
+  {   /**
+   * An operator is asked to raise the limit by what the call may use. The value is the number of minutes, 1 to 10,080, after which
+   * the request is denied if it was not answered; at the end of the period it is in any case.
+   */
+  askForApproval: number; degrade?: never; pauseAgent?: never; refuse?: never; }
+  |  { askForApproval?: never;   /**
+   * The refusal names the first of these models, at most 8, a call of which would fit. Of an empty list, the cheapest models of the
+   * same provider that have a price, and cost less.
+   */
+  degrade: Array<string>; pauseAgent?: never; refuse?: never; }
+  |  { askForApproval?: never; degrade?: never;   /** The agent of the call is paused. The value is always `true`. */
+  pauseAgent: boolean; refuse?: never; }
+  |  { askForApproval?: never; degrade?: never; pauseAgent?: never;   /** Nothing: the call is refused. The value is always `true`. */
+  refuse: boolean; };
 
 /** How often a period of a budget begins. */
 export type BudgetPeriodUnit =
@@ -93,6 +314,28 @@ export type BudgetPeriodUnit =
   /** Every year. */
   | 'YEAR';
 
+/** What follows when a call does not fit into what is left of a hard budget. */
+export type BudgetRefusalPolicy =
+  /** An operator is asked to raise the limit by what the call may use: `approvals`. */
+  | 'ASK_FOR_APPROVAL'
+  /** The refusal names a cheaper model, a call of which would fit. */
+  | 'DEGRADE'
+  /** The agent of the call is paused. */
+  | 'PAUSE_AGENT'
+  /** Nothing: the call is refused. */
+  | 'REFUSE';
+
+/** Scope of a budget: the calls that it counts. Give exactly one of these. */
+export type BudgetScopeInput =
+  {   /** Counts the calls of this agent. Global id or UUID. */
+  agentId: string | number; conditions?: never; model?: never; tenant?: never; }
+  |  { agentId?: never;   /** Counts the calls that have all of these values, 1 to 8, each of another dimension. The budget needs `enforcement`. */
+  conditions: Array<BudgetConditionInput>; model?: never; tenant?: never; }
+  |  { agentId?: never; conditions?: never;   /** Counts the calls of this model, from any provider: one line of at most 256 bytes. */
+  model: string; tenant?: never; }
+  |  { agentId?: never; conditions?: never; model?: never;   /** Counts all calls of the tenant. The value is always `true`. */
+  tenant: boolean; };
+
 /** Kind of the scope of a budget. */
 export type BudgetScopeKind =
   /** The budget counts the calls of one agent. */
@@ -103,6 +346,70 @@ export type BudgetScopeKind =
   | 'MODEL'
   /** The budget counts all calls of the tenant. */
   | 'TENANT';
+
+/** Terms of a budget. */
+export type BudgetTermsInput = {
+  /**
+   * A day on which a period begins in `timeZone`, such as `2024-01-15`: its day is 1 to 28. Weeks begin on its weekday, months
+   * on its day, quarters and years on its day and month. Default: `2024-01-01`, a Monday.
+   */
+  anchor?: string | null | undefined;
+  /** Whether what is left of a period, up to the limit, is added to the next one. Default: false. */
+  carryOver?: boolean | null | undefined;
+  /**
+   * How strictly the budget is enforced when `reserveSpend` asks for it. Default: the budget only counts money by calendar
+   * month, and raises alerts.
+   */
+  enforcement?: BudgetEnforcement | null | undefined;
+  /** Limit for each period, in US dollars or in the unit of `measure`. It must be greater than zero. */
+  limit: string;
+  /** What the budget counts. Default: money. */
+  measure?: BudgetMeasureInput | null | undefined;
+  /** Display name: one line of at most 256 bytes. */
+  name: string;
+  /** What follows when a call does not fit into what is left of a `HARD` budget. Default: it is refused. */
+  onRefusal?: BudgetOnRefusalInput | null | undefined;
+  /**
+   * What happens to calls that the budget counts while Apex cannot be reached. A `HARD` one is always `CLOSED`. Default of others:
+   * `OPEN`.
+   */
+  onUnreachable?: BudgetUnreachablePolicy | null | undefined;
+  /** How often a period begins. A change is in force after the running period. Default: every month. */
+  period?: BudgetPeriodUnit | null | undefined;
+  /** Scope: the calls that the budget counts. */
+  scope: BudgetScopeInput;
+  /**
+   * Thresholds at which alerts are raised, in percent of the limit: at most 16, each from 1 to 1000. Default: 50, 80 and
+   * 100; none for a budget that is not of money by calendar month, of all calls, an agent or a model.
+   */
+  thresholds?: Array<number> | null | undefined;
+  /** IANA name of the time zone in which months start, such as `Europe/Berlin`. Default: `UTC`. */
+  timeZone?: string | null | undefined;
+};
+
+/** What happens to calls that a budget counts while Apex cannot be reached. */
+export type BudgetUnreachablePolicy =
+  /** They are not made. */
+  | 'CLOSED'
+  /** Clients and gateways may make them, if their own settings allow that. */
+  | 'OPEN';
+
+/** Reasons for which `setBudgetWatch` or `acknowledgeBudgetCondition` is rejected. */
+export type BudgetWatchErrorCode =
+  /** The `commandId` was used before, for another mutation, object or input. Send the command under a new id. */
+  | 'COMMAND_ID_REUSED'
+  /** A field of the input is not valid; `field` names it. */
+  | 'INVALID_INPUT'
+  /** The period of the budget has no end that a condition can refer to. */
+  | 'NEEDS_END'
+  /** There is no such budget with an `enforcement`, or it is closed. */
+  | 'NOT_CONTROLLED'
+  /** There is no such alert that is firing. */
+  | 'NOT_FIRING'
+  /** The tenant watches as many budgets as it may. */
+  | 'TOO_MANY'
+  /** The object does not have the `expectedVersion`; `currentVersion` is the version that it has. */
+  | 'WRONG_VERSION';
 
 /** Kind of a call. */
 export type CallKind =
@@ -124,6 +431,26 @@ export type CallOutcome =
   /** The caller gave up waiting for the result. */
   | 'TIMEOUT';
 
+/** Input of `closeBudget`. */
+export type CloseBudgetInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /**
+   * Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
+   * the position of the first execution. A key that was used for another mutation, object or input is rejected
+   * with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
+   * Default: a new UUID.
+   */
+  commandId?: string | null | undefined;
+  /**
+   * Version that the object must have. The command is rejected with `WRONG_VERSION` if it has another one.
+   * Default: any version.
+   */
+  expectedVersion?: number | null | undefined;
+  /** Global id or UUID of the budget. */
+  id: string | number;
+};
+
 /** Outcome of a command. */
 export type CommandOutcome =
   /** The object was in the requested state already. Nothing was written. */
@@ -138,10 +465,65 @@ export type CommandOutcome =
   /** The command was rejected. Nothing was written; `error` has the reason. */
   | 'REJECTED';
 
+/** Input of `createApiKey`. */
+export type CreateApiKeyInput = {
+  /** Binds the key to an agent: it reaches nothing that belongs to other agents. Global id or UUID. Default: not bound. */
+  agentId?: string | number | null | undefined;
+  /**
+   * Idempotency key of the command: a UUID. A retry creates no second key, and does not return the secret again. Default: a
+   * new one.
+   */
+  commandId?: string | null | undefined;
+  /** How long the key is accepted. */
+  lifetime: ApiKeyLifetimeInput;
+  /** Permissions that the key has of those of its account. */
+  scopes: ApiKeyScopesInput;
+  /** Global id or UUID of the service account whose credential the key is. */
+  serviceAccountId: string | number;
+  /**
+   * Binds the key to the agents of a team: it reaches nothing that belongs to other agents. Global id or UUID. It cannot be given
+   * with `agentId`. Default: not bound.
+   */
+  teamId?: string | number | null | undefined;
+};
+
+/** Input of `createServiceAccount`. */
+export type CreateServiceAccountInput = {
+  /** Idempotency key of the command: a UUID. Send the same one again to retry safely. Default: a new one. */
+  commandId?: string | null | undefined;
+  /**
+   * What the account is for, such as `nightly-import`: one line of at most 256 bytes. It is recorded for ever: not the name
+   * of a person.
+   */
+  name: string;
+  /** Roles of the account in the tenant. Default: none. */
+  roles?: Array<Role> | null | undefined;
+};
+
 /** The currency of an amount, by its ISO 4217 code. */
 export type Currency =
   /** United States dollar. */
   | 'USD';
+
+/** Input of `defineBudget`. */
+export type DefineBudgetInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /**
+   * Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
+   * the position of the first execution. A key that was used for another mutation, object or input is rejected
+   * with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
+   * Default: a new UUID.
+   */
+  commandId?: string | null | undefined;
+  /**
+   * Id of the new budget: a UUID that the client chose. Default: derived from `commandId` if that is given, otherwise
+   * a new UUID.
+   */
+  id?: string | number | null | undefined;
+  /** Terms of the budget. */
+  terms: BudgetTermsInput;
+};
 
 /** Dimension by which a report groups or filters calls. */
 export type Dimension =
@@ -218,6 +600,84 @@ export type ForecastMethod =
   /** Level by robust exponential smoothing of days, times a profile by weekday and hour. */
   | 'SEASONAL';
 
+/** Reasons for which a command about who may do what is rejected. */
+export type IdentityErrorCode =
+  /** The service account does not exist or is disabled. */
+  | 'ACCOUNT_NOT_ACTIVE'
+  /** The API key would be bound to an agent and to a team. */
+  | 'AGENT_AND_TEAM'
+  /** The agent that the role is granted on, or that is added to the team, is not registered. */
+  | 'AGENT_NOT_REGISTERED'
+  /** A service account, API key, team, custom role, user or invitation with other properties has this id. */
+  | 'ALREADY_CREATED'
+  /** The API key was already replaced by another one. */
+  | 'ALREADY_ROTATED'
+  /** The `commandId` was used before, for another mutation, object or input. Send the command under a new id. */
+  | 'COMMAND_ID_REUSED'
+  /** Another user of the tenant has the e-mail address. */
+  | 'EMAIL_TAKEN'
+  /** The API key or invitation expired. */
+  | 'EXPIRED'
+  /** The API key, invitation or link would expire before it can be used. */
+  | 'EXPIRES_TOO_SOON'
+  /** A field of the input is not valid; `field` names it. */
+  | 'INVALID_INPUT'
+  /**
+   * No account or user of the tenant could decide who may do what any more. Make another one an admin first, or use the
+   * command line.
+   */
+  | 'LAST_ADMIN'
+  /** The state of the user or the invitation does not allow the command. */
+  | 'NOT_ALLOWED'
+  /**
+   * No service account, API key, team, custom role, user or invitation with this id was created, or the role was never
+   * granted to the holder.
+   */
+  | 'NOT_CREATED'
+  /** The custom role would have no permission. */
+  | 'NO_PERMISSIONS'
+  /** The API key would have no permission. */
+  | 'NO_SCOPES'
+  /** The service account was disabled, the team closed or the role withdrawn before, for a different reason, which is kept. */
+  | 'OTHER_REASON'
+  /** A permission is not about the data of a tenant. */
+  | 'PERMISSION_OUTSIDE_TENANT'
+  /** The API key or invitation was revoked. */
+  | 'REVOKED'
+  /** The API key or invitation was revoked before, for a different reason, which is kept. */
+  | 'REVOKED_OTHERWISE'
+  /** The custom role does not exist or was withdrawn, which is final. */
+  | 'ROLE_NOT_ACTIVE'
+  /** The role is not one of a tenant. */
+  | 'ROLE_OUTSIDE_TENANT'
+  /** A scope is not a permission on the data of a tenant. */
+  | 'SCOPE_OUTSIDE_TENANT'
+  /**
+   * The command was executed before, and the secret was returned then. It cannot be returned again: revoke the key or
+   * the invitation, and create another one with a new `commandId`.
+   */
+  | 'SECRET_ALREADY_SHOWN'
+  /** The team does not exist or was closed, which is final. */
+  | 'TEAM_NOT_ACTIVE'
+  /** The tenant does not exist or is suspended. */
+  | 'TENANT_NOT_ACTIVE'
+  /** The team has 500 agents, and no more may be added. */
+  | 'TOO_MANY_AGENTS'
+  /** The team or the custom role was changed as often as it may be: create another one. */
+  | 'TOO_MANY_CHANGES'
+  /** As many invitations of the tenant wait to be accepted as the settings of the server allow. */
+  | 'TOO_MANY_INVITATIONS'
+  /** The team has 500 members, and no more may be added. */
+  | 'TOO_MANY_MEMBERS'
+  /** The holder has 64 roles, and no more may be granted to it. */
+  | 'TOO_MANY_ROLES'
+  /** The account or the user is a member of 64 teams, and cannot join more. */
+  | 'TOO_MANY_TEAMS'
+  /** The user does not exist, or is disabled or deleted. */
+  | 'USER_NOT_ACTIVE'
+  /** The object does not have the `expectedVersion`; `currentVersion` is the version that it has. */
+  | 'WRONG_VERSION';
+
 /** What the usage of a call is measured in, and what the components of a price bill. */
 export type Meter =
   /** Tokens of audio in the prompt, which are part of the input tokens. */
@@ -273,6 +733,43 @@ export type PauseAgentInput = {
   reason?: string | null | undefined;
 };
 
+/** Input of `raiseBudget`. */
+export type RaiseBudgetInput = {
+  /** What is added to the limit, in its unit: greater than zero. */
+  amount: string;
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /**
+   * Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
+   * the position of the first execution. A key that was used for another mutation, object or input is rejected
+   * with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
+   * Default: a new UUID.
+   */
+  commandId?: string | null | undefined;
+  /**
+   * Version that the object must have. The command is rejected with `WRONG_VERSION` if it has another one.
+   * Default: any version.
+   */
+  expectedVersion?: number | null | undefined;
+  /** Global id or UUID of the budget. */
+  id: string | number;
+  /** Why the limit is raised: text of at most 64 KiB. */
+  reason: string;
+  /** When the raise ends. */
+  until: string;
+};
+
+/** Reason for which a reservation is refused. */
+export type RefusalReason =
+  /** What was charged before the budget was defined is not counted yet. Try again in a moment. */
+  | 'COUNTING'
+  /** It does not fit into what is left of a budget. */
+  | 'EXCEEDED'
+  /** The budget selects calls by a value that neither the credential nor the request states: `dimension` names it. */
+  | 'UNDECLARED'
+  /** The model has no price, and the budget limits money. */
+  | 'UNPRICED';
+
 /** Input of `resumeAgent`. */
 export type ResumeAgentInput = {
   /** Time at which this happened. Default: the current time of the server. */
@@ -291,6 +788,28 @@ export type ResumeAgentInput = {
   expectedVersion?: number | null | undefined;
   /** Global id or UUID of the agent. */
   id: string | number;
+};
+
+/** Input of `resumeBudget`. */
+export type ResumeBudgetInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /**
+   * Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
+   * the position of the first execution. A key that was used for another mutation, object or input is rejected
+   * with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
+   * Default: a new UUID.
+   */
+  commandId?: string | null | undefined;
+  /**
+   * Version that the object must have. The command is rejected with `WRONG_VERSION` if it has another one.
+   * Default: any version.
+   */
+  expectedVersion?: number | null | undefined;
+  /** Global id or UUID of the budget. */
+  id: string | number;
+  /** Why it is resumed: text of at most 64 KiB. */
+  reason?: string | null | undefined;
 };
 
 /** Input of `retireAgent`. */
@@ -313,6 +832,70 @@ export type RetireAgentInput = {
   id: string | number;
   /** Reason for the retirement: text of at most 64 KiB. */
   reason?: string | null | undefined;
+};
+
+/** Input of `reviseBudget`. */
+export type ReviseBudgetInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /**
+   * Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
+   * the position of the first execution. A key that was used for another mutation, object or input is rejected
+   * with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
+   * Default: a new UUID.
+   */
+  commandId?: string | null | undefined;
+  /**
+   * Version that the object must have. The command is rejected with `WRONG_VERSION` if it has another one.
+   * Default: any version.
+   */
+  expectedVersion?: number | null | undefined;
+  /** Global id or UUID of the budget. */
+  id: string | number;
+  /** Why the terms are changed: text of at most 64 KiB. */
+  reason?: string | null | undefined;
+  /** New terms, which replace all current ones. The scope cannot be changed. */
+  terms: BudgetTermsInput;
+};
+
+/** Named set of permissions in a tenant. */
+export type Role =
+  /** Manages everything in a tenant, and who may do what in it. */
+  | 'ADMIN'
+  /**
+   * Works in a tenant as an agent does: takes tasks, reports calls, stores memories. It reads the objects of the agent that
+   * its key is bound to.
+   */
+  | 'AGENT'
+  /** Reads everything in a tenant, to examine it. */
+  | 'AUDITOR'
+  /** Manages budgets and prices in a tenant, and reads what was spent. */
+  | 'BILLING'
+  /** Operates agents, tasks, budgets and prices in a tenant. */
+  | 'OPERATOR'
+  /** Reads everything in a tenant but the texts that agents work with. */
+  | 'VIEWER';
+
+/** Input of `suspendBudget`. */
+export type SuspendBudgetInput = {
+  /** Time at which this happened. Default: the current time of the server. */
+  at?: string | null | undefined;
+  /**
+   * Idempotency key of the command. A retry with the same key and the same input changes nothing and returns
+   * the position of the first execution. A key that was used for another mutation, object or input is rejected
+   * with `COMMAND_ID_REUSED`; two mutations with one id that each create a new object are both executed.
+   * Default: a new UUID.
+   */
+  commandId?: string | null | undefined;
+  /**
+   * Version that the object must have. The command is rejected with `WRONG_VERSION` if it has another one.
+   * Default: any version.
+   */
+  expectedVersion?: number | null | undefined;
+  /** Global id or UUID of the budget. */
+  id: string | number;
+  /** Why it is suspended: text of at most 64 KiB. */
+  reason: string;
 };
 
 /** Lifecycle status of a task. */
@@ -338,6 +921,31 @@ export type UsageFilter = {
    */
   value?: string | null | undefined;
 };
+
+/** Condition of a budget that raises an alert. */
+export type WatchCondition =
+  /** The last whole hour cost more than the band in which its cost was expected. */
+  | 'ANOMALY'
+  /** Reservations are charged in full, because what was used is not known. */
+  | 'ASSUMED'
+  /**
+   * The limit is spent more than 14.4 times as fast as it lasts, in a 720th part of the period (an hour of 30 days) and in a
+   * twelfth of that.
+   */
+  | 'BURN_RATE_FAST'
+  /**
+   * The limit is spent more than 6 times as fast as it lasts, in a 120th part of the period (six hours of 30 days) and in a
+   * twelfth of that.
+   */
+  | 'BURN_RATE_SLOW'
+  /** Nothing is left: what is charged and reserved is at least the limit. */
+  | 'EXHAUSTED'
+  /** More than the limit will be charged at the end of the period, as forecast. */
+  | 'FORECAST'
+  /** Nothing was charged or reserved for `noDataMinutes`. */
+  | 'NO_DATA'
+  /** Calls that settled a reservation have no price. */
+  | 'UNPRICED';
 
 export type AgentFieldsFragment = { id: string, uuid: string, name: string, kind: string | null, model: string | null, status: AgentStatus, reason: string | null, registeredAt: string, statusChangedAt: string, version: number, position: string, labels: Array<{ key: string, value: string }> };
 
@@ -422,20 +1030,170 @@ export type AgentNamesQueryVariables = Exact<{
 
 export type AgentNamesQuery = { agents: { nodes: Array<{ id: string, uuid: string, name: string }> } };
 
+export type BudgetQueryVariables = Exact<{
+  id: string | number;
+  minPosition?: string | null | undefined;
+}>;
+
+
+export type BudgetQuery = { budget: { id: string, uuid: string, name: string, limit: string, currency: Currency, timeZone: string, thresholds: Array<number>, closed: boolean, definedAt: string, version: number, position: string, scope: { kind: BudgetScopeKind, agentId: string | null, model: string | null }, months: Array<{ month: string, startsAt: string, endsAt: string, spent: string, remaining: string }>, control: { enforcement: BudgetEnforcement, measure: BudgetMeasure, meter: Meter | null, period: BudgetPeriodUnit, anchor: string, carryOver: boolean, onUnreachable: BudgetUnreachablePolicy, suspended: boolean, conditions: Array<{ dimension: string, value: string }>, onRefusal: { policy: BudgetRefusalPolicy, models: Array<string>, minutes: number | null } } | null, alerts: Array<{ position: string, month: string, thresholdPercent: number, spent: string, limit: string, currency: Currency, raisedAt: string }> } | null };
+
+export type BudgetPeriodAtQueryVariables = Exact<{
+  id: string | number;
+  at?: string | null | undefined;
+}>;
+
+
+export type BudgetPeriodAtQuery = { budgetPeriod: { startsAt: string, endsAt: string, limit: string, carried: string | null, charged: string, assumed: string, reserved: string, left: string, excess: string, wouldRefuse: number, unpriced: number, counted: boolean, crossedPercent: number | null, pace: { perHour: string, exhaustsAt: string | null, secondsLeft: number | null } | null } | null };
+
+export type BudgetPeriodNowSubscriptionVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type BudgetPeriodNowSubscription = { budgetPeriod: { startsAt: string, endsAt: string, limit: string, carried: string | null, charged: string, assumed: string, reserved: string, left: string, excess: string, wouldRefuse: number, unpriced: number, counted: boolean, crossedPercent: number | null, pace: { perHour: string, exhaustsAt: string | null, secondsLeft: number | null } | null } | null };
+
+export type BudgetNamesQueryVariables = Exact<{
+  first: number;
+}>;
+
+
+export type BudgetNamesQuery = { budgets: { nodes: Array<{ id: string, uuid: string, name: string, currency: Currency, control: { measure: BudgetMeasure, meter: Meter | null } | null }> } };
+
+export type BudgetHistoryQueryVariables = Exact<{
+  id: string | number;
+  parts?: Array<BudgetHistoryPart> | BudgetHistoryPart | null | undefined;
+  first: number;
+  before?: string | null | undefined;
+}>;
+
+
+export type BudgetHistoryQuery = { budgetHistory: { next: string | null, entries: Array<{ position: string, recordedAt: string, actor: string | null, reason: string | null, kind: BudgetHistoryKind, limit: string | null, enforcement: BudgetEnforcement | null, amount: string | null, until: string | null, reservation: string | null, agentId: string | null, refusal: { reason: RefusalReason, dimension: string | null, left: string | null } | null }> } };
+
+export type BudgetRefusalsQueryVariables = Exact<{
+  id: string | number;
+  first: number;
+}>;
+
+
+export type BudgetRefusalsQuery = { budgetRefusals: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ minute: string, reason: RefusalReason, dimension: string | null, agentId: string | null, apiKeyId: string | null, userId: string | null, refusals: number, position: string }> } };
+
+export type ApprovalsQueryVariables = Exact<{
+  first: number;
+}>;
+
+
+export type ApprovalsQuery = { approvals: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ uuid: string, status: ApprovalStatus, budgetId: string, agentId: string | null, model: string | null, amount: string, periodEndsAt: string, expiresAt: string, requestedAt: string, reason: string | null, answeredAt: string | null }> } };
+
+export type ThresholdsQueryVariables = Exact<{
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type ThresholdsQuery = { budgetThresholds: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ budgetId: string, startsAt: string, endsAt: string, thresholdPercent: number, spent: string, limit: string, position: string, crossedAt: string, status: AlertStatus }> } };
+
+export type WatchesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type WatchesQuery = { budgetWatches: Array<{ budgetId: string, alerts: Array<{ condition: WatchCondition, status: AlertStatus, balanceId: string, endsAt: string, termsVersion: number, sent: number, observed: string, reference: string, raisedAt: string, sentAt: string }> }> };
+
+export type BudgetPreviewQueryVariables = Exact<{
+  terms: BudgetTermsInput;
+  month: string;
+}>;
+
+
+export type BudgetPreviewQuery = { budgetPreview: { from: string, to: string, calls: number, refusedCalls: number, refused: string, unpricedCalls: number, cutAfter: string | null, periods: Array<{ startsAt: string, endsAt: string, limit: string, grantedCalls: number, charged: string, refusedCalls: number, refused: string, unpricedCalls: number, firstRefusedAt: string | null }> } };
+
+export type DefineBudgetMutationVariables = Exact<{
+  input: DefineBudgetInput;
+}>;
+
+
+export type DefineBudgetMutation = { defineBudget: { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null } };
+
+export type ReviseBudgetMutationVariables = Exact<{
+  input: ReviseBudgetInput;
+}>;
+
+
+export type ReviseBudgetMutation = { reviseBudget: { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null } };
+
+export type SuspendBudgetMutationVariables = Exact<{
+  input: SuspendBudgetInput;
+}>;
+
+
+export type SuspendBudgetMutation = { suspendBudget: { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null } };
+
+export type ResumeBudgetMutationVariables = Exact<{
+  input: ResumeBudgetInput;
+}>;
+
+
+export type ResumeBudgetMutation = { resumeBudget: { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null } };
+
+export type RaiseBudgetMutationVariables = Exact<{
+  input: RaiseBudgetInput;
+}>;
+
+
+export type RaiseBudgetMutation = { raiseBudget: { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null } };
+
+export type CloseBudgetMutationVariables = Exact<{
+  input: CloseBudgetInput;
+}>;
+
+
+export type CloseBudgetMutation = { closeBudget: { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null } };
+
+export type BudgetResultFragment = { outcome: CommandOutcome, position: string | null, error: { code: BudgetErrorCode, message: string, field: string | null } | null, budget: { id: string, uuid: string } | null };
+
+export type AnswerApprovalMutationVariables = Exact<{
+  input: AnswerApprovalInput;
+}>;
+
+
+export type AnswerApprovalMutation = { answerApproval: { outcome: CommandOutcome, position: string | null, error: { code: ApprovalErrorCode, message: string, field: string | null } | null } };
+
+export type AcknowledgeAlertMutationVariables = Exact<{
+  input: AnswerAlertInput;
+}>;
+
+
+export type AcknowledgeAlertMutation = { acknowledgeAlert: { outcome: CommandOutcome, position: string | null, error: { code: AlertErrorCode, message: string, field: string | null } | null } };
+
+export type ResolveAlertMutationVariables = Exact<{
+  input: AnswerAlertInput;
+}>;
+
+
+export type ResolveAlertMutation = { resolveAlert: { outcome: CommandOutcome, position: string | null, error: { code: AlertErrorCode, message: string, field: string | null } | null } };
+
+export type AcknowledgeConditionMutationVariables = Exact<{
+  input: AcknowledgeBudgetConditionInput;
+}>;
+
+
+export type AcknowledgeConditionMutation = { acknowledgeBudgetCondition: { outcome: CommandOutcome, position: string | null, error: { code: BudgetWatchErrorCode, message: string, field: string | null } | null } };
+
 export type BudgetsQueryVariables = Exact<{
   first: number;
   after?: string | null | undefined;
 }>;
 
 
-export type BudgetsQuery = { budgets: { pageInfo: { hasNextPage: boolean, endCursor: string | null }, nodes: Array<{ id: string, uuid: string, name: string, limit: string, currency: Currency, timeZone: string, thresholds: Array<number>, closed: boolean, scope: { kind: BudgetScopeKind, agentId: string | null, model: string | null }, months: Array<{ month: string, startsAt: string, endsAt: string, spent: string, remaining: string }>, control: { enforcement: BudgetEnforcement, measure: BudgetMeasure, meter: Meter | null, period: BudgetPeriodUnit, suspended: boolean } | null }> } };
+export type BudgetsQuery = { budgets: { pageInfo: { hasNextPage: boolean, endCursor: string | null }, nodes: Array<{ id: string, uuid: string, name: string, limit: string, currency: Currency, timeZone: string, thresholds: Array<number>, closed: boolean, scope: { kind: BudgetScopeKind, agentId: string | null, model: string | null }, months: Array<{ month: string, startsAt: string, endsAt: string, spent: string, remaining: string }>, control: { enforcement: BudgetEnforcement, measure: BudgetMeasure, meter: Meter | null, period: BudgetPeriodUnit, suspended: boolean, conditions: Array<{ dimension: string, value: string }> } | null }> } };
 
 export type BudgetPeriodsQueryVariables = Exact<{
   first: number;
 }>;
 
 
-export type BudgetPeriodsQuery = { budgets: { nodes: Array<{ id: string, period: { endsAt: string, limit: string, charged: string, assumed: string, reserved: string, left: string, excess: string, wouldRefuse: number, counted: boolean, pace: { perHour: string, exhaustsAt: string | null } | null } | null }> } };
+export type BudgetPeriodsQuery = { budgets: { nodes: Array<{ id: string, period: { startsAt: string, endsAt: string, limit: string, carried: string | null, charged: string, assumed: string, reserved: string, left: string, excess: string, wouldRefuse: number, unpriced: number, counted: boolean, crossedPercent: number | null, pace: { perHour: string, exhaustsAt: string | null, secondsLeft: number | null } | null } | null }> } };
+
+export type BudgetPeriodFragment = { startsAt: string, endsAt: string, limit: string, carried: string | null, charged: string, assumed: string, reserved: string, left: string, excess: string, wouldRefuse: number, unpriced: number, counted: boolean, crossedPercent: number | null, pace: { perHour: string, exhaustsAt: string | null, secondsLeft: number | null } | null };
 
 export type CostReportQueryVariables = Exact<{
   by: Array<Dimension> | Dimension;
@@ -529,9 +1287,46 @@ export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type ViewerQuery = { viewer: { actor: string, tenant: string, email: string | null, sessionId: string | null, displayName: string | null, permissions: Array<string> } };
 
+export type RecordedCallsSubscriptionVariables = Exact<{
+  after?: string | null | undefined;
+  filter?: EventFilter | null | undefined;
+}>;
+
+
+export type RecordedCallsSubscription = { events: { position: string, streamId: string } };
+
+export type StartHeadQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type StartHeadQuery = { head: string };
+
+export type RecordedCallQueryVariables = Exact<{
+  id: string | number;
+  minPosition?: string | null | undefined;
+}>;
+
+
+export type RecordedCallQuery = { call: { id: string, uuid: string, provider: string | null, model: string | null, tool: string | null, cost: string | null, startedAt: string, agent: { id: string, uuid: string, name: string } | null, usage: { input: number, output: number } } | null };
+
+export type StartAccountMutationVariables = Exact<{
+  input: CreateServiceAccountInput;
+}>;
+
+
+export type StartAccountMutation = { createServiceAccount: { outcome: CommandOutcome, error: { code: IdentityErrorCode, message: string, field: string | null } | null, serviceAccount: { id: string, uuid: string } | null } };
+
+export type StartKeyMutationVariables = Exact<{
+  input: CreateApiKeyInput;
+}>;
+
+
+export type StartKeyMutation = { createApiKey: { outcome: CommandOutcome, secret: string | null, error: { code: IdentityErrorCode, message: string, field: string | null } | null } };
+
 export const AgentFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"AgentFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Agent"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"registeredAt"}},{"kind":"Field","name":{"kind":"Name","value":"statusChangedAt"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"position"}}]}}]} as unknown as DocumentNode<AgentFieldsFragment, unknown>;
 export const TaskFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"title"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"progressPercent"}},{"kind":"Field","name":{"kind":"Name","value":"progressNote"}},{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"startedAt"}},{"kind":"Field","name":{"kind":"Name","value":"endedAt"}}]}}]} as unknown as DocumentNode<TaskFieldsFragment, unknown>;
 export const AgentResultFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"AgentResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"AgentPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}}]}}]}}]} as unknown as DocumentNode<AgentResultFragment, unknown>;
+export const BudgetResultFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<BudgetResultFragment, unknown>;
+export const BudgetPeriodFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetPeriod"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPeriodStatus"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"carried"}},{"kind":"Field","name":{"kind":"Name","value":"charged"}},{"kind":"Field","name":{"kind":"Name","value":"assumed"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"left"}},{"kind":"Field","name":{"kind":"Name","value":"excess"}},{"kind":"Field","name":{"kind":"Name","value":"wouldRefuse"}},{"kind":"Field","name":{"kind":"Name","value":"unpriced"}},{"kind":"Field","name":{"kind":"Name","value":"counted"}},{"kind":"Field","name":{"kind":"Name","value":"crossedPercent"}},{"kind":"Field","name":{"kind":"Name","value":"pace"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"perHour"}},{"kind":"Field","name":{"kind":"Name","value":"exhaustsAt"}},{"kind":"Field","name":{"kind":"Name","value":"secondsLeft"}}]}}]}}]} as unknown as DocumentNode<BudgetPeriodFragment, unknown>;
 export const SpendFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"Spend"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UsageTotals"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"calls"}},{"kind":"Field","name":{"kind":"Name","value":"toolCalls"}},{"kind":"Field","name":{"kind":"Name","value":"failedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"unpricedCalls"}}]}}]} as unknown as DocumentNode<SpendFragment, unknown>;
 export const AgentsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Agents"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"AgentFilter"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"agents"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"minPosition"},"value":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"AgentFields"}},{"kind":"Field","name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"IntValue","value":"1"}},{"kind":"Argument","name":{"kind":"Name","value":"status"},"value":{"kind":"EnumValue","value":"RUNNING"}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"title"}},{"kind":"Field","name":{"kind":"Name","value":"progressPercent"}}]}}]}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"AgentFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Agent"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"registeredAt"}},{"kind":"Field","name":{"kind":"Name","value":"statusChangedAt"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"position"}}]}}]} as unknown as DocumentNode<AgentsQuery, AgentsQueryVariables>;
 export const AgentDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Agent"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"agent"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"minPosition"},"value":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"AgentFields"}},{"kind":"Field","alias":{"kind":"Name","value":"running"},"name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"IntValue","value":"5"}},{"kind":"Argument","name":{"kind":"Name","value":"status"},"value":{"kind":"EnumValue","value":"RUNNING"}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}}]}},{"kind":"Field","alias":{"kind":"Name","value":"waiting"},"name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"IntValue","value":"50"}},{"kind":"Argument","name":{"kind":"Name","value":"status"},"value":{"kind":"EnumValue","value":"SUBMITTED"}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"AgentFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Agent"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"labels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"registeredAt"}},{"kind":"Field","name":{"kind":"Name","value":"statusChangedAt"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"position"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"title"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"progressPercent"}},{"kind":"Field","name":{"kind":"Name","value":"progressNote"}},{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"startedAt"}},{"kind":"Field","name":{"kind":"Name","value":"endedAt"}}]}}]} as unknown as DocumentNode<AgentQuery, AgentQueryVariables>;
@@ -543,8 +1338,28 @@ export const ResumeAgentDocument = {"kind":"Document","definitions":[{"kind":"Op
 export const ActivateAgentDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"ActivateAgent"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ActivateAgentInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"activateAgent"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"AgentResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"AgentResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"AgentPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}}]}}]}}]} as unknown as DocumentNode<ActivateAgentMutation, ActivateAgentMutationVariables>;
 export const RetireAgentDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RetireAgent"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RetireAgentInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"retireAgent"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"AgentResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"AgentResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"AgentPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}}]}}]}}]} as unknown as DocumentNode<RetireAgentMutation, RetireAgentMutationVariables>;
 export const AgentNamesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"AgentNames"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"agents"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}}]}}]}}]} as unknown as DocumentNode<AgentNamesQuery, AgentNamesQueryVariables>;
-export const BudgetsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Budgets"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"scope"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"agentId"}},{"kind":"Field","name":{"kind":"Name","value":"model"}}]}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"timeZone"}},{"kind":"Field","name":{"kind":"Name","value":"thresholds"}},{"kind":"Field","name":{"kind":"Name","value":"closed"}},{"kind":"Field","name":{"kind":"Name","value":"months"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"control"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"enforcement"}},{"kind":"Field","name":{"kind":"Name","value":"measure"}},{"kind":"Field","name":{"kind":"Name","value":"meter"}},{"kind":"Field","name":{"kind":"Name","value":"period"}},{"kind":"Field","name":{"kind":"Name","value":"suspended"}}]}}]}}]}}]}}]} as unknown as DocumentNode<BudgetsQuery, BudgetsQueryVariables>;
-export const BudgetPeriodsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetPeriods"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"period"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"charged"}},{"kind":"Field","name":{"kind":"Name","value":"assumed"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"left"}},{"kind":"Field","name":{"kind":"Name","value":"excess"}},{"kind":"Field","name":{"kind":"Name","value":"wouldRefuse"}},{"kind":"Field","name":{"kind":"Name","value":"counted"}},{"kind":"Field","name":{"kind":"Name","value":"pace"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"perHour"}},{"kind":"Field","name":{"kind":"Name","value":"exhaustsAt"}}]}}]}}]}}]}}]}}]} as unknown as DocumentNode<BudgetPeriodsQuery, BudgetPeriodsQueryVariables>;
+export const BudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Budget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"minPosition"},"value":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"scope"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"agentId"}},{"kind":"Field","name":{"kind":"Name","value":"model"}}]}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"timeZone"}},{"kind":"Field","name":{"kind":"Name","value":"thresholds"}},{"kind":"Field","name":{"kind":"Name","value":"closed"}},{"kind":"Field","name":{"kind":"Name","value":"definedAt"}},{"kind":"Field","name":{"kind":"Name","value":"version"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"months"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"control"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"enforcement"}},{"kind":"Field","name":{"kind":"Name","value":"measure"}},{"kind":"Field","name":{"kind":"Name","value":"meter"}},{"kind":"Field","name":{"kind":"Name","value":"conditions"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"dimension"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}},{"kind":"Field","name":{"kind":"Name","value":"period"}},{"kind":"Field","name":{"kind":"Name","value":"anchor"}},{"kind":"Field","name":{"kind":"Name","value":"carryOver"}},{"kind":"Field","name":{"kind":"Name","value":"onRefusal"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"policy"}},{"kind":"Field","name":{"kind":"Name","value":"models"}},{"kind":"Field","name":{"kind":"Name","value":"minutes"}}]}},{"kind":"Field","name":{"kind":"Name","value":"onUnreachable"}},{"kind":"Field","name":{"kind":"Name","value":"suspended"}}]}},{"kind":"Field","name":{"kind":"Name","value":"alerts"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"thresholdPercent"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"raisedAt"}}]}}]}}]}}]} as unknown as DocumentNode<BudgetQuery, BudgetQueryVariables>;
+export const BudgetPeriodAtDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetPeriodAt"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"at"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetPeriod"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"at"},"value":{"kind":"Variable","name":{"kind":"Name","value":"at"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetPeriod"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetPeriod"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPeriodStatus"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"carried"}},{"kind":"Field","name":{"kind":"Name","value":"charged"}},{"kind":"Field","name":{"kind":"Name","value":"assumed"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"left"}},{"kind":"Field","name":{"kind":"Name","value":"excess"}},{"kind":"Field","name":{"kind":"Name","value":"wouldRefuse"}},{"kind":"Field","name":{"kind":"Name","value":"unpriced"}},{"kind":"Field","name":{"kind":"Name","value":"counted"}},{"kind":"Field","name":{"kind":"Name","value":"crossedPercent"}},{"kind":"Field","name":{"kind":"Name","value":"pace"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"perHour"}},{"kind":"Field","name":{"kind":"Name","value":"exhaustsAt"}},{"kind":"Field","name":{"kind":"Name","value":"secondsLeft"}}]}}]}}]} as unknown as DocumentNode<BudgetPeriodAtQuery, BudgetPeriodAtQueryVariables>;
+export const BudgetPeriodNowDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"BudgetPeriodNow"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetPeriod"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetPeriod"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetPeriod"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPeriodStatus"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"carried"}},{"kind":"Field","name":{"kind":"Name","value":"charged"}},{"kind":"Field","name":{"kind":"Name","value":"assumed"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"left"}},{"kind":"Field","name":{"kind":"Name","value":"excess"}},{"kind":"Field","name":{"kind":"Name","value":"wouldRefuse"}},{"kind":"Field","name":{"kind":"Name","value":"unpriced"}},{"kind":"Field","name":{"kind":"Name","value":"counted"}},{"kind":"Field","name":{"kind":"Name","value":"crossedPercent"}},{"kind":"Field","name":{"kind":"Name","value":"pace"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"perHour"}},{"kind":"Field","name":{"kind":"Name","value":"exhaustsAt"}},{"kind":"Field","name":{"kind":"Name","value":"secondsLeft"}}]}}]}}]} as unknown as DocumentNode<BudgetPeriodNowSubscription, BudgetPeriodNowSubscriptionVariables>;
+export const BudgetNamesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetNames"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"control"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"measure"}},{"kind":"Field","name":{"kind":"Name","value":"meter"}}]}}]}}]}}]}}]} as unknown as DocumentNode<BudgetNamesQuery, BudgetNamesQueryVariables>;
+export const BudgetHistoryDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetHistory"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"parts"}},"type":{"kind":"ListType","type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetHistoryPart"}}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"before"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetHistory"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"parts"},"value":{"kind":"Variable","name":{"kind":"Name","value":"parts"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"before"},"value":{"kind":"Variable","name":{"kind":"Name","value":"before"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"next"}},{"kind":"Field","name":{"kind":"Name","value":"entries"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"recordedAt"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"enforcement"}},{"kind":"Field","name":{"kind":"Name","value":"amount"}},{"kind":"Field","name":{"kind":"Name","value":"until"}},{"kind":"Field","name":{"kind":"Name","value":"reservation"}},{"kind":"Field","name":{"kind":"Name","value":"agentId"}},{"kind":"Field","name":{"kind":"Name","value":"refusal"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"dimension"}},{"kind":"Field","name":{"kind":"Name","value":"left"}}]}}]}}]}}]}}]} as unknown as DocumentNode<BudgetHistoryQuery, BudgetHistoryQueryVariables>;
+export const BudgetRefusalsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetRefusals"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetRefusals"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"budgetId"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"minute"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"dimension"}},{"kind":"Field","name":{"kind":"Name","value":"agentId"}},{"kind":"Field","name":{"kind":"Name","value":"apiKeyId"}},{"kind":"Field","name":{"kind":"Name","value":"userId"}},{"kind":"Field","name":{"kind":"Name","value":"refusals"}},{"kind":"Field","name":{"kind":"Name","value":"position"}}]}}]}}]}}]} as unknown as DocumentNode<BudgetRefusalsQuery, BudgetRefusalsQueryVariables>;
+export const ApprovalsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Approvals"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"approvals"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"budgetId"}},{"kind":"Field","name":{"kind":"Name","value":"agentId"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"amount"}},{"kind":"Field","name":{"kind":"Name","value":"periodEndsAt"}},{"kind":"Field","name":{"kind":"Name","value":"expiresAt"}},{"kind":"Field","name":{"kind":"Name","value":"requestedAt"}},{"kind":"Field","name":{"kind":"Name","value":"reason"}},{"kind":"Field","name":{"kind":"Name","value":"answeredAt"}}]}}]}}]}}]} as unknown as DocumentNode<ApprovalsQuery, ApprovalsQueryVariables>;
+export const ThresholdsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Thresholds"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetThresholds"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetId"}},{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"thresholdPercent"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"crossedAt"}},{"kind":"Field","name":{"kind":"Name","value":"status"}}]}}]}}]}}]} as unknown as DocumentNode<ThresholdsQuery, ThresholdsQueryVariables>;
+export const WatchesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Watches"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetWatches"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetId"}},{"kind":"Field","name":{"kind":"Name","value":"alerts"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"condition"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"balanceId"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"termsVersion"}},{"kind":"Field","name":{"kind":"Name","value":"sent"}},{"kind":"Field","name":{"kind":"Name","value":"observed"}},{"kind":"Field","name":{"kind":"Name","value":"reference"}},{"kind":"Field","name":{"kind":"Name","value":"raisedAt"}},{"kind":"Field","name":{"kind":"Name","value":"sentAt"}}]}}]}}]}}]} as unknown as DocumentNode<WatchesQuery, WatchesQueryVariables>;
+export const BudgetPreviewDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetPreview"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"terms"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetTermsInput"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"month"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetPreview"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"terms"},"value":{"kind":"Variable","name":{"kind":"Name","value":"terms"}}},{"kind":"Argument","name":{"kind":"Name","value":"month"},"value":{"kind":"Variable","name":{"kind":"Name","value":"month"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"from"}},{"kind":"Field","name":{"kind":"Name","value":"to"}},{"kind":"Field","name":{"kind":"Name","value":"calls"}},{"kind":"Field","name":{"kind":"Name","value":"refusedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"refused"}},{"kind":"Field","name":{"kind":"Name","value":"unpricedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"cutAfter"}},{"kind":"Field","name":{"kind":"Name","value":"periods"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"grantedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"charged"}},{"kind":"Field","name":{"kind":"Name","value":"refusedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"refused"}},{"kind":"Field","name":{"kind":"Name","value":"unpricedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"firstRefusedAt"}}]}}]}}]}}]} as unknown as DocumentNode<BudgetPreviewQuery, BudgetPreviewQueryVariables>;
+export const DefineBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"DefineBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DefineBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"defineBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<DefineBudgetMutation, DefineBudgetMutationVariables>;
+export const ReviseBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"ReviseBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ReviseBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"reviseBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<ReviseBudgetMutation, ReviseBudgetMutationVariables>;
+export const SuspendBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"SuspendBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"SuspendBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"suspendBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<SuspendBudgetMutation, SuspendBudgetMutationVariables>;
+export const ResumeBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"ResumeBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ResumeBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"resumeBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<ResumeBudgetMutation, ResumeBudgetMutationVariables>;
+export const RaiseBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RaiseBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RaiseBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"raiseBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<RaiseBudgetMutation, RaiseBudgetMutationVariables>;
+export const CloseBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"CloseBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CloseBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"closeBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetResult"}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetResult"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPayload"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]} as unknown as DocumentNode<CloseBudgetMutation, CloseBudgetMutationVariables>;
+export const AnswerApprovalDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"AnswerApproval"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"AnswerApprovalInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"answerApproval"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<AnswerApprovalMutation, AnswerApprovalMutationVariables>;
+export const AcknowledgeAlertDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"AcknowledgeAlert"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"AnswerAlertInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"acknowledgeAlert"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<AcknowledgeAlertMutation, AcknowledgeAlertMutationVariables>;
+export const ResolveAlertDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"ResolveAlert"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"AnswerAlertInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"resolveAlert"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<ResolveAlertMutation, ResolveAlertMutationVariables>;
+export const AcknowledgeConditionDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"AcknowledgeCondition"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"AcknowledgeBudgetConditionInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"acknowledgeBudgetCondition"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<AcknowledgeConditionMutation, AcknowledgeConditionMutationVariables>;
+export const BudgetsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Budgets"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"scope"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"agentId"}},{"kind":"Field","name":{"kind":"Name","value":"model"}}]}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"timeZone"}},{"kind":"Field","name":{"kind":"Name","value":"thresholds"}},{"kind":"Field","name":{"kind":"Name","value":"closed"}},{"kind":"Field","name":{"kind":"Name","value":"months"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"control"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"enforcement"}},{"kind":"Field","name":{"kind":"Name","value":"measure"}},{"kind":"Field","name":{"kind":"Name","value":"meter"}},{"kind":"Field","name":{"kind":"Name","value":"period"}},{"kind":"Field","name":{"kind":"Name","value":"suspended"}},{"kind":"Field","name":{"kind":"Name","value":"conditions"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"dimension"}},{"kind":"Field","name":{"kind":"Name","value":"value"}}]}}]}}]}}]}}]}}]} as unknown as DocumentNode<BudgetsQuery, BudgetsQueryVariables>;
+export const BudgetPeriodsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"BudgetPeriods"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"period"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"BudgetPeriod"}}]}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"BudgetPeriod"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"BudgetPeriodStatus"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"startsAt"}},{"kind":"Field","name":{"kind":"Name","value":"endsAt"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"carried"}},{"kind":"Field","name":{"kind":"Name","value":"charged"}},{"kind":"Field","name":{"kind":"Name","value":"assumed"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"left"}},{"kind":"Field","name":{"kind":"Name","value":"excess"}},{"kind":"Field","name":{"kind":"Name","value":"wouldRefuse"}},{"kind":"Field","name":{"kind":"Name","value":"unpriced"}},{"kind":"Field","name":{"kind":"Name","value":"counted"}},{"kind":"Field","name":{"kind":"Name","value":"crossedPercent"}},{"kind":"Field","name":{"kind":"Name","value":"pace"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"perHour"}},{"kind":"Field","name":{"kind":"Name","value":"exhaustsAt"}},{"kind":"Field","name":{"kind":"Name","value":"secondsLeft"}}]}}]}}]} as unknown as DocumentNode<BudgetPeriodsQuery, BudgetPeriodsQueryVariables>;
 export const CostReportDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"CostReport"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"by"}},"type":{"kind":"NonNullType","type":{"kind":"ListType","type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Dimension"}}}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"ListType","type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"UsageFilter"}}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"timeZone"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"from"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"to"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"usageReport"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"by"},"value":{"kind":"Variable","name":{"kind":"Name","value":"by"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}},{"kind":"Argument","name":{"kind":"Name","value":"timeZone"},"value":{"kind":"Variable","name":{"kind":"Name","value":"timeZone"}}},{"kind":"Argument","name":{"kind":"Name","value":"from"},"value":{"kind":"Variable","name":{"kind":"Name","value":"from"}}},{"kind":"Argument","name":{"kind":"Name","value":"to"},"value":{"kind":"Variable","name":{"kind":"Name","value":"to"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"summedFrom"}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"keys"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"dimension"}},{"kind":"Field","name":{"kind":"Name","value":"value"}},{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"isRest"}},{"kind":"Field","name":{"kind":"Name","value":"totals"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"Spend"}},{"kind":"Field","name":{"kind":"Name","value":"inputTokens"}},{"kind":"Field","name":{"kind":"Name","value":"outputTokens"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"total"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"Spend"}},{"kind":"Field","name":{"kind":"Name","value":"inputTokens"}},{"kind":"Field","name":{"kind":"Name","value":"outputTokens"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"Spend"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UsageTotals"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"calls"}},{"kind":"Field","name":{"kind":"Name","value":"toolCalls"}},{"kind":"Field","name":{"kind":"Name","value":"failedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"unpricedCalls"}}]}}]} as unknown as DocumentNode<CostReportQuery, CostReportQueryVariables>;
 export const PulseDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"Pulse"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"from"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"intervalMs"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"usageTotals"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"from"},"value":{"kind":"Variable","name":{"kind":"Name","value":"from"}}},{"kind":"Argument","name":{"kind":"Name","value":"intervalMs"},"value":{"kind":"Variable","name":{"kind":"Name","value":"intervalMs"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"head"}},{"kind":"Field","name":{"kind":"Name","value":"eventsBehind"}},{"kind":"Field","name":{"kind":"Name","value":"secondsBehind"}},{"kind":"Field","name":{"kind":"Name","value":"total"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"calls"}},{"kind":"Field","name":{"kind":"Name","value":"toolCalls"}},{"kind":"Field","name":{"kind":"Name","value":"failedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"unpricedCalls"}}]}}]}}]}}]} as unknown as DocumentNode<PulseSubscription, PulseSubscriptionVariables>;
 export const AgentEventsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"AgentEvents"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"EventFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"events"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"category"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"streamId"}},{"kind":"Field","name":{"kind":"Name","value":"recordedAt"}}]}}]}}]} as unknown as DocumentNode<AgentEventsSubscription, AgentEventsSubscriptionVariables>;
@@ -556,3 +1371,8 @@ export const PositionAtDocument = {"kind":"Document","definitions":[{"kind":"Ope
 export const AlertsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Alerts"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgetAlerts"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"budgetId"}},{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"thresholdPercent"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"raisedAt"}}]}}]}}]}}]} as unknown as DocumentNode<AlertsQuery, AlertsQueryVariables>;
 export const SpendByTimeDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"SpendByTime"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"by"}},"type":{"kind":"NonNullType","type":{"kind":"ListType","type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Dimension"}}}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"ListType","type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"UsageFilter"}}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"timeZone"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"from"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"to"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"usageReport"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"by"},"value":{"kind":"Variable","name":{"kind":"Name","value":"by"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}},{"kind":"Argument","name":{"kind":"Name","value":"timeZone"},"value":{"kind":"Variable","name":{"kind":"Name","value":"timeZone"}}},{"kind":"Argument","name":{"kind":"Name","value":"from"},"value":{"kind":"Variable","name":{"kind":"Name","value":"from"}}},{"kind":"Argument","name":{"kind":"Name","value":"to"},"value":{"kind":"Variable","name":{"kind":"Name","value":"to"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"keys"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"dimension"}},{"kind":"Field","name":{"kind":"Name","value":"value"}},{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"totals"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"Spend"}}]}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"Spend"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"UsageTotals"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"calls"}},{"kind":"Field","name":{"kind":"Name","value":"toolCalls"}},{"kind":"Field","name":{"kind":"Name","value":"failedCalls"}},{"kind":"Field","name":{"kind":"Name","value":"unpricedCalls"}}]}}]} as unknown as DocumentNode<SpendByTimeQuery, SpendByTimeQueryVariables>;
 export const ViewerDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Viewer"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"viewer"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"tenant"}},{"kind":"Field","name":{"kind":"Name","value":"email"}},{"kind":"Field","name":{"kind":"Name","value":"sessionId"}},{"kind":"Field","name":{"kind":"Name","value":"displayName"}},{"kind":"Field","name":{"kind":"Name","value":"permissions"}}]}}]}}]} as unknown as DocumentNode<ViewerQuery, ViewerQueryVariables>;
+export const RecordedCallsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"RecordedCalls"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"EventFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"events"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"position"}},{"kind":"Field","name":{"kind":"Name","value":"streamId"}}]}}]}}]} as unknown as DocumentNode<RecordedCallsSubscription, RecordedCallsSubscriptionVariables>;
+export const StartHeadDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"StartHead"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"head"}}]}}]} as unknown as DocumentNode<StartHeadQuery, StartHeadQueryVariables>;
+export const RecordedCallDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"RecordedCall"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Position"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"call"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"minPosition"},"value":{"kind":"Variable","name":{"kind":"Name","value":"minPosition"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"provider"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"tool"}},{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"startedAt"}},{"kind":"Field","name":{"kind":"Name","value":"agent"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}},{"kind":"Field","name":{"kind":"Name","value":"name"}}]}},{"kind":"Field","name":{"kind":"Name","value":"usage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"input"}},{"kind":"Field","name":{"kind":"Name","value":"output"}}]}}]}}]}}]} as unknown as DocumentNode<RecordedCallQuery, RecordedCallQueryVariables>;
+export const StartAccountDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"StartAccount"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CreateServiceAccountInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"createServiceAccount"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}},{"kind":"Field","name":{"kind":"Name","value":"serviceAccount"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"uuid"}}]}}]}}]}}]} as unknown as DocumentNode<StartAccountMutation, StartAccountMutationVariables>;
+export const StartKeyDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"StartKey"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CreateApiKeyInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"createApiKey"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"secret"}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<StartKeyMutation, StartKeyMutationVariables>;
