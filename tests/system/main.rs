@@ -66,6 +66,7 @@ mod otlp;
 mod outlook;
 mod page;
 mod page_budgets;
+mod page_audit;
 mod partitions;
 mod prices;
 mod private_cluster;

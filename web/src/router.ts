@@ -12,6 +12,7 @@ const pages = {
   budget: () => import('./pages/BudgetPage.vue'),
   newBudget: () => import('./pages/NewBudgetPage.vue'),
   start: () => import('./pages/StartPage.vue'),
+  audit: () => import('./pages/AuditPage.vue'),
   unknown: () => import('./pages/NotFoundPage.vue'),
 };
 
@@ -62,6 +63,12 @@ export const router = createRouter({
     { path: '/budgets/new', name: 'new-budget', component: pages.newBudget, meta: { title: texts.budgetForm.title, section: 'budgets' } },
     { path: '/budgets/:budget', name: 'budget', component: pages.budget, props: true, meta: { title: texts.budgetPage.title, section: 'budgets' } },
     { path: '/start', name: 'start', component: pages.start, meta: { title: texts.start.title } },
+    {
+      path: '/audit',
+      name: 'audit',
+      component: pages.audit,
+      meta: { title: texts.audit.title, section: 'audit' },
+    },
     {
       path: '/:unknown(.*)*',
       name: 'unknown',

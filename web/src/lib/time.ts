@@ -126,6 +126,16 @@ export function dateToInstant(date: string, timeZone: string, days = 0): Date | 
   return startOfLocalDay(year, month, day + days, timeZone);
 }
 
+/** The instant of a local date and time such as `2026-03-01T14:05`; null if it is none. Of two such instants, one is taken. */
+export function localToInstant(text: string, timeZone: string): Date | null {
+  const utc = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?$/.test(text) ? Date.parse(`${text}Z`) : NaN;
+  if (Number.isNaN(utc)) {
+    return null;
+  }
+  const near = utc - offsetMinutes(new Date(utc), timeZone) * MINUTE_MS;
+  return new Date(utc - offsetMinutes(new Date(near), timeZone) * MINUTE_MS);
+}
+
 /** A time in a zone, such as `1 Mar 2026, 14:05:09`. */
 export function formatTime(at: Date, timeZone: string): string {
   return format('time', {

@@ -9,7 +9,7 @@ export function one(query: LocationQuery, name: string): string | null {
   return first ?? null;
 }
 
-function all(query: LocationQuery, name: string): string[] {
+export function all(query: LocationQuery, name: string): string[] {
   const value = query[name];
   const values = Array.isArray(value) ? value : [value];
   return values.filter((text): text is string => typeof text === 'string' && text !== '');

@@ -1,9 +1,11 @@
 import { budgetTexts } from './budgets';
 import { startTexts } from './start';
+import { audit } from './audit';
 
 /** Every text of the page, in one catalogue. Texts with values are functions. */
 export const texts = {
   product: 'Apex',
+  audit,
   title: (page: string) => `${page} · Apex`,
   skip: 'Skip to the content',
   none: '–',
@@ -13,6 +15,7 @@ export const texts = {
     agents: 'Agents',
     costs: 'Costs',
     budgets: 'Budgets',
+    audit: 'Audit',
     api: 'Routes of the server',
   },
   connection: {
