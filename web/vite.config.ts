@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vite';
-import { compressed, licences } from './scripts/bundle.ts';
+import { compressed, licences, packagesOfWorker } from './scripts/bundle.ts';
 
 const DIST = join(import.meta.dirname, 'dist');
 const SERVER = 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [vue(), licences(), compressed(DIST)],
+  worker: { format: 'es', plugins: () => [packagesOfWorker()] },
   build: {
     outDir: DIST,
     emptyOutDir: false,

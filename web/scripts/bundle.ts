@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
-import type { Plugin } from 'vite';
+import type { Plugin, Rolldown } from 'vite';
 import { PERMISSIVE } from './licences.ts';
 
 /** Below it, the header of a compressed response is longer than what is saved. */
@@ -24,17 +24,33 @@ function licenceOf(folder: string): string {
   return `${name ?? folder} ${version ?? ''} (${license})\n\n${text}\n`;
 }
 
+/** The folders of the packages whose code is in the page. Workers are bundles of their own, which are built before that of the page. */
+const folders = new Set<string>();
+
+/** Notes the packages of a worker, whose licences the page has. */
+export function packagesOfWorker(): Plugin {
+  return {
+    name: 'packages-of-worker',
+    generateBundle(_options, bundle) {
+      notePackages(Object.values(bundle));
+    },
+  };
+}
+
+function notePackages(outputs: readonly (Rolldown.OutputAsset | Rolldown.OutputChunk)[]): void {
+  for (const output of outputs) {
+    const modules = output.type === 'chunk' ? output.moduleIds : [];
+    modules.map(packageFolder).forEach((folder) => folder !== null && folders.add(folder));
+  }
+}
+
 /** Adds the licences of the packages in the page to it, and fails if one is not permissive. */
 export function licences(): Plugin {
   return {
     name: 'licences',
     apply: 'build',
     generateBundle(_options, bundle) {
-      const folders = new Set<string>();
-      for (const chunk of Object.values(bundle)) {
-        const modules = chunk.type === 'chunk' ? chunk.moduleIds : [];
-        modules.map(packageFolder).forEach((folder) => folder !== null && folders.add(folder));
-      }
+      notePackages(Object.values(bundle));
       const texts = [...folders].filter((folder) => existsSync(join(folder, 'package.json'))).sort().map(licenceOf);
       if (texts.length === 0) {
         throw new Error('no package was found in the page, so no licence was checked');

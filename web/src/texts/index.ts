@@ -1,6 +1,8 @@
 import { budgetTexts } from './budgets';
+import { calls } from './calls';
 import { startTexts } from './start';
 import { audit } from './audit';
+import { work } from './work';
 
 /** Every text of the page, in one catalogue. Texts with values are functions. */
 export const texts = {
@@ -9,12 +11,15 @@ export const texts = {
   title: (page: string) => `${page} · Apex`,
   skip: 'Skip to the content',
   none: '–',
+  work,
   nav: {
     label: 'Pages',
     overview: 'Overview',
     agents: 'Agents',
+    tasks: 'Tasks',
     costs: 'Costs',
     budgets: 'Budgets',
+    calls: 'Calls',
     audit: 'Audit',
     api: 'Routes of the server',
   },
@@ -340,5 +345,6 @@ export const texts = {
   notFound: { title: 'There is no such page', detail: 'The address may be mistyped.', back: 'Go to the overview' },
   toasts: { label: 'Messages', dismiss: 'Dismiss' },
   ...budgetTexts,
+  calls,
   ...startTexts,
 } as const;
