@@ -20,5 +20,5 @@ export default defineConfig({
     rolldownOptions: { checks: { pluginTimings: false } },
   },
   // `npx vite` serves the page while it is changed, beside a running server.
-  server: { host: '127.0.0.1', proxy: { '/graphql': { target: SERVER, ws: true }, '/auth': SERVER } },
+  server: { host: '127.0.0.1', proxy: { '/graphql': { target: SERVER, ws: true }, '/auth': SERVER, '/readyz': SERVER, '/metrics': SERVER } },
 });

@@ -124,7 +124,7 @@ async fn calls_are_found_by_what_is_known_of_them() {
         json!({ "provider": "p" }),
         json!({ "outcome": "TIMEOUT" }),
         json!({ "conversation": "c" }),
-        json!({ "traceId": TRACE.to_uppercase() }),
+        json!({ "traceId": TRACE }),
     ] {
         assert_eq!(find(filter.clone()).await, json!([{ "provider": "p", "tool": null }]), "{filter}");
     }

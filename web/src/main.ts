@@ -6,6 +6,7 @@ import { useSettings } from './stores/settings';
 import './style/base.css';
 import './style/layout.css';
 import './style/parts.css';
+import './style/manage.css';
 
 const app = createApp(App);
 app.use(createPinia());

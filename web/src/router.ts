@@ -19,6 +19,9 @@ const pages = {
   trace: () => import('./pages/TracePage.vue'),
   start: () => import('./pages/StartPage.vue'),
   audit: () => import('./pages/AuditPage.vue'),
+  memory: () => import('./pages/MemoryPage.vue'),
+  prices: () => import('./pages/PricesPage.vue'),
+  installation: () => import('./pages/InstallationPage.vue'),
   unknown: () => import('./pages/NotFoundPage.vue'),
 };
 
@@ -93,6 +96,9 @@ export const router = createRouter({
       component: pages.audit,
       meta: { title: texts.audit.title, section: 'audit' },
     },
+    { path: '/memory', name: 'memory', component: pages.memory, meta: { title: texts.memory.title, section: 'memory' } },
+    { path: '/prices', name: 'prices', component: pages.prices, meta: { title: texts.prices.title, section: 'prices' } },
+    { path: '/settings', name: 'installation', component: pages.installation, meta: { title: texts.installation.title, section: 'installation' } },
     {
       path: '/:unknown(.*)*',
       name: 'unknown',

@@ -19,7 +19,7 @@ describe('the list of calls', () => {
 
   it('opens what a pasted id is of', () => {
     expect(pageOfId(' 0190d5a2-7c3e-7a41-9b52-3f6d1c8e2a01 ')?.name).toBe('call');
-    expect(pageOfId('0AF7651916CD43DD8448EB211C80319C')?.name).toBe('trace');
+    expect(pageOfId('0AF7651916CD43DD8448EB211C80319C')?.params).toEqual({ trace: '0af7651916cd43dd8448eb211c80319c' });
     expect(pageOfId('gpt-4o')).toBeNull();
   });
 });

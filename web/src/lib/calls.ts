@@ -66,5 +66,5 @@ export function pageOfId(text: string): { name: 'call'; params: { call: string }
   if (UUID.test(id)) {
     return { name: 'call', params: { call: id } };
   }
-  return TRACE.test(id) ? { name: 'trace', params: { trace: id } } : null;
+  return TRACE.test(id) ? { name: 'trace', params: { trace: id.toLowerCase() } } : null;
 }

@@ -3,6 +3,7 @@ import { calls } from './calls';
 import { startTexts } from './start';
 import { audit } from './audit';
 import { work } from './work';
+import { manageTexts } from './manage';
 
 /** Every text of the page, in one catalogue. Texts with values are functions. */
 export const texts = {
@@ -21,6 +22,9 @@ export const texts = {
     budgets: 'Budgets',
     calls: 'Calls',
     audit: 'Audit',
+    memory: 'Memory',
+    prices: 'Prices',
+    installation: 'Installation',
     api: 'Routes of the server',
   },
   connection: {
@@ -342,6 +346,7 @@ export const texts = {
     calls: (count: string) => (count === '1' ? '1 call' : `${count} calls`),
     units: (count: string, meter: string) => `${count} ${meter}`,
   },
+  ...manageTexts,
   notFound: { title: 'There is no such page', detail: 'The address may be mistyped.', back: 'Go to the overview' },
   toasts: { label: 'Messages', dismiss: 'Dismiss' },
   ...budgetTexts,

@@ -1,0 +1,5 @@
+/** A choice in a form. */
+export interface Option {
+  readonly value: string;
+  readonly label: string;
+}
