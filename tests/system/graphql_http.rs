@@ -65,6 +65,55 @@ async fn the_http_status_reflects_the_outcome_of_a_request() {
     }
 }
 
+/// What failed is null, or what it is in, up to the data themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_that_failed_are_null_and_have_an_error() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let ask = async |text: &str| {
+        let (status, _, mut answer) = post(&server, GRAPHQL, &query(text)).await;
+        let path = answer["errors"][0]["path"].take();
+        assert_eq!(
+            (status, code(&answer), answer["errors"].as_array().map(Vec::len)),
+            (StatusCode::OK, "BAD_USER_INPUT", Some(1))
+        );
+        (answer.get("data").cloned().unwrap_or_else(|| panic!("{answer}")), path)
+    };
+    let register = |fields: &str| format!("mutation {{ registerAgent(input: {{ name: \"ada\" }}) {{ {fields} }} }}");
+    // No page has 0 tasks.
+    let fails = "tasks(first: 0) { nodes { id } }";
+    let nothing = "agent(id: \"x\") { id }";
+    let (data, path) = ask(&register(&format!("outcome agent {{ name {fails} }}"))).await;
+    assert_eq!(data, json!({ "registerAgent": { "outcome": "DONE", "agent": null } }), "the command was executed");
+    assert_eq!(path, json!(["registerAgent", "agent", "tasks"]));
+    let (_, _, registered) = post(&server, GRAPHQL, &query(&register("position agent { id }"))).await;
+    let (id, position) =
+        (&registered["data"]["registerAgent"]["agent"]["id"], &registered["data"]["registerAgent"]["position"]);
+    let at = format!("minPosition: {position}");
+    let null = Value::Null;
+    for (text, expected, failed) in [
+        (format!("{{ {nothing} }}"), json!({ "agent": null }), json!(["agent"])),
+        (format!("{{ a: {nothing} __typename }}"), json!({ "a": null, "__typename": "Query" }), json!(["a"])),
+        (format!("{{ ...F }} fragment F on Query {{ {nothing} }}"), json!({ "agent": null }), json!(["agent"])),
+        (format!("{{ agent(id: {id}, {at}) {{ {fails} }} }}"), json!({ "agent": null }), json!(["agent", "tasks"])),
+        (
+            format!("{{ node(id: {id}) {{ id ... on Agent {{ list: {fails} }} }} }}"),
+            json!({ "node": null }),
+            json!(["node", "list"]),
+        ),
+        (
+            format!("{{ a: {nothing} agent(id: {id}) {{ name tasks {{ nodes {{ id }} }} }} }}"),
+            json!({ "a": null, "agent": { "name": "ada", "tasks": { "nodes": [] } } }),
+            json!(["a"]),
+        ),
+        (format!("{{ head agents(first: 0) {{ nodes {{ id }} }} }}"), null.clone(), json!(["agents"])),
+    ] {
+        assert_eq!(ask(&text).await, (expected, failed), "{text}");
+    }
+    let of_all = format!("{{ head agents(first: 1, {at}) {{ nodes {{ name {fails} }} }} }}");
+    assert_eq!(ask(&of_all).await, (null, json!(["agents", "nodes", 0, "tasks"])));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn methods_and_media_types_are_negotiated() {
     let database = TestDatabase::new().await;

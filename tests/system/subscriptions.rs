@@ -2,7 +2,7 @@
 
 use crate::access_log::wait_for_blocked;
 use crate::graphql::command;
-use crate::identities::Installation;
+use crate::identities::{Installation, ask};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -494,4 +494,39 @@ async fn an_error_ends_only_its_own_operation() {
         }
     };
     tokio::time::timeout(TIMEOUT, reached).await.unwrap();
+}
+
+/// A field that failed is null in its event, and the events after it are sent too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_with_a_field_that_failed_does_not_end_its_subscription() {
+    let installation = Installation::new().await;
+    let admin = installation.key(tenant().as_str(), "admin", &[]).await;
+    // Who may not read the texts that payloads contain.
+    let viewer = installation.key(tenant().as_str(), "viewer", &[]).await;
+    let server = installation.serve(&[]).await;
+    for name in ["ada", "bob"] {
+        let register = format!("mutation {{ registerAgent(input: {{ name: \"{name}\" }}) {{ outcome }} }}");
+        let (_, answer) = ask(&server, &admin, &register).await;
+        assert_eq!(answer["data"]["registerAgent"]["outcome"], "DONE", "{answer}");
+    }
+    let mut client = Client::connect(&server, "/graphql/ws", Some("graphql-transport-ws")).await;
+    client.send(json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {viewer}") } })).await;
+    assert_eq!(client.receive().await["type"], "connection_ack");
+    let of_agents = "subscription { events(after: \"0\", filter: { category: \"agent\" }) { payload type } }";
+    client.subscribe("a", of_agents, json!({})).await;
+    let expected = json!({ "events": { "payload": null, "type": "agent.registered" } });
+    for _ in 0..2 {
+        let message = client.receive().await;
+        assert_eq!((&message["type"], &message["payload"]["data"]), (&json!("next"), &expected), "{message}");
+        let error = &message["payload"]["errors"][0];
+        assert_eq!(
+            (&error["path"], &error["extensions"]["code"]),
+            (&json!(["events", "payload"]), &json!("FORBIDDEN"))
+        );
+    }
+    // All fields of the event failed.
+    client.subscribe("b", &of_agents.replace("type", ""), json!({})).await;
+    let message = client.receive().await;
+    assert_eq!(message["payload"]["data"], json!({ "events": { "payload": null } }), "{message}");
+    drop(server.terminate().await);
 }

@@ -54,19 +54,19 @@ pub(crate) struct Event {
 
 #[ComplexObject]
 impl Event {
-    /// Payload, byte for byte as it was appended. Takes the permission `read:contents`.
+    /// Payload, byte for byte as it was appended. Takes the permission `read:contents`: null without it, with an error.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
-    async fn payload_text(&self, ctx: &Context<'_>) -> Result<&str> {
+    async fn payload_text(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         self.authorise_payload(ctx)?;
-        Ok(&self.payload_text)
+        Ok(Some(&self.payload_text))
     }
 
     /// Payload as JSON. It is a string that contains the JSON if a GraphQL server cannot represent it, for example because
-    /// of a number that is too large. Takes the permission `read:contents`.
+    /// of a number that is too large. Takes the permission `read:contents`: null without it, with an error.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
-    async fn payload(&self, ctx: &Context<'_>) -> Result<Json<Value>> {
+    async fn payload(&self, ctx: &Context<'_>) -> Result<Option<Json<Value>>> {
         self.authorise_payload(ctx)?;
-        Ok(json(&self.payload_text))
+        Ok(Some(json(&self.payload_text)))
     }
 
     /// Metadata as JSON: `actor`, `command_id`, `correlation_id`, and where known `causation_id` and `traceparent`. It is a

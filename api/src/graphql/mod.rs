@@ -263,8 +263,13 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
 /// The schema in GraphQL's schema definition language, as it is committed in `schema.graphql`.
 #[must_use]
 pub fn schema_sdl() -> String {
+    sdl(&builder().finish())
+}
+
+/// A schema in GraphQL's schema definition language.
+pub(crate) fn sdl(schema: &ApexSchema) -> String {
     let options = SDLExportOptions::new().use_space_ident().include_specified_by().prefer_single_line_descriptions();
-    builder().finish().sdl_with_options(options)
+    schema.sdl_with_options(options)
 }
 
 #[cfg(test)]

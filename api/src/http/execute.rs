@@ -5,7 +5,7 @@ use super::computing::in_place;
 use super::prepare::{Prepared, timed_out};
 use super::response;
 use super::state::State;
-use crate::document::order::SelectionOrder;
+use crate::document::{self, Selections};
 use crate::requester::Requester;
 use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
@@ -17,8 +17,8 @@ use tracing::Instrument;
 /// Executes a query or mutation, until its deadline.
 pub(crate) async fn run(state: &State, prepared: Prepared) -> Response {
     let span = operation_span(&prepared);
-    let Prepared { request, loads, requester, operation, order, deadline, is_large, .. } = prepared;
-    let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
+    let Prepared { request, loads, requester, operation, selections, deadline, is_large, .. } = prepared;
+    let finish = Finish { selections, operation, max_bytes: state.limits().max_response_bytes };
     let executing = state.cpu_permits.run_first_poll(is_large, loads.execute(state.schema.execute(request)));
     let executed = tokio::time::timeout_at(deadline, executing).instrument(span).await;
     finish.apply(state, &requester, executed.unwrap_or_else(|_| Response::from_errors(vec![timed_out(operation)])))
@@ -30,9 +30,9 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
         let state = state.clone();
         return futures::stream::once(async move { run(&state, prepared).await }).boxed();
     }
-    let Prepared { request, mut loads, requester, operation, order, is_large, subscription, .. } = prepared;
+    let Prepared { request, mut loads, requester, operation, selections, is_large, subscription, .. } = prepared;
     let shared = state.clone();
-    let finish = Finish { order, operation, max_bytes: state.limits().max_response_bytes };
+    let finish = Finish { selections, operation, max_bytes: state.limits().max_response_bytes };
     let mut responses = state.schema.execute_stream(request);
     // The first poll validates the document.
     let mut is_long = is_large;
@@ -57,15 +57,16 @@ pub(crate) fn stream(state: &Arc<State>, prepared: Prepared) -> BoxStream<'stati
 
 /// Finishes the responses of an operation.
 struct Finish {
-    order: SelectionOrder,
+    selections: Selections,
     operation: OperationType,
     max_bytes: usize,
 }
 
 impl Finish {
-    /// Sorts the fields of a response, adds the codes of its errors, notes what was refused, and limits its size.
+    /// Completes and sorts a response, adds the codes of its errors, notes what was refused, and limits its size.
     fn apply(&self, state: &State, requester: &Requester, mut response: Response) -> Response {
-        self.order.apply(&mut response);
+        document::complete(&self.selections, &mut response);
+        document::sort(&self.selections, &mut response);
         response::code_errors(&mut response);
         access::refused_fields(state, requester, &response);
         response::limit_size(&mut response, self.operation, self.max_bytes);

@@ -4,8 +4,7 @@ use super::computing::is_large;
 use super::parameters::Parameters;
 use super::rate_limit;
 use super::state::State;
-use crate::document::order::{self, SelectionOrder};
-use crate::document::parse;
+use crate::document::{Selections, parse, select_types};
 use crate::graphql::loaders::{self, Loads};
 use crate::limits::{check_document, measure_variables};
 use crate::rate_limits::OpenSubscription;
@@ -28,8 +27,8 @@ pub(crate) struct Prepared {
     pub(crate) requester: Requester,
     pub(crate) operation: OperationType,
     pub(crate) name: Option<String>,
-    /// Sorts the fields of the response.
-    pub(crate) order: SelectionOrder,
+    /// What it selects, by which the response is completed and sorted.
+    pub(crate) selections: Selections,
     /// When the request times out.
     pub(crate) deadline: Instant,
     /// Whether its validation takes long enough to delay other tasks.
@@ -87,9 +86,8 @@ fn read(
     let variables = with_defaults(&operation.node, Variables::from_json(Value::Object(parameters.variables)));
     let kind = operation.node.ty;
     let subscription = check_quotas(state, &requester, kind, parameters.bytes)?;
-    let set = &operation.node.selection_set.node;
-    let order = SelectionOrder::new(set, &document, &variables, state.interfaces.clone());
-    order::select_types(&mut document);
+    let selections = Selections::new(&operation.node, &document, &variables, state.types.clone());
+    select_types(&mut document, &selections);
     let principal = requester.principal.clone();
     let (loader, loads) = loaders::loader(state.deps.reads.clone(), state.deps.commands.clone(), principal);
     // The text is not passed on: what is executed is the document that was checked.
@@ -102,7 +100,7 @@ fn read(
         requester,
         operation: kind,
         name: parameters.operation_name,
-        order,
+        selections,
         deadline,
         is_large,
         subscription,

@@ -27,6 +27,12 @@ pub(crate) fn is_request_error(response: &Executed) -> bool {
     response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.is_empty())
 }
 
+/// Whether a response of a subscription says that it could not start. The errors of an event whose data are null are of fields
+/// inside it.
+pub(crate) fn did_not_start(response: &Executed) -> bool {
+    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.len() <= 1)
+}
+
 /// The longest error message, in bytes. Messages of the library contain the whole value that is not valid.
 const MAX_MESSAGE_BYTES: usize = 2048;
 /// The most errors in the response to a rejected request. Each unknown field is one.
@@ -81,10 +87,16 @@ pub(super) fn limit_size(response: &mut Executed, operation: OperationType, limi
     let message = format!("the response has more than {limit_bytes} bytes, which is the limit; {remedy}");
     let mut error = request_error("BAD_USER_INPUT", message, None);
     error.extensions.get_or_insert_default().set("reason", "RESPONSE_TOO_LARGE");
-    if let Value::Object(fields) = &response.data {
-        error.path = fields.keys().take(1).map(|field| PathSegment::Field(field.to_string())).collect();
-    }
+    error.path = first_field(response).into_iter().collect();
     *response = Executed::from_errors(vec![error]);
+}
+
+/// The path of the first field of a response that was executed. If its data are null, it is a field that failed.
+fn first_field(response: &Executed) -> Option<PathSegment> {
+    match &response.data {
+        Value::Object(fields) => fields.keys().next().map(|field| PathSegment::Field(field.to_string())),
+        _ => response.errors.iter().find_map(|error| error.path.first().cloned()),
+    }
 }
 
 /// Counts the bytes that are written, up to a limit.
@@ -135,6 +147,27 @@ mod tests {
         assert!(!is_request_error(&too_long), "it was executed");
         assert!(text(&body(&too_long)).contains("RESPONSE_TOO_LARGE"), "{}", text(&body(&too_long)));
         assert!(too_long.errors[0].message.contains(&format!("more than {} bytes", length - 1)));
+    }
+
+    #[test]
+    fn errors_over_the_limit_become_one_of_a_request_that_was_executed() {
+        let path = ["a", "b"].map(|field| PathSegment::Field(field.to_owned()));
+        let errors = vec![ServerError::new("no".repeat(100), None).with_path(path.to_vec()); 2];
+        let mut response = Executed::from_errors(errors);
+        limit_size(&mut response, OperationType::Query, 200);
+        assert!(!is_request_error(&response) && response.errors.len() == 1);
+        assert_eq!(response.errors[0].path, path[..1]);
+    }
+
+    #[test]
+    fn an_event_without_data_is_not_a_subscription_that_did_not_start() {
+        let failed = |path: &[&str]| {
+            let path = path.iter().map(|field| PathSegment::Field((*field).to_owned())).collect();
+            Executed::from_errors(vec![ServerError::new("no", None).with_path(path)])
+        };
+        assert!(did_not_start(&failed(&["events"])) && did_not_start(&failed(&[])));
+        assert!(!did_not_start(&failed(&["events", "payload"])));
+        assert!(!did_not_start(&Executed::new(async_graphql::value!({ "events": 1 }))));
     }
 
     #[test]

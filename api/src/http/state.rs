@@ -6,8 +6,8 @@ use super::gateway_calls::GatewayPermits;
 use super::ingest::IngestPermits;
 use crate::config::{ApiConfig, Limits};
 use crate::deps::Deps;
-use crate::document::order::Interfaces;
-use crate::graphql::{ApexSchema, schema};
+use crate::document::SchemaTypes;
+use crate::graphql::{ApexSchema, schema, sdl};
 use crate::rate_limits::RateLimiter;
 use ingest::Receiver;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub(crate) struct State {
     pub(crate) exports: Exports,
     /// The rate limits and quotas.
     pub(crate) rate_limiter: Arc<RateLimiter>,
-    /// The interfaces that each object type implements.
-    pub(crate) interfaces: Arc<Interfaces>,
+    /// The types of the schema.
+    pub(crate) types: Arc<SchemaTypes>,
 }
 
 impl State {
@@ -47,7 +47,8 @@ impl State {
         let rate_limiter = Arc::new(RateLimiter::new(config.rate_limits, deps.identities.clone()));
         let schema = schema(&deps, &config.limits, rate_limiter.clone(), shutdown.clone());
         let subscriber_permits = Arc::new(Semaphore::new(config.limits.max_connections));
-        let interfaces = Arc::new(Interfaces::of_sdl(&schema.sdl()));
+        let types =
+            SchemaTypes::of_sdl(&sdl(&schema)).unwrap_or_else(|error| unreachable!("the schema is valid: {error}"));
         let (connections, cpu_permits) = (TaskTracker::new(), CpuPermits::new());
         let exports = Exports::new(&deps.pool);
         let receiver = Receiver::new(deps.commands.clone());
@@ -65,7 +66,7 @@ impl State {
             gateway_permits,
             exports,
             rate_limiter,
-            interfaces,
+            types: Arc::new(types),
         })
     }
 

@@ -94,11 +94,11 @@ impl TryFrom<MemoryRow> for Memory {
 
 #[ComplexObject]
 impl Memory {
-    /// Stored text. Empty once the memory is forgotten. Takes the permission `read:contents`.
+    /// Stored text. Empty once the memory is forgotten. Takes the permission `read:contents`: null without it, with an error.
     #[graphql(complexity = "connection::LARGE_TEXT_COST")]
-    async fn content(&self, ctx: &Context<'_>) -> Result<&str> {
+    async fn content(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         authorise_content(ctx, |agent| agent == self.owner || self.realm != Realm::Private)?;
-        Ok(&self.content)
+        Ok(Some(&self.content))
     }
 
     /// The agent that owns the memory, as it is now. Null if it was never registered.

@@ -15,7 +15,7 @@ use crate::http::{execute, response};
 use crate::request_error::request_error;
 use crate::requester::Requester;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Response as Executed, ServerError, Value};
+use async_graphql::{Response as Executed, ServerError};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use domain::rate_limits::LimitedResource;
 use futures::future::{AbortHandle, BoxFuture};
@@ -334,7 +334,7 @@ impl Connection {
         };
         let is_first = !std::mem::replace(&mut operation.has_responded, true);
         let progress = operation.progress.clone();
-        let did_not_start = operation.is_subscription && executed.data == Value::Null && !executed.errors.is_empty();
+        let did_not_start = operation.is_subscription && response::did_not_start(&executed);
         if is_first && (did_not_start || response::is_request_error(&executed)) {
             self.remove(&id);
             return self.send_errors(&id, &executed.errors).await;

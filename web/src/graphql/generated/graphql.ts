@@ -2026,7 +2026,7 @@ export type AgentTimelineQueryVariables = Exact<{
 }>;
 
 
-export type AgentTimelineQuery = { events: { pageInfo: { hasPreviousPage: boolean }, nodes: Array<{ id: string, position: string, type: string, recordedAt: string, payloadText: string }> } };
+export type AgentTimelineQuery = { events: { pageInfo: { hasPreviousPage: boolean }, nodes: Array<{ id: string, position: string, type: string, recordedAt: string, payloadText: string | null }> } };
 
 export type AgentCallsQueryVariables = Exact<{
   id: string | number;
@@ -2042,7 +2042,7 @@ export type AgentMemoriesQueryVariables = Exact<{
 }>;
 
 
-export type AgentMemoriesQuery = { memories: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, uuid: string, agentId: string, tags: Array<string>, content: string, storedAt: string, recalls: number }> } };
+export type AgentMemoriesQuery = { memories: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, uuid: string, agentId: string, tags: Array<string>, content: string | null, storedAt: string, recalls: number }> } };
 
 export type PauseAgentMutationVariables = Exact<{
   input: PauseAgentInput;
@@ -2130,7 +2130,7 @@ export type EventPayloadQueryVariables = Exact<{
 
 
 export type EventPayloadQuery = { node:
-    | { id: string, payloadText: string }
+    | { id: string, payloadText: string | null }
     | Record<PropertyKey, never>
    | null };
 
@@ -2666,7 +2666,7 @@ export type NewAlertsSubscriptionVariables = Exact<{
 
 export type NewAlertsSubscription = { budgetAlerts: { position: string, budgetId: string, thresholdPercent: number, month: string, spent: string, limit: string, currency: Currency, raisedAt: string } };
 
-export type MemoryFieldsFragment = { id: string, uuid: string, agentId: string, tags: Array<string>, realm: Realm, recalls: number, storedAt: string, recalledAt: string | null, forgottenAt: string | null, version: number, position: string, content?: string, agent: { uuid: string, name: string } | null };
+export type MemoryFieldsFragment = { id: string, uuid: string, agentId: string, tags: Array<string>, realm: Realm, recalls: number, storedAt: string, recalledAt: string | null, forgottenAt: string | null, version: number, position: string, content?: string | null, agent: { uuid: string, name: string } | null };
 
 export type MemoriesQueryVariables = Exact<{
   filter?: MemoryFilter | null | undefined;
@@ -2677,7 +2677,7 @@ export type MemoriesQueryVariables = Exact<{
 }>;
 
 
-export type MemoriesQuery = { memories: { pageInfo: { hasNextPage: boolean, endCursor: string | null }, nodes: Array<{ id: string, uuid: string, agentId: string, tags: Array<string>, realm: Realm, recalls: number, storedAt: string, recalledAt: string | null, forgottenAt: string | null, version: number, position: string, content?: string, agent: { uuid: string, name: string } | null }> } };
+export type MemoriesQuery = { memories: { pageInfo: { hasNextPage: boolean, endCursor: string | null }, nodes: Array<{ id: string, uuid: string, agentId: string, tags: Array<string>, realm: Realm, recalls: number, storedAt: string, recalledAt: string | null, forgottenAt: string | null, version: number, position: string, content?: string | null, agent: { uuid: string, name: string } | null }> } };
 
 export type MemoryQueryVariables = Exact<{
   id: string | number;
@@ -2686,7 +2686,7 @@ export type MemoryQueryVariables = Exact<{
 }>;
 
 
-export type MemoryQuery = { memory: { id: string, uuid: string, agentId: string, tags: Array<string>, realm: Realm, recalls: number, storedAt: string, recalledAt: string | null, forgottenAt: string | null, version: number, position: string, content?: string, agent: { uuid: string, name: string } | null } | null };
+export type MemoryQuery = { memory: { id: string, uuid: string, agentId: string, tags: Array<string>, realm: Realm, recalls: number, storedAt: string, recalledAt: string | null, forgottenAt: string | null, version: number, position: string, content?: string | null, agent: { uuid: string, name: string } | null } | null };
 
 export type MemoryHistoryQueryVariables = Exact<{
   id: string | number;
@@ -2695,7 +2695,7 @@ export type MemoryHistoryQueryVariables = Exact<{
 }>;
 
 
-export type MemoryHistoryQuery = { streamEvents: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, version: number, position: string, type: string, recordedAt: string, metadata: unknown, payloadText?: string }> } };
+export type MemoryHistoryQuery = { streamEvents: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, version: number, position: string, type: string, recordedAt: string, metadata: unknown, payloadText?: string | null }> } };
 
 export type MemoryResultFragment = { outcome: CommandOutcome, position: string | null, error: { code: MemoryErrorCode, message: string } | null, memory: { id: string, uuid: string } | null };
 
@@ -2985,7 +2985,7 @@ export type WorkTaskEventsQueryVariables = Exact<{
 }>;
 
 
-export type WorkTaskEventsQuery = { events: { pageInfo: { hasPreviousPage: boolean }, nodes: Array<{ id: string, position: string, version: number, type: string, recordedAt: string, metadata: unknown, payloadText?: string }> } };
+export type WorkTaskEventsQuery = { events: { pageInfo: { hasPreviousPage: boolean }, nodes: Array<{ id: string, position: string, version: number, type: string, recordedAt: string, metadata: unknown, payloadText?: string | null }> } };
 
 export type WorkTaskCallsQueryVariables = Exact<{
   id: string | number;
