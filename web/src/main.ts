@@ -7,6 +7,7 @@ import './style/base.css';
 import './style/layout.css';
 import './style/parts.css';
 import './style/manage.css';
+import './style/calls.css';
 
 const app = createApp(App);
 app.use(createPinia());

@@ -1,60 +1,137 @@
-/** Which calls are shown, as the URL says it. What the URL does not say, or says wrongly, is any. */
+/** What the page of calls shows, as its URL says it: the filters and the time of a report of costs, and some of its own. */
 import type { LocationQuery } from 'vue-router';
-import type { CallFilter, CallOutcome } from '../graphql/generated/graphql';
-import { one } from './url-state';
+import type { CallFieldsFragment, CallFilter, CallKind, CallOutcome } from '../graphql/generated/graphql';
+import { texts } from '../texts';
+import type { CostDimension, CostFilter, CostsState, Span } from './url-state';
+import { readCosts, writeCosts } from './url-state';
+import { toIso } from './time';
 
-export const OUTCOMES = ['OK', 'ERROR', 'TIMEOUT', 'CANCELLED', 'REFUSED'] as const satisfies readonly CallOutcome[];
-/** Conditions of which the value is a text. */
-const TEXTS = ['model', 'provider', 'tool', 'agent', 'task', 'conversation', 'trace'] as const;
-
-export interface CallsState extends Readonly<Record<(typeof TEXTS)[number], string>> {
-  readonly outcome: CallOutcome | null;
-  /** Times with their zone, or empty. */
-  readonly from: string;
-  readonly to: string;
-  readonly unpriced: boolean;
-  /** What the loaded calls are searched for. */
+export interface CallsState extends CostsState {
+  readonly kind: CallKind | null;
+  readonly task: string | null;
+  readonly isUnpriced: boolean;
   readonly text: string;
+  /** The cursor that the list goes on after. */
+  readonly after: string | null;
 }
 
-function time(text: string | null): string {
-  return text !== null && !Number.isNaN(Date.parse(text)) ? text : '';
+function one(query: LocationQuery, name: string): string | null {
+  const value = query[name];
+  return (Array.isArray(value) ? value[0] : value) || null;
 }
+
+const OUTCOMES = ['OK', 'ERROR', 'TIMEOUT', 'CANCELLED', 'REFUSED'] as const satisfies readonly CallOutcome[];
+export const KINDS = ['LLM', 'TOOL'] as const satisfies readonly CallKind[];
 
 export function readCalls(query: LocationQuery): CallsState {
-  const texts = TEXTS.map((name) => [name, one(query, name) ?? ''] as const);
   return {
-    ...(Object.fromEntries(texts) as Record<(typeof TEXTS)[number], string>),
-    outcome: OUTCOMES.find((outcome) => outcome.toLowerCase() === one(query, 'outcome')) ?? null,
-    from: time(one(query, 'from')),
-    to: time(one(query, 'to')),
-    unpriced: one(query, 'unpriced') === '1',
+    ...readCosts(query),
+    kind: KINDS.find((kind) => kind.toLowerCase() === one(query, 'kind')) ?? null,
+    task: one(query, 'task'),
+    isUnpriced: one(query, 'unpriced') === 'true',
     text: one(query, 'q') ?? '',
+    after: one(query, 'after'),
   };
 }
 
-export function writeCalls(state: CallsState): Record<string, string> {
-  const { outcome, unpriced, text, ...texts } = state;
-  const all = { ...texts, outcome: outcome?.toLowerCase() ?? '', unpriced: unpriced ? '1' : '', q: text };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''));
-}
-
-/** The conditions that the server looks for. */
-export function callFilter(state: CallsState): CallFilter {
-  const given = (text: string): string | null => text || null;
+export function writeCalls(state: CallsState): Record<string, string | string[]> {
   return {
-    model: given(state.model),
-    provider: given(state.provider),
-    tool: given(state.tool),
-    agentId: given(state.agent),
-    taskId: given(state.task),
-    conversation: given(state.conversation),
-    traceId: given(state.trace),
-    outcome: state.outcome,
-    from: given(state.from),
-    to: given(state.to),
-    unpriced: state.unpriced,
+    ...writeCosts({ ...state, by: 'MODEL' }),
+    ...(state.kind ? { kind: state.kind.toLowerCase() } : {}),
+    ...(state.task ? { task: state.task } : {}),
+    ...(state.isUnpriced ? { unpriced: 'true' } : {}),
+    ...(state.text ? { q: state.text } : {}),
+    ...(state.after ? { after: state.after } : {}),
   };
+}
+
+/** The values that a dimension may have: one of several is enough, as in reports. */
+function valuesOf(filters: readonly CostFilter[], dimension: CostDimension): (string | null)[] {
+  return filters.filter((filter) => filter.dimension === dimension).map(({ value }) => value);
+}
+
+/** The one value that the API can look for; null if it cannot. */
+function only(filters: readonly CostFilter[], dimension: CostDimension): string | null {
+  const values = valuesOf(filters, dimension);
+  return values.length === 1 ? (values[0] ?? null) : null;
+}
+
+/** The conditions that the server applies to all calls. */
+export function filterOf(state: CallsState, span: Span): CallFilter {
+  return {
+    kind: state.kind,
+    agentId: only(state.filters, 'AGENT'),
+    model: only(state.filters, 'MODEL'),
+    provider: only(state.filters, 'PROVIDER'),
+    tool: only(state.filters, 'TOOL'),
+    outcome: OUTCOMES.find((outcome) => outcome === only(state.filters, 'OUTCOME')?.toUpperCase()) ?? null,
+    taskId: state.task,
+    from: toIso(span.from),
+    to: span.to ? toIso(span.to) : null,
+    unpriced: state.isUnpriced,
+  };
+}
+
+/** The UUID in a global id, which is `Agent:UUID` in unpadded base 64. */
+export function uuidOf(globalId: string | null): string | null {
+  return globalId === null ? null : (atob(globalId).split(':')[1] ?? null);
+}
+
+function valueOf(call: CallFieldsFragment, dimension: CostDimension): string | null {
+  switch (dimension) {
+    case 'AGENT':
+      return uuidOf(call.agentId ?? null);
+    case 'OUTCOME':
+      return call.outcome ?? null;
+    case 'MODEL':
+      return call.model ?? null;
+    case 'PROVIDER':
+      return call.provider ?? null;
+    case 'TEAM':
+      return call.team ?? null;
+    case 'USER':
+      return call.user ?? null;
+    case 'KEY':
+      return call.key ?? null;
+    case 'TOOL':
+      return call.tool ?? null;
+    case 'SOURCE':
+      return call.source;
+  }
+}
+
+function meets(call: CallFieldsFragment, filters: readonly CostFilter[]): boolean {
+  // Outcomes are in lower case in reports.
+  return filters.every(({ dimension }) => {
+    const value = valueOf(call, dimension)?.toLowerCase() ?? null;
+    return valuesOf(filters, dimension).some((wanted) => (wanted?.toLowerCase() ?? null) === value);
+  });
+}
+
+/** The calls among those that were read that meet what the server cannot look for. */
+export function narrow(calls: readonly CallFieldsFragment[], state: CallsState, nameOf: (agent: string) => string): CallFieldsFragment[] {
+  const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
+  return calls.filter((call) => {
+    const agent = call.agentId ? nameOf(call.agentId) : null;
+    const tags = call.tags.map(({ key, value }) => `${key}=${value}`);
+    const fields = [call.uuid, call.provider, call.model, call.tool, call.team, call.user, call.key, call.conversation, call.source, call.error];
+    const text = [...fields, call.outcome, agent, ...tags].filter(Boolean).join(' ').toLowerCase();
+    return meets(call, state.filters) && words.every((word) => text.includes(word));
+  });
+}
+
+/** Tokens of the prompt with those of the cache, which prompts are thought of with. */
+export function tokensIn({ input, cacheRead, cacheWrite5Min, cacheWrite1Hour }: CallFieldsFragment['usage']): number {
+  return input + cacheRead + cacheWrite5Min + cacheWrite1Hour;
+}
+
+export function outcomeOf(call: Pick<CallFieldsFragment, 'outcome' | 'error'>): string {
+  return call.outcome ? texts.outcome[call.outcome] : call.error ? texts.outcome.ERROR : texts.none;
+}
+
+/** Calls of tools need no price. */
+export function isUnpriced({ kind, cost }: { kind: CallKind; cost?: string | null }): boolean {
+  return kind === 'LLM' && (cost ?? null) === null;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -62,9 +139,9 @@ const TRACE = /^[0-9a-f]{32}$/i;
 
 /** The page of what a pasted text is the id of; null if it is no id. */
 export function pageOfId(text: string): { name: 'call'; params: { call: string } } | { name: 'trace'; params: { trace: string } } | null {
-  const id = text.trim();
+  const id = text.trim().toLowerCase();
   if (UUID.test(id)) {
     return { name: 'call', params: { call: id } };
   }
-  return TRACE.test(id) ? { name: 'trace', params: { trace: id.toLowerCase() } } : null;
+  return TRACE.test(id) ? { name: 'trace', params: { trace: id } } : null;
 }

@@ -1,7 +1,8 @@
 import { shallowRef } from 'vue';
 import type { Ref, ShallowRef } from 'vue';
 import { useToasts } from '../stores/toasts';
-import type { Payload, Send } from './use-sending';
+import type { Payload } from './send-command';
+import type { Send } from './use-sending';
 import { useSending } from './use-sending';
 
 /** A command that is sent once the reader has confirmed it, with a reason where the command takes one. */

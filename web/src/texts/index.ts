@@ -1,9 +1,9 @@
 import { budgetTexts } from './budgets';
-import { calls } from './calls';
 import { startTexts } from './start';
 import { audit } from './audit';
 import { work } from './work';
 import { manageTexts } from './manage';
+import { callsTexts, callTexts, meterNames, traceTexts } from './calls';
 
 /** Every text of the page, in one catalogue. Texts with values are functions. */
 export const texts = {
@@ -18,9 +18,9 @@ export const texts = {
     overview: 'Overview',
     agents: 'Agents',
     tasks: 'Tasks',
+    calls: 'Calls',
     costs: 'Costs',
     budgets: 'Budgets',
-    calls: 'Calls',
     audit: 'Audit',
     memory: 'Memory',
     prices: 'Prices',
@@ -347,9 +347,9 @@ export const texts = {
     units: (count: string, meter: string) => `${count} ${meter}`,
   },
   ...manageTexts,
+  callList: callsTexts, call: callTexts, meters: meterNames, trace: traceTexts,
   notFound: { title: 'There is no such page', detail: 'The address may be mistyped.', back: 'Go to the overview' },
   toasts: { label: 'Messages', dismiss: 'Dismiss' },
   ...budgetTexts,
-  calls,
   ...startTexts,
 } as const;
