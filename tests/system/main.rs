@@ -68,6 +68,7 @@ mod page;
 mod page_audit;
 mod page_budgets;
 mod page_calls;
+mod page_costs;
 mod page_manage;
 mod page_work;
 mod partitions;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addDecimals, compareDecimals, formatAmount, formatCount, formatPerMille, parseDecimal, perMille, roundDecimal } from '../src/lib/amounts';
+import { addDecimals, compareDecimals, formatAmount, formatCount, formatPerMille, parseDecimal, perMille, roundDecimal, subtractDecimals } from '../src/lib/amounts';
 
 describe('amounts', () => {
   it('are added without the error of floats', () => {
@@ -7,6 +7,9 @@ describe('amounts', () => {
     expect(addDecimals(['9007199254740993', '0.000000000001'])).toBe('9007199254740993.000000000001');
     expect(addDecimals(['1', '-1.50'])).toBe('-0.50');
     expect(addDecimals([])).toBe('0');
+    expect(subtractDecimals('0.3', '0.1')).toBe('0.2');
+    expect(subtractDecimals('1', '9007199254740993.5')).toBe('-9007199254740992.5');
+    expect(subtractDecimals('-1', '-1.50')).toBe('0.50');
   });
 
   it('are compared at any scale', () => {

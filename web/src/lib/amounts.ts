@@ -43,6 +43,12 @@ export function addDecimals(texts: readonly string[]): string {
   return write({ units, scale });
 }
 
+/** The difference of two decimals, exactly. */
+export function subtractDecimals(left: string, right: string): string {
+  const { units, scale } = parseDecimal(right);
+  return addDecimals([left, write({ units: -units, scale })]);
+}
+
 function write({ units, scale }: Decimal): string {
   const digits = (units < 0n ? -units : units).toString().padStart(scale + 1, '0');
   const whole = digits.slice(0, digits.length - scale);

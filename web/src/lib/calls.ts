@@ -34,9 +34,12 @@ export function readCalls(query: LocationQuery): CallsState {
   };
 }
 
+/** What a report has and a list of calls has not, as it is by default. */
+export const NO_GROUPS = { by: ['MODEL'], bucket: null, top: 25, chart: 'line', compare: null } as const;
+
 export function writeCalls(state: CallsState): Record<string, string | string[]> {
   return {
-    ...writeCosts({ ...state, by: 'MODEL' }),
+    ...writeCosts({ ...state, ...NO_GROUPS }),
     ...(state.kind ? { kind: state.kind.toLowerCase() } : {}),
     ...(state.task ? { task: state.task } : {}),
     ...(state.isUnpriced ? { unpriced: 'true' } : {}),
@@ -65,7 +68,8 @@ export function filterOf(state: CallsState, span: Span): CallFilter {
     provider: only(state.filters, 'PROVIDER'),
     tool: only(state.filters, 'TOOL'),
     outcome: OUTCOMES.find((outcome) => outcome === only(state.filters, 'OUTCOME')?.toUpperCase()) ?? null,
-    taskId: state.task,
+    conversation: only(state.filters, 'CONVERSATION'),
+    taskId: state.task ?? only(state.filters, 'TASK'),
     from: toIso(span.from),
     to: span.to ? toIso(span.to) : null,
     unpriced: state.isUnpriced,
@@ -77,10 +81,18 @@ export function uuidOf(globalId: string | null): string | null {
   return globalId === null ? null : (atob(globalId).split(':')[1] ?? null);
 }
 
-function valueOf(call: CallFieldsFragment, dimension: CostDimension): string | null {
+function valueOf(call: CallFieldsFragment, dimension: CostDimension, tagKey: string): string | null {
   switch (dimension) {
     case 'AGENT':
       return uuidOf(call.agentId ?? null);
+    case 'TASK':
+      return uuidOf(call.taskId ?? null);
+    case 'DAG':
+      return uuidOf(call.dagId ?? null);
+    case 'CONVERSATION':
+      return call.conversation ?? null;
+    case 'TAG':
+      return call.tags.find(({ key }) => key === tagKey)?.value ?? null;
     case 'OUTCOME':
       return call.outcome ?? null;
     case 'MODEL':
@@ -100,10 +112,10 @@ function valueOf(call: CallFieldsFragment, dimension: CostDimension): string | n
   }
 }
 
-function meets(call: CallFieldsFragment, filters: readonly CostFilter[]): boolean {
+function meets(call: CallFieldsFragment, { filters, tagKey }: CallsState): boolean {
   // Outcomes are in lower case in reports.
   return filters.every(({ dimension }) => {
-    const value = valueOf(call, dimension)?.toLowerCase() ?? null;
+    const value = valueOf(call, dimension, tagKey)?.toLowerCase() ?? null;
     return valuesOf(filters, dimension).some((wanted) => (wanted?.toLowerCase() ?? null) === value);
   });
 }
@@ -116,7 +128,7 @@ export function narrow(calls: readonly CallFieldsFragment[], state: CallsState, 
     const tags = call.tags.map(({ key, value }) => `${key}=${value}`);
     const fields = [call.uuid, call.provider, call.model, call.tool, call.team, call.user, call.key, call.conversation, call.source, call.error];
     const text = [...fields, call.outcome, agent, ...tags].filter(Boolean).join(' ').toLowerCase();
-    return meets(call, state.filters) && words.every((word) => text.includes(word));
+    return meets(call, state) && words.every((word) => text.includes(word));
   });
 }
 

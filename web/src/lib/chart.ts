@@ -32,3 +32,45 @@ export function chartPoints(rows: readonly Row[], periods: readonly string[]): C
   const others = [...found.values()].filter(({ period }) => !known.has(period));
   return others.length === 0 ? filled : [...filled, ...others].sort((a, b) => (a.period < b.period ? -1 : 1));
 }
+
+export interface Reduced {
+  /** The indices of the values that are drawn, in their order. */
+  readonly xs: number[];
+  readonly ys: (number | null)[];
+}
+
+/**
+ * The values that make a difference in a chart of a number of columns of pixels: of each column the lowest and the highest one. All
+ * of them if there are not more than that. A column without any value is a gap.
+ */
+export function reduceToColumns(values: readonly (number | null)[], columns: number): Reduced {
+  if (columns < 1 || values.length <= 2 * columns) {
+    return { xs: values.map((_value, index) => index), ys: [...values] };
+  }
+  const reduced: Reduced = { xs: [], ys: [] };
+  for (let column = 0; column < columns; column += 1) {
+    const start = Math.floor((column * values.length) / columns);
+    const end = Math.floor(((column + 1) * values.length) / columns);
+    for (const index of extremes(values, start, end)) {
+      reduced.xs.push(index);
+      reduced.ys.push(values[index] ?? null);
+    }
+  }
+  return reduced;
+}
+
+/** Where the lowest and the highest value of a part are, in the order of the values. */
+function extremes(values: readonly (number | null)[], start: number, end: number): number[] {
+  let [low, high] = [-1, -1];
+  for (let index = start; index < end; index += 1) {
+    const value = values[index] ?? null;
+    if (value !== null) {
+      low = low < 0 || value < (values[low] ?? value) ? index : low;
+      high = high < 0 || value > (values[high] ?? value) ? index : high;
+    }
+  }
+  if (low < 0) {
+    return [start];
+  }
+  return low === high ? [low] : [Math.min(low, high), Math.max(low, high)];
+}

@@ -49,27 +49,27 @@ export function post(path: string, body: unknown): Promise<Response> {
 }
 
 function authorised(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
-  return request(input, init, TIMEOUT_MS);
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  return request(input, { ...init, signal: init.signal ? AbortSignal.any([init.signal, timeout]) : timeout });
 }
 
-/** Sends a request with the credential, without a timeout if none is given. An upload takes as long as it takes. */
-export async function request(input: RequestInfo | URL, init: RequestInit, timeoutMs: number | null = null): Promise<Response> {
+/** Sends a request with the credential, whose body or answer takes as long as it takes. */
+export async function request(input: RequestInfo | URL, init: RequestInit): Promise<Response> {
   const session = useSession();
   const sent = session.token;
-  const send = () => {
+  const attempt = () => {
     const headers = new Headers(init.headers);
     for (const [name, value] of Object.entries(credentials())) {
       headers.set(name, value);
     }
-    const signals = [init.signal, timeoutMs === null ? null : AbortSignal.timeout(timeoutMs)].filter((signal) => signal instanceof AbortSignal);
-    return fetch(input, { ...init, headers, signal: AbortSignal.any(signals) });
+    return fetch(input, { ...init, headers });
   };
-  const response = await send();
+  const response = await attempt();
   if (response.status !== 401) {
     return response;
   }
   if (sent === null && csrf() !== null && (await refresh())) {
-    return send();
+    return attempt();
   }
   session.require(sent);
   return response;

@@ -35,6 +35,11 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** The zones to choose from: those that the browser knows, UTC first. */
+export function timeZones(): string[] {
+  return ['UTC', ...Intl.supportedValuesOf('timeZone').filter((name) => name !== 'UTC')];
+}
+
 function partsOf(at: Date, timeZone: string): Parts {
   const fields = format('parts', {
     timeZone,
@@ -193,9 +198,12 @@ export function hourKeys(from: Date, to: Date, timeZone: string): string[] {
   return [...keys];
 }
 
-/** The label of a period as reports name it: `2026-03-01` or `2026-03-01T10:00+01:00`. */
+/** The label of a period as reports name it: `2026-03-01` or `2026-03-01T10:00+01:00`. Weeks and months are their own. */
 export function formatPeriod(value: string): string {
   const hour = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})/.exec(value);
+  if (/^\d{4}-\d{2}$/.test(value)) {
+    return value;
+  }
   const date = new Date(`${hour?.[1] ?? value}T00:00:00Z`);
   if (Number.isNaN(date.getTime())) {
     return value;

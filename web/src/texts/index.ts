@@ -4,6 +4,7 @@ import { audit } from './audit';
 import { work } from './work';
 import { manageTexts } from './manage';
 import { callsTexts, callTexts, meterNames, traceTexts } from './calls';
+import { costs } from './costs';
 
 /** Every text of the page, in one catalogue. Texts with values are functions. */
 export const texts = {
@@ -273,45 +274,7 @@ export const texts = {
     shared: 'shared with it',
     recalled: (count: string) => `recalled ${count} times`,
   },
-  costs: {
-    title: 'Costs',
-    by: 'Group by',
-    range: 'Time',
-    ranges: { today: 'Today', '7d': '7 days', '30d': '30 days', month: 'This month', custom: 'From, to' },
-    from: 'First day',
-    to: 'Last day',
-    invalid: 'The first day has to be before or on the last day.',
-    dimensions: {
-      MODEL: 'Model',
-      PROVIDER: 'Provider',
-      AGENT: 'Agent',
-      TEAM: 'Team',
-      USER: 'User',
-      KEY: 'API key',
-      TOOL: 'Tool',
-      OUTCOME: 'Outcome',
-      SOURCE: 'Source',
-    },
-    noValue: 'none',
-    rest: 'All others',
-    total: 'Total',
-    share: 'Share',
-    cost: 'Cost',
-    calls: 'Calls',
-    failed: 'Failed',
-    tokensIn: 'Tokens in',
-    tokensOut: 'Tokens out',
-    unpriced: 'unpriced',
-    unpricedDetail: 'No price is known for any of these calls',
-    only: (value: string) => `Only ${value}`,
-    remove: (value: string) => `Remove the filter ${value}`,
-    chart: 'Cost over time',
-    caption: (by: string) => `Costs by ${by.toLowerCase()}, highest first`,
-    empty: 'There is no call in this time.',
-    emptyDetail: 'Choose a longer time, or import calls:',
-    emptyCommand: 'apex import ~/.claude/projects',
-    asOf: (position: string, source: string) => `As of position ${position} of the log, from ${source}.`,
-  },
+  costs,
   budgets: {
     title: 'Budgets',
     emptyTitle: 'There is no budget yet',
