@@ -156,6 +156,7 @@ impl Rooms {
         let (count, expiry) =
             (BudgetCountHandler::new(self.commands.clone()), ReservationExpiryHandler::new(self.commands.clone()));
         let charging = ChargingCatchUpHandler::new(self.commands.clone());
+        let delegations = policies::DelegationEndHandler::new(self.commands.clone());
         let watch = AlertWatchHandler::new(self.commands.clone(), self.reads.clone());
         handlers.extend([
             self.alerts(),
@@ -163,6 +164,7 @@ impl Rooms {
             Arc::new(count),
             Arc::new(charging),
             Arc::new(expiry),
+            Arc::new(delegations),
             Arc::new(retention),
             Arc::new(spans),
         ]);
@@ -217,6 +219,7 @@ impl Rooms {
         let log = Arc::new(self.log.tail().clone());
         self.start_policy(Arc::new(BudgetCharging::new(self.commands.clone())), log.clone());
         self.start_policy(Arc::new(ReservationExpiry), log.clone());
+        self.start_policy(Arc::new(policies::DelegationEnds), log.clone());
         self.start_policy(Arc::new(AgentPauses::new(self.commands.clone())), log);
     }
 

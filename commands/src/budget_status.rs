@@ -6,9 +6,9 @@ use crate::kind::AggregateKey;
 use crate::loaded::AsOf;
 use crate::principal::Principal;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::budget::Amount;
+use domain::budget::{Amount, Delegation, Parts};
 use domain::budget_balance::{BudgetBalance, BudgetBalanceError, BudgetBalanceEvent, Pace, Sums};
-use domain::budget_catalogue::BudgetCatalogue;
+use domain::budget_catalogue::{BudgetCatalogue, CatalogueEntry, Period};
 use domain::{BudgetId, Event};
 use streams::Version;
 use uuid::Uuid;
@@ -28,10 +28,14 @@ const COUNTED_WITHIN: TimeDelta = TimeDelta::days(1);
 pub struct BudgetStatus {
     /// The budget.
     pub budget_id: BudgetId,
-    /// The id of the stream of the period.
-    pub balance_id: Uuid,
-    /// The sums of the period.
+    /// The period.
+    pub period: Period,
+    /// The number of its parts.
+    pub parts: Parts,
+    /// The sums of all parts of the period, and of what is delegated.
     pub sums: Sums,
+    /// The delegations that run, each with its sums.
+    pub delegations: Vec<(Delegation, Sums)>,
     /// The limit, with temporary raises and what was carried over, however the budget is enforced.
     pub limit: Amount,
     /// Whether what was charged before the budget was defined is counted.
@@ -41,10 +45,21 @@ pub struct BudgetStatus {
 }
 
 impl BudgetStatus {
-    /// What may still be reserved: 0 if more than the limit is charged and reserved.
+    /// The ids of the streams of the period.
+    pub fn streams(&self) -> impl Iterator<Item = Uuid> + use<> {
+        self.period.streams(self.parts)
+    }
+
+    /// What is delegated and not used.
+    #[must_use]
+    pub fn kept(&self) -> Amount {
+        self.delegations.iter().map(|(_, sums)| sums.room()).sum()
+    }
+
+    /// What may still be reserved by calls that no delegation holds: 0 if more than the limit is charged, reserved and delegated.
     #[must_use]
     pub fn left(&self) -> Amount {
-        (self.limit - self.sums.used()).or_zero()
+        (self.limit - self.sums.used() - self.kept()).or_zero()
     }
 
     /// By how much more than the limit is charged and reserved.
@@ -52,6 +67,15 @@ impl BudgetStatus {
     pub fn excess(&self) -> Amount {
         (self.sums.used() - self.limit).or_zero()
     }
+}
+
+/// The delegations of a period that run at a time.
+fn running<'e>(
+    entry: &'e CatalogueEntry,
+    period: &Period,
+    at: DateTime<Utc>,
+) -> impl Iterator<Item = &'e Delegation> + use<'e> {
+    entry.delegations_of(period.balance_id).filter(move |delegation| delegation.is_running(at))
 }
 
 impl Commands {
@@ -77,24 +101,52 @@ impl Commands {
             Some((entry, entry.period_at(id, at)?))
         };
         let periods: Vec<_> = wanted.into_iter().filter_map(period).collect();
-        let balances: Vec<_> = periods.iter().map(|(_, period)| period.balance_id).collect();
+        let streams = |(entry, period): &(&CatalogueEntry, Period)| {
+            let delegated = running(entry, period, at).map(|running| Delegation::stream(running.delegation_id));
+            period.streams(entry.parts).chain(delegated).collect::<Vec<_>>()
+        };
+        let balances: Vec<_> = periods.iter().flat_map(streams).collect();
         if balances.is_empty() {
             return Ok(Vec::new());
         }
-        let loaded = self.load_all::<BudgetBalance>(principal, &balances).await?;
+        let mut loaded = self.load_all::<BudgetBalance>(principal, &balances).await?.into_iter();
         let mut statuses = Vec::with_capacity(periods.len());
-        for ((entry, period), (_, balance)) in periods.into_iter().zip(loaded) {
-            let sums = balance.state.sums.unwrap_or_else(|| Sums::new(period.span));
+        for (entry, period) in periods {
+            let of_parts = loaded.by_ref().take(entry.parts.get().into()).map(|(_, balance)| balance.state.sums);
+            let sums = Sums::of_parts(period.span, of_parts);
+            let delegations = running(entry, &period, at).copied().zip(loaded.by_ref());
+            let delegations = delegations.map(|(delegation, (_, balance))| {
+                (delegation, balance.state.sums.unwrap_or_else(|| Sums::new(period.span)))
+            });
+            let delegations = delegations.collect();
             statuses.push(BudgetStatus {
                 budget_id: period.budget_id,
-                balance_id: period.balance_id,
+                period,
+                parts: entry.parts,
                 sums,
+                delegations,
                 limit: entry.stated_limit_at(at) + sums.carried.unwrap_or_default(),
                 is_counted: entry.counted_through.is_some(),
                 defined_at: entry.since,
             });
         }
         Ok(statuses)
+    }
+
+    /// What is kept at a time for the delegations of a period, and not used.
+    ///
+    /// # Errors
+    /// As for [`Commands::load`].
+    pub async fn kept_for_delegations(
+        &self,
+        principal: &Principal,
+        entry: &CatalogueEntry,
+        period: &Period,
+        at: DateTime<Utc>,
+    ) -> Result<Amount, Error<BudgetBalanceError>> {
+        let streams: Vec<_> = running(entry, period, at).map(|of| Delegation::stream(of.delegation_id)).collect();
+        let loaded = self.load_all::<BudgetBalance>(principal, &streams).await?;
+        Ok(loaded.iter().filter_map(|(_, balance)| balance.state.sums).map(|sums| sums.room()).sum())
     }
 
     /// How fast a period is spent; none if it does not run at the time, or what was charged before the budget was defined is not
@@ -108,34 +160,38 @@ impl Commands {
         status: &BudgetStatus,
         at: DateTime<Utc>,
     ) -> Result<Option<Pace>, Error<BudgetBalanceError>> {
-        let BudgetStatus { balance_id, sums, limit, defined_at, .. } = *status;
+        let BudgetStatus { sums, limit, defined_at, .. } = *status;
         if !status.is_counted || at < sums.span.starts_at || at >= sums.span.ends_at {
             return Ok(None);
         }
         let since = Pace::since(&sums, defined_at, at);
-        let spent_before = self.spent_before(principal, balance_id, defined_at, since).await?;
-        Ok(Some(Pace::of(&sums, limit, spent_before, since, at)))
+        let spent_before = self.spent_before(principal, status.streams(), defined_at, since).await?;
+        Ok(Some(Pace::of(&sums, limit - status.kept(), spent_before, since, at)))
     }
 
     /// What was charged in a period before a time, also for expired reservations. What was charged before the budget was defined is
-    /// counted at once, and is a part of it also if that was later. The log is read, by as many statements as the number of events of the
-    /// period has binary digits.
+    /// counted at once, and is a part of it also if that was later. The log is read, for each stream of the period by as many statements
+    /// as the number of its events has binary digits.
     ///
     /// # Errors
     /// As for [`Commands::load`].
     pub async fn spent_before(
         &self,
         principal: &Principal,
-        balance_id: Uuid,
+        streams: impl Iterator<Item = Uuid> + Send,
         defined_at: DateTime<Utc>,
         at: DateTime<Utc>,
     ) -> Result<Amount, Error<BudgetBalanceError>> {
-        let before = self.load_as_of::<BudgetBalance>(principal, balance_id, AsOf::Time(at)).await?;
-        let spent = before.state.sums.map_or(Amount::ZERO, |sums| sums.spent());
-        if defined_at + COUNTED_WITHIN < at {
-            return Ok(spent);
+        let mut spent = Amount::ZERO;
+        for (number, balance_id) in streams.enumerate() {
+            let before = self.load_as_of::<BudgetBalance>(principal, balance_id, AsOf::Time(at)).await?;
+            spent = spent + before.state.sums.map_or(Amount::ZERO, |sums| sums.spent_with_delegations());
+            // What was charged before is counted in the stream of the period itself, which is the first one.
+            if number == 0 && defined_at + COUNTED_WITHIN >= at {
+                spent = spent + self.opening_since(principal, balance_id, at).await?;
+            }
         }
-        Ok(spent + self.opening_since(principal, balance_id, at).await?)
+        Ok(spent)
     }
 
     /// What was charged before the budget was defined, if it was counted after a time.

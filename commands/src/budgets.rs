@@ -10,8 +10,8 @@ use crate::states::{NotLoaded, States, Undecided};
 use chrono::{DateTime, Utc};
 use domain::agent::Agent;
 use domain::api_key::ApiKey;
-use domain::assignment::{BudgetRejection, BudgetSubjects, decide_budget};
-use domain::budget::{Budget, BudgetCommand, BudgetDimension};
+use domain::assignment::{BudgetEvents, BudgetRejection, BudgetSubjects, decide_budget, decide_delegation};
+use domain::budget::{Budget, BudgetCommand, BudgetDimension, DelegationCommand};
 use domain::budget_balance::{BalanceEvents, BudgetBalance};
 use domain::budget_catalogue::BudgetCatalogue;
 use domain::team::Team;
@@ -74,6 +74,27 @@ impl Commands {
         self.decide::<Budget, _>(context, id.0, decide).await
     }
 
+    /// Executes a command about what a budget delegates, by the rules of [`decide_delegation`]. `now` is the time of the server.
+    ///
+    /// # Errors
+    /// As for [`Commands::execute`].
+    pub async fn execute_delegation(
+        &self,
+        context: &Context,
+        id: BudgetId,
+        command: DelegationCommand,
+        now: DateTime<Utc>,
+    ) -> Result<Outcome<Budget>, Error<BudgetRejection>> {
+        self.decide::<Budget, _>(context, id.0, |states: &mut States| {
+            let budget = states.get::<Budget>(id.0);
+            let catalogue = states.get::<BudgetCatalogue>(BudgetCatalogue::id())?;
+            let (budget, command) = (budget?, command.clone());
+            let decided = decide_delegation(id, &budget, &catalogue, command, now, &mut Subjects(states))?;
+            append_budget_events(states, id, decided.map_err(Undecided::Rejected)?)
+        })
+        .await
+    }
+
     /// As [`Commands::decide`], for a decision that changes its target only.
     async fn decide_alone<A: Aggregate, E: std::error::Error + Send + Sync + 'static>(
         &self,
@@ -102,7 +123,10 @@ pub(crate) fn append_budget<E: From<BudgetRejection>>(
     let catalogue = states.get::<BudgetCatalogue>(BudgetCatalogue::id())?;
     let budget = budget?;
     let decided = decide_budget(id, &budget, &catalogue, command, now, &mut Subjects(states))?;
-    let decided = decided.map_err(|rejection| Undecided::Rejected(E::from(rejection)))?;
+    append_budget_events(states, id, decided.map_err(|rejection| Undecided::Rejected(E::from(rejection)))?)
+}
+
+fn append_budget_events<E>(states: &mut States, id: BudgetId, decided: BudgetEvents) -> Result<(), Undecided<E>> {
     states.append::<Budget, E>(id.0, decided.budget)?;
     states.append::<BudgetCatalogue, E>(BudgetCatalogue::id(), decided.catalogue)?;
     append_balances(states, decided.balances)

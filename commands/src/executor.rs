@@ -56,6 +56,8 @@ const SNAPSHOT_EVERY_EVENTS: u64 = 500;
 #[derive(Clone)]
 pub struct Commands {
     pub(crate) attempts: Attempts,
+    /// The part of budgets that this process prefers, if they have several: others most likely prefer others.
+    pub(crate) part: u8,
 }
 
 impl Commands {
@@ -68,7 +70,7 @@ impl Commands {
             cache: AggregateCache::new(config.cached_aggregates),
             read_permits: Arc::new(Semaphore::new(config.max_reads.max(1))),
         };
-        Self { attempts: Attempts { loader, deadline: config.deadline } }
+        Self { attempts: Attempts { loader, deadline: config.deadline }, part: rand::random() }
     }
 
     /// Writes the pending snapshots and ends the task that writes them. Call it before the log's connections are closed;

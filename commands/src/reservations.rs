@@ -54,7 +54,7 @@ impl Commands {
         self.decide_reservation(context, command.reservation_id, |states, state, catalogue| {
             let states = RefCell::new(states);
             let requests = |budget_id| states.borrow_mut().get::<ApprovalQueue>(ApprovalQueue::id(budget_id));
-            reserve(state, catalogue, command, |id| states.borrow_mut().get(id), requests)
+            reserve(state, catalogue, command, self.part, |id| states.borrow_mut().get(id), requests)
         })
         .await
     }

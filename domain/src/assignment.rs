@@ -2,11 +2,15 @@
 
 use crate::agent::{Agent, AgentStatus};
 use crate::aggregate::Aggregate;
-use crate::budget::{Budget, BudgetCommand, BudgetDimension, BudgetError, BudgetEvent, MAX_CONTROLLED};
-use crate::budget_balance::{BalanceEvents, BudgetBalance, Ledger, PeriodRef};
+use crate::budget::{
+    Amount, Budget, BudgetCommand, BudgetDimension, BudgetError, BudgetEvent, DelegatedTo, Delegation,
+    DelegationCommand, MAX_CONTROLLED,
+};
+use crate::budget_balance::{BalanceEvents, BudgetBalance, Ledger, PeriodRef, Wanted};
 use crate::budget_catalogue::{
     BudgetCatalogue, BudgetCatalogueEvent, CatalogueBudgetRemoved, CatalogueBudgetSet, CatalogueEntry,
 };
+use crate::delegating;
 use crate::ids::{AgentId, BudgetId};
 use crate::task::{Task, TaskCommand, TaskError, TaskEvent};
 use chrono::{DateTime, Utc};
@@ -162,24 +166,80 @@ pub fn decide_budget<S: BudgetSubjects>(
         Ok(events) => events,
         Err(error) => return Ok(Err(error.into())),
     };
-    let after = events.iter().fold(budget.clone(), |budget, event| budget.evolve(event));
-    let catalogue_event = match catalogue_event(budget_id, &after, catalogue, now) {
-        Ok(event) => event,
+    let followed = followed((budget_id, budget), events, catalogue, now, |id| subjects.balance(id))?;
+    Ok(followed.map_err(Into::into))
+}
+
+/// Decides a command about what a budget delegates. `now` is the time of the server, as for [`decide_budget`].
+///
+/// # Errors
+/// The first error of `subjects`; within the result, [`BudgetRejection`] if the budget rejects the command, its limit does not hold what is
+/// to be delegated, or the agent is not registered.
+pub fn decide_delegation<S: BudgetSubjects>(
+    budget_id: BudgetId,
+    budget: &Budget,
+    catalogue: &BudgetCatalogue,
+    command: DelegationCommand,
+    now: DateTime<Utc>,
+    subjects: &mut S,
+) -> Result<Result<BudgetEvents, BudgetRejection>, S::Error> {
+    if let DelegationCommand::Delegate { to: DelegatedTo::Agent { agent_id }, .. } = command
+        && !subjects.exists(&BudgetDimension::Agent, agent_id.0)?
+    {
+        return Ok(Err(AgentRejection::NotRegistered(agent_id).into()));
+    }
+    let entry = catalogue.entry(budget_id);
+    let running = entry.and_then(|entry| Some((entry, entry.period_at(budget_id, now)?)));
+    let events = match delegating::decide(budget, command, running, now) {
+        Ok(events) => events,
         Err(error) => return Ok(Err(error.into())),
     };
+    let followed = followed((budget_id, budget), events, catalogue, now, |id| subjects.balance(id))?;
+    Ok(followed.map_err(Into::into))
+}
+
+/// Some events of a budget, with what follows from them: the catalogue has the budget as it is, and all parts of its running period are
+/// what the new terms leave of them.
+fn followed<E>(
+    (budget_id, budget): (BudgetId, &Budget),
+    events: Vec<BudgetEvent>,
+    catalogue: &BudgetCatalogue,
+    now: DateTime<Utc>,
+    get: impl FnMut(Uuid) -> Result<Arc<BudgetBalance>, E>,
+) -> Result<Result<BudgetEvents, BudgetError>, E> {
+    let after = events.iter().fold(budget.clone(), |budget, event| budget.evolve(event));
+    let event = match catalogue_event(budget_id, &after, catalogue, now) {
+        Ok(event) => event,
+        Err(error) => return Ok(Err(error)),
+    };
     let mut decided = BudgetEvents { budget: events, ..BudgetEvents::default() };
-    if let Some(event) = catalogue_event {
-        let changed = catalogue.clone().evolve(&event);
-        if catalogue.entry(budget_id).is_some()
-            && let Some(entry) = changed.entry(budget_id)
-            && let Some(period) = entry.period_at(budget_id, now)
-        {
-            let mut ledger = Ledger::open(catalogue, [PeriodRef::At(period)], now, |id| subjects.balance(id))?;
-            ledger.revise(period.balance_id, entry);
-            decided.balances = ledger.into_events();
+    let Some(event) = event else { return Ok(Ok(decided)) };
+    let changed = catalogue.clone().evolve(&event);
+    if let (Some(known), Some(entry)) = (catalogue.entry(budget_id), changed.entry(budget_id))
+        && let Some(period) = entry.period_at(budget_id, now)
+    {
+        let of_period = |of: &'_ CatalogueEntry| -> Vec<_> { of.delegations_of(period.balance_id).copied().collect() };
+        let (before, after) = (of_period(known), of_period(entry));
+        let new = after.iter().find(|delegation| !before.contains(delegation));
+        // What is over is taken back.
+        let over = before.iter().filter(|delegation| !after.contains(delegation)).chain(new);
+        let over = over.map(|delegation| PeriodRef::At(period.in_delegation(delegation.delegation_id)));
+        let over = over.map(|period| Wanted { period, more: Amount::ZERO, asks: true });
+        let wanted = over.chain([Wanted::whole(PeriodRef::At(period))]);
+        let mut ledger = Ledger::open(catalogue, wanted, now, get)?;
+        ledger.revise(period.balance_id, entry);
+        if let Some(Delegation { delegation_id, amount, .. }) = new {
+            let left = ledger.left(period.balance_id).unwrap_or_default();
+            if !ledger.delegate(Delegation::stream(*delegation_id), *amount) {
+                return Ok(Err(BudgetError::DelegationExists));
+            }
+            if *amount > left {
+                return Ok(Err(BudgetError::DelegationExceeds { amount: *amount, left }));
+            }
         }
-        decided.catalogue.push(event);
+        decided.balances = ledger.into_events();
     }
+    decided.catalogue.push(event);
     Ok(Ok(decided))
 }
 
@@ -199,12 +259,17 @@ fn catalogue_event(
     if known.is_none() && catalogue.len() >= MAX_CONTROLLED {
         return Err(BudgetError::TooManyBudgets);
     }
-    // Which calls a budget selects never changes, so that this is decided once, when it is defined.
-    if known.is_none() && catalogue.has_no_room_for(&entry.conditions) {
+    // Which calls a budget selects never changes, so that this is decided when it is defined, and when it begins to delegate.
+    let has_more = known.is_none_or(|known| known.further_streams() < entry.further_streams());
+    if has_more && catalogue.has_no_room_for(budget_id, &entry) {
         return Err(BudgetError::TooManyApplying);
     }
-    let stated =
-        |entry: &CatalogueEntry| CatalogueEntry { counting_from: None, counted_through: None, ..entry.clone() };
+    let stated = |entry: &CatalogueEntry| CatalogueEntry {
+        revision: 0,
+        counting_from: None,
+        counted_through: None,
+        ..entry.clone()
+    };
     let is_same = known.is_some_and(|known| stated(known) == entry);
     Ok((!is_same).then_some(BudgetCatalogueEvent::Set(CatalogueBudgetSet { budget_id, entry })))
 }

@@ -41,6 +41,8 @@ id! {
     MemoryId,
     /// The id of a budget.
     BudgetId,
+    /// The id of a part of a budget's limit that is delegated.
+    DelegationId,
     /// The id of an invoice of a provider.
     InvoiceId,
     /// The id of a reservation against budgets.

@@ -6,6 +6,7 @@
 mod aggregate;
 mod codec;
 mod compatibility;
+mod delegating;
 mod difference;
 mod dimension;
 mod error_chain;
@@ -71,9 +72,9 @@ pub use compatibility::breaking_changes;
 pub use difference::{ChangedField, Difference, MAX_CHANGED_FIELDS};
 pub use error_chain::{error_chain, error_with_causes};
 pub use ids::{
-    AgentId, AlertEndpointId, ApiKeyId, ApprovalId, BudgetId, CallId, DagId, ImportId, InvitationId, InvoiceId,
-    MemoryId, OriginId, ReservationId, RoleId, ScheduleId, ServiceAccountId, SessionId, TaskId, TeamId, TenantId,
-    TenantIdError, UserId, content_id, derived_id,
+    AgentId, AlertEndpointId, ApiKeyId, ApprovalId, BudgetId, CallId, DagId, DelegationId, ImportId, InvitationId,
+    InvoiceId, MemoryId, OriginId, ReservationId, RoleId, ScheduleId, ServiceAccountId, SessionId, TaskId, TeamId,
+    TenantId, TenantIdError, UserId, content_id, derived_id,
 };
 pub use loopback::is_loopback_host;
 pub use meter::{Meter, Unit, UnknownMeter};

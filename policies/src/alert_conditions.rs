@@ -20,6 +20,7 @@ use std::error::Error as StdError;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use streams::{RecordedEvent, StreamKey, TenantReads, Version};
+use uuid::Uuid;
 
 /// The probability of the interval of a forecast, in per cent, of which only the middle is used.
 const FORECAST_PERCENT: u32 = 80;
@@ -32,8 +33,10 @@ pub(crate) struct Watched<'a> {
     pub(crate) entry: &'a CatalogueEntry,
     pub(crate) period: Period,
     pub(crate) sums: Sums,
-    /// The number of events of the period.
-    pub(crate) version: Version,
+    /// What is delegated and not used.
+    pub(crate) kept: Amount,
+    /// The streams of the period, each with the number of its events.
+    pub(crate) versions: Vec<(Uuid, Version)>,
     /// The minutes without a charge that are allowed.
     pub(crate) no_data_minutes: Option<u32>,
     pub(crate) now: DateTime<Utc>,
@@ -45,7 +48,10 @@ impl Watched<'_> {
         let (sums, limit) = (&self.sums, self.limit());
         let found = |holds, observed, reference| Some(Finding { kind, holds, observed, reference });
         Ok(match kind {
-            WatchKind::Exhausted => found(sums.used() >= limit, sums.used(), limit),
+            WatchKind::Exhausted => {
+                let held = sums.used() + self.kept;
+                found(held >= limit, held, limit)
+            }
             WatchKind::Unpriced => {
                 let number = Amount::units(sums.unpriced.try_into().unwrap_or(0));
                 found(number > Amount::ZERO, number, Amount::ZERO)
@@ -81,33 +87,29 @@ impl Watched<'_> {
     /// Whether more was charged in a window than may be, with both amounts. What was charged before the budget was defined, and is
     /// counted in the window, is none of it.
     async fn burns(&self, of: &BurnWindow, window: TimeDelta) -> Result<(bool, Amount, Amount), PolicyError> {
-        let (id, since, from) = (self.period.balance_id, self.entry.since, self.now - window);
-        let charged = self.sums.spent() - self.commands.spent_before(&self.principal, id, since, from).await?;
+        let (streams, since, from) = (self.period.streams(self.entry.parts), self.entry.since, self.now - window);
+        let charged = self.sums.spent() - self.commands.spent_before(&self.principal, streams, since, from).await?;
         let allowed = of.allowed(self.limit(), self.period.span, window);
         Ok((charged > allowed, charged, allowed))
     }
 
-    fn stream(&self) -> StreamKey {
-        StreamKey {
-            tenant: self.principal.tenant().clone(),
-            category: BudgetBalance::CATEGORY.into(),
-            id: self.period.balance_id,
-        }
+    fn stream(&self, id: Uuid) -> StreamKey {
+        StreamKey { tenant: self.principal.tenant().clone(), category: BudgetBalance::CATEGORY.into(), id }
     }
 
-    /// The event of the period with a version.
-    async fn event(&self, version: u64) -> Result<Option<RecordedEvent>, PolicyError> {
+    /// The event of a stream of the period with a version.
+    async fn event(&self, id: Uuid, version: u64) -> Result<Option<RecordedEvent>, PolicyError> {
         let before = Version::from(version.saturating_sub(1));
-        Ok(self.commands.log().read_stream(&self.stream(), before, 1).await?.pop())
+        Ok(self.commands.log().read_stream(&self.stream(id), before, 1).await?.pop())
     }
 
     /// For how long nothing was charged or reserved in the period.
     async fn no_data(&self) -> Result<Option<Finding>, PolicyError> {
         let Some(allowed) = self.no_data_minutes else { return Ok(None) };
-        let last = match self.version.get() {
-            0 => None,
-            version => self.event(version).await?.map(|event| event.recorded_at),
-        };
+        let mut last = None;
+        for (id, version) in self.versions.iter().filter(|(_, version)| version.get() > 0) {
+            last = last.max(self.event(*id, version.get()).await?.map(|event| event.recorded_at));
+        }
         let since = last.unwrap_or_else(|| self.period.span.starts_at.max(self.entry.since));
         let minutes = u64::try_from((self.now - since).num_minutes()).unwrap_or(0);
         let (observed, reference) = (Amount::units(minutes), Amount::units(allowed.into()));

@@ -192,15 +192,17 @@ impl AlertWatchHandler {
         let Some((entry, terms_version)) = self.terms(principal, budget_id).await? else { return Ok(()) };
         let Some(entry) = entry else { return self.end(&context, budget_id).await };
         let Some(period) = entry.period_at(budget_id, now) else { return Ok(()) };
-        let balance = self.commands.load::<BudgetBalance>(principal, period.balance_id).await?;
+        let streams: Vec<_> = period.streams(entry.parts).collect();
+        let balances = self.commands.load_all::<BudgetBalance>(principal, &streams).await?;
         let watched = Watched {
             commands: &self.commands,
             reads: &self.reads,
             principal: principal.clone(),
             entry: &entry,
             period,
-            sums: balance.state.sums.unwrap_or_else(|| Sums::new(period.span)),
-            version: balance.version,
+            kept: self.commands.kept_for_delegations(principal, &entry, &period, now).await?,
+            sums: Sums::of_parts(period.span, balances.iter().map(|(_, balance)| balance.state.sums)),
+            versions: balances.iter().map(|(id, balance)| (*id, balance.version)).collect(),
             no_data_minutes: watch.terms.no_data_minutes,
             now,
         };

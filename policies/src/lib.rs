@@ -23,6 +23,7 @@ mod charge_events;
 mod charging;
 mod charging_catch_up;
 mod decisions;
+mod delegation_end;
 mod handler;
 mod job;
 mod jobs;
@@ -49,6 +50,7 @@ pub use charge_events::BUDGET_CHARGING;
 pub use charging::BudgetCharging;
 pub use charging_catch_up::{CHARGING_CATCH_UP, ChargingCatchUpHandler};
 pub use decisions::{DecisionError, JobDecision, JobDecisionKind, JobFilter, JobRow, decide, decisions, list};
+pub use delegation_end::{DELEGATION_ENDS, DelegationEndHandler, DelegationEnds};
 pub use handler::{DEFAULT_QUEUE_CONCURRENCY, JobError, JobHandler, JobOutcome};
 pub use job::{Job, JobState, MAX_PAYLOAD_BYTES, NewJob};
 pub use jobs::{Jobs, LeasedJob, UndecodableJob};
@@ -65,7 +67,7 @@ pub use span_retention::{SPAN_RETENTION, SpanRetention};
 pub const ALERT_ADDRESS_SWEEP: &str = "alert-address-sweep";
 
 /// The kinds of all jobs that this program runs.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     ALERT_ADDRESS_SWEEP,
     ALERT_CATCH_UP,
     ALERT_DELIVERY,
@@ -75,6 +77,7 @@ pub const KINDS: [&str; 13] = [
     BUDGET_ALERT,
     BUDGET_COUNT,
     CHARGING_CATCH_UP,
+    DELEGATION_ENDS,
     RESERVATION_EXPIRY,
     JOB_RETENTION,
     SCHEDULE_RUN,

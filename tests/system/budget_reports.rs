@@ -141,6 +141,7 @@ async fn what_is_counted_hours_after_a_budget_was_defined_is_no_part_of_its_pace
         carry_over: false,
         on_refusal: OnRefusal::default(),
         on_unreachable: None,
+        parts: domain::budget::Parts::default(),
     };
     let terms = BudgetTerms {
         name: name("late"),

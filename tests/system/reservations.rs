@@ -458,6 +458,7 @@ async fn a_batch_of_many_periods_is_charged_to_its_end_if_a_reply_is_lost() {
         carry_over: false,
         on_refusal: OnRefusal::default(),
         on_unreachable: None,
+        parts: domain::budget::Parts::default(),
     };
     let terms = BudgetTerms {
         name: name("hourly"),

@@ -164,13 +164,14 @@ pub(crate) struct Mutation(
     projection::ProjectionMutation,
 );
 
-/// The mutations of alerts, and of requests for approval.
+/// The mutations of alerts, of requests for approval, and of what budgets delegate.
 #[derive(MergedObject, Default)]
 pub(crate) struct AlertMutation(
     alert_endpoint::AlertEndpointMutation,
     budget::AlertAnswerMutation,
     budget::WatchMutation,
     approval::ApprovalMutation,
+    budget::DelegationMutation,
 );
 
 /// The root of all subscriptions. A request subscribes to exactly one field.

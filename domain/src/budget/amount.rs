@@ -34,6 +34,8 @@ pub struct AmountError(String);
 impl Amount {
     /// Zero.
     pub const ZERO: Self = Self(0);
+    /// More than any sum.
+    pub(crate) const LARGEST: Self = Self(Self::MAX);
     /// The largest amount.
     const MAX: i128 = 10_i128.pow(25 + 12) - 1;
 

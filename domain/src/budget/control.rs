@@ -2,6 +2,7 @@
 
 use super::amount::Amount;
 use super::error::BudgetError;
+use super::parts::Parts;
 use super::recurrence::{DEFAULT_ANCHOR, PeriodUnit};
 use super::refusal::{OnRefusal, OnUnreachable};
 use crate::call::ChargedCall;
@@ -80,6 +81,9 @@ pub struct BudgetControl {
     /// What clients do with calls that the budget counts while Apex cannot be reached: closed if it is hard, else open if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unreachable: Option<OnUnreachable>,
+    /// The number of parts of its periods; 1 if absent.
+    #[serde(default, skip_serializing_if = "Parts::is_one")]
+    pub parts: Parts,
 }
 
 impl BudgetControl {

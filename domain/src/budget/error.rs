@@ -84,6 +84,40 @@ pub enum BudgetError {
         limit = super::limits::MAX_APPLYING_BUDGETS
     )]
     TooManyApplying,
+    /// Only a budget that refuses has something to delegate.
+    #[error("only a hard budget that is not suspended delegates: what others refuse nothing of cannot be kept for one")]
+    DelegatesNothing,
+    /// A delegation is not above zero, or does not end after it begins.
+    #[error("a delegation is above 0, and ends after it begins")]
+    InvalidDelegation,
+    /// Another delegation, of this budget or another one, has the id, or had it.
+    #[error("another delegation has this id, or had it: delegate under another id")]
+    DelegationExists,
+    /// No delegation with the id runs.
+    #[error("the budget has no delegation with this id that runs")]
+    UnknownDelegation,
+    /// As many delegations run as may.
+    #[error("{limit} delegations of the budget run; end one of them", limit = super::limits::MAX_DELEGATIONS)]
+    TooManyDelegations,
+    /// The limit does not hold what is to be delegated.
+    #[error("{amount} are to be delegated, and {left} are left of the period")]
+    DelegationExceeds {
+        /// What is to be delegated.
+        amount: super::amount::Amount,
+        /// What is left.
+        left: super::amount::Amount,
+    },
+    /// The number of parts is not one that a budget may have.
+    #[error("a period has 1 to {limit} parts, not {0}", limit = super::limits::MAX_PARTS)]
+    NumberOfParts(i64),
+    /// The number of parts is another one.
+    #[error("the number of parts of a budget cannot be changed: close it and define another budget")]
+    PartsImmutable,
+    /// A budget of several parts has thresholds that are decided with what is charged.
+    #[error(
+        "no one part knows what all of them are charged: leave the thresholds out, and watch the budget, or give it one part"
+    )]
+    PartsWithThresholds,
     /// What follows a refusal is stated, and the budget refuses nothing.
     #[error("only a hard budget refuses: leave out what follows a refusal, or make the enforcement hard")]
     RefusesNothing,

@@ -5,10 +5,12 @@
 
 mod amount;
 mod control;
+mod delegation;
 mod dimension;
 mod error;
 mod limits;
 mod month;
+mod parts;
 mod period;
 mod preview;
 mod recurrence;
@@ -18,15 +20,18 @@ mod threshold;
 
 pub use amount::{Amount, AmountError};
 pub use control::{BudgetControl, Enforcement, Measure};
+pub use delegation::{BudgetDelegated, BudgetDelegationEnded, DelegatedTo, Delegation, DelegationCommand};
 pub use dimension::{Attributes, BudgetDimension, BudgetDimensionError, attributes_of};
-pub(crate) use recurrence::balance_id;
 pub use recurrence::{PeriodUnit, Recurrence, Span};
+pub(crate) use recurrence::{balance_id, part_id};
 
 pub use error::BudgetError;
 pub use limits::{
-    MAX_APPLYING_BUDGETS, MAX_APPROVAL_MINUTES, MAX_CONTROLLED, MAX_DEGRADED_MODELS, MAX_RAISES, MAX_SEGMENTS,
+    MAX_APPLYING_BUDGETS, MAX_APPROVAL_MINUTES, MAX_CONTROLLED, MAX_DEGRADED_MODELS, MAX_DELEGATIONS,
+    MAX_FURTHER_PARTS, MAX_PARTS, MAX_RAISES, MAX_SEGMENTS,
 };
 pub use month::Month;
+pub use parts::Parts;
 pub use period::{
     BudgetPeriod, BudgetPeriodCommand, BudgetPeriodError, BudgetPeriodEvent, ThresholdCrossed, ThresholdCrossedV1,
 };
@@ -165,6 +170,10 @@ events! {
         "budget.resumed" v 1 => Resumed(BudgetResumed),
         /// The limit was raised for a time.
         "budget.raised" v 1 => Raised(BudgetRaised),
+        /// A part of the limit of a period was delegated.
+        "budget.delegated" v 1 => Delegated(BudgetDelegated),
+        /// A delegation ended: what it did not use is the budget's again.
+        "budget.delegation_ended" v 1 => DelegationEnded(BudgetDelegationEnded),
     }
 }
 
@@ -182,6 +191,9 @@ pub struct Budget {
     /// time, as approvals of one period do, are one.
     #[serde(default)]
     pub raises: Vec<(Amount, DateTime<Utc>)>,
+    /// The delegations that were not ended, and ran when the last one began.
+    #[serde(default)]
+    pub delegations: Vec<Delegation>,
     /// The version of the stream that set the terms, or raised the limit: alerts are raised once for each.
     #[serde(default)]
     pub terms_version: u64,
@@ -198,7 +210,7 @@ impl Budget {
     }
 
     /// The terms of a budget that is decided on before calls are made.
-    fn controlled(&self) -> Result<&BudgetTerms, BudgetError> {
+    pub(crate) fn controlled(&self) -> Result<&BudgetTerms, BudgetError> {
         let terms = self.open_terms()?;
         if terms.control.is_some() { Ok(terms) } else { Err(BudgetError::NotControlled) }
     }
@@ -217,6 +229,9 @@ impl Budget {
         let measure = |terms: &BudgetTerms| terms.control.as_ref().map(|control| control.measure);
         if measure(known) != measure(&terms) {
             return Err(BudgetError::ControlImmutable);
+        }
+        if known.parts() != terms.parts() {
+            return Err(BudgetError::PartsImmutable);
         }
         if *known == terms {
             return Ok(Vec::new());
@@ -286,6 +301,13 @@ impl Aggregate for Budget {
         }
         match event {
             BudgetEvent::Defined(defined) | BudgetEvent::Revised(defined) => self.terms = Some(defined.terms.clone()),
+            BudgetEvent::Delegated(BudgetDelegated { delegation, from, .. }) => {
+                self.delegations.retain(|known| known.is_running(*from));
+                self.delegations.push(*delegation);
+            }
+            BudgetEvent::DelegationEnded(ended) => {
+                self.delegations.retain(|known| known.delegation_id != ended.delegation_id);
+            }
             BudgetEvent::Closed(_) => self.closed = true,
             BudgetEvent::Suspended(_) => self.suspended = true,
             BudgetEvent::Resumed(_) => self.suspended = false,

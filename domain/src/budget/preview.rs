@@ -153,6 +153,7 @@ mod tests {
             carry_over,
             on_refusal: OnRefusal::default(),
             on_unreachable: None,
+            parts: crate::budget::Parts::default(),
         };
         BudgetTerms {
             name: Name::new("daily").unwrap(),

@@ -160,6 +160,12 @@ pub(crate) fn balance_id(budget_id: BudgetId, recurrence: &Recurrence, span: Spa
     derived_id(&["budget_balance", &budget_id.to_string(), &recurrence.to_string(), &start])
 }
 
+/// The id of the stream of a part of a period beside the first one.
+#[must_use]
+pub(crate) fn part_id(balance_id: Uuid, number: u8) -> Uuid {
+    derived_id(&["budget_balance_part", &balance_id.to_string(), &number.to_string()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

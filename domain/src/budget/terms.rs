@@ -3,6 +3,7 @@
 use super::control::{BudgetControl, Measure};
 use super::dimension::{Attributes, BudgetDimension};
 use super::error::{BudgetError, MAX_CONDITIONS, MAX_THRESHOLDS};
+use super::parts::Parts;
 use super::recurrence::{LAST_ANCHOR_DAY, PeriodUnit, Recurrence};
 use super::threshold::Threshold;
 use crate::ids::AgentId;
@@ -108,6 +109,11 @@ impl BudgetTerms {
         is_simple && self.control.as_ref().is_none_or(is_monthly)
     }
 
+    /// The number of parts of the periods.
+    pub(super) fn parts(&self) -> Parts {
+        self.control.as_ref().map_or_else(Parts::default, |control| control.parts)
+    }
+
     fn check_control(&self) -> Result<(), BudgetError> {
         if let BudgetScope::Conditions { conditions } = &self.scope {
             if !(1..=MAX_CONDITIONS).contains(&conditions.len()) {
@@ -136,6 +142,9 @@ impl BudgetTerms {
         }
         if let Some(control) = self.control.as_ref().filter(|control| control.anchor.day() > LAST_ANCHOR_DAY) {
             return Err(BudgetError::AnchorDay(control.anchor));
+        }
+        if !self.parts().is_one() && !self.thresholds.is_empty() && !self.is_counted_by_month() {
+            return Err(BudgetError::PartsWithThresholds);
         }
         self.control.as_ref().map_or(Ok(()), BudgetControl::check_policies)
     }

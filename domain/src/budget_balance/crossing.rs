@@ -14,7 +14,7 @@ pub(super) fn rearmed(sums: &Sums, thresholds: &BTreeSet<Threshold>, limit: Amou
     if known.limit >= limit {
         return Some(Alerted { limit, ..known });
     }
-    let is_reached = |threshold: &Threshold| sums.spent().reaches(threshold.percent(), limit);
+    let is_reached = |threshold: &Threshold| sums.spent_with_delegations().reaches(threshold.percent(), limit);
     let still = thresholds.iter().rfind(|threshold| **threshold <= known.percent && is_reached(threshold));
     still.map(|percent| Alerted { percent: *percent, limit })
 }
@@ -27,8 +27,9 @@ pub(super) fn crossed(
     limit: Amount,
 ) -> Vec<BalanceThresholdCrossed> {
     let known = sums.alerted.map(|alerted| alerted.percent);
-    let is_crossed =
-        |threshold: &Threshold| Some(*threshold) > known && sums.spent().reaches(threshold.percent(), limit);
+    let is_crossed = |threshold: &Threshold| {
+        Some(*threshold) > known && sums.spent_with_delegations().reaches(threshold.percent(), limit)
+    };
     let crossings = thresholds.iter().copied().filter(is_crossed).map(|percent| {
         let after = Sums { alerted: Some(Alerted { percent, limit }), ..*sums };
         BalanceThresholdCrossed { budget_id, threshold_percent: percent, limit, after }

@@ -2,110 +2,28 @@
 //!
 //! Each period is a stream of its own, whose id is derived from the budget, its recurrence and the start of the period: a new
 //! period is a new stream, and nothing is ever zeroed. The state is sums only, and each event carries the sums after it.
+//!
+//! A period may have further parts, each a stream of its own. The stream of the period itself has how much of the limit they hold
+//! (`handed`); each has how much it may hold without asking (`allotted`). What is delegated is such a part, too, that nobody takes from.
 
 mod crossing;
 mod ledger;
 mod pace;
+mod sums;
 
 pub(crate) use ledger::limit_in_force;
-pub use ledger::{BalanceEvents, Ledger, Move, PeriodRef};
+pub use ledger::{BalanceEvents, Ledger, Move, PeriodRef, Wanted};
 pub use pace::{PACE_WINDOW, Pace};
+pub use sums::{Alerted, Allotment, Delegated, Sums};
 
 use crate::aggregate::Aggregate;
-use crate::budget::{Amount, Span, Threshold};
+use crate::budget::{Amount, Threshold};
 use crate::codec::events;
 use crate::ids::{BudgetId, ReservationId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use thiserror::Error;
-
-/// The sums of a period of a budget, in the unit of what the budget counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Sums {
-    /// From when to when the period is. It is never computed again.
-    #[serde(flatten)]
-    pub span: Span,
-    /// What is added to the limit because it was left of the period before; absent until it is known, at the first decision
-    /// within the period, and of budgets that carry nothing over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub carried: Option<Amount>,
-    /// What calls are charged. It may be below zero for a moment, while a call that was amended is still to be charged.
-    #[serde(default, skip_serializing_if = "Amount::is_zero")]
-    pub charged: Amount,
-    /// What expired reservations are charged in full whose calls were sent and are not settled, and those that calls without a price
-    /// settled.
-    #[serde(default, skip_serializing_if = "Amount::is_zero")]
-    pub assumed: Amount,
-    /// What is reserved for calls that are not settled.
-    #[serde(default, skip_serializing_if = "Amount::is_zero")]
-    pub reserved: Amount,
-    /// By how much the sum of all three exceeded the limit after the event.
-    #[serde(default, skip_serializing_if = "Amount::is_zero")]
-    pub excess: Amount,
-    /// How many reservations a shadow budget would have refused.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub would_refuse: u64,
-    /// How many calls that settled a reservation have no price, and are charged what was reserved for them. It may be below zero for a
-    /// moment, while an event of a call is still to be charged.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unpriced: i64,
-    /// The highest threshold that was crossed and is not armed again; absent if there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alerted: Option<Alerted>,
-}
-
-/// The highest threshold that was crossed, and all below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Alerted {
-    /// The threshold, in percent of the limit.
-    pub percent: Threshold,
-    /// The limit under which it was crossed, or was still reached after a change.
-    pub limit: Amount,
-}
-
-fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
-    *number == N::default()
-}
-
-impl Sums {
-    /// Those of a period before its first event.
-    #[must_use]
-    pub fn new(span: Span) -> Self {
-        let zero = Amount::ZERO;
-        Self {
-            span,
-            carried: None,
-            charged: zero,
-            assumed: zero,
-            reserved: zero,
-            excess: zero,
-            would_refuse: 0,
-            unpriced: 0,
-            alerted: None,
-        }
-    }
-
-    /// What is charged and reserved together.
-    #[must_use]
-    pub fn used(&self) -> Amount {
-        self.charged + self.assumed + self.reserved
-    }
-
-    /// What is charged, also for expired reservations: what thresholds are compared with. What is reserved may never be spent.
-    #[must_use]
-    pub fn spent(&self) -> Amount {
-        self.charged + self.assumed
-    }
-}
-
-impl Alerted {
-    /// The threshold, in percent of the limit.
-    #[must_use]
-    pub fn percent(self) -> u16 {
-        self.percent.percent()
-    }
-}
 
 /// Why more than the limit of a hard budget is charged and reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -192,6 +110,16 @@ pub struct BalanceRearmed {
     pub after: Sums,
 }
 
+/// The payload of `budget_balance.allotted`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BalanceAllotted {
+    /// The budget.
+    pub budget_id: BudgetId,
+    /// The sums after the event. It changes none of them, but what parts may hold.
+    #[serde(flatten)]
+    pub after: Sums,
+}
+
 events! {
     /// An event of a period of a budget.
     pub enum BudgetBalanceEvent {
@@ -216,6 +144,8 @@ events! {
         /// The terms of the budget changed the limit that thresholds are shares of: those that a raised one leaves unreached are
         /// armed again.
         "budget_balance.rearmed" v 1 => Rearmed(BalanceRearmed),
+        /// What parts of the period may hold of the limit changed: one took from another, or the terms of the budget changed.
+        "budget_balance.allotted" v 1 => Allotted(BalanceAllotted),
     }
 }
 
@@ -239,6 +169,7 @@ impl BudgetBalanceEvent {
             Self::Opened(opened) => &opened.after,
             Self::ThresholdCrossed(crossed) => &crossed.after,
             Self::Rearmed(rearmed) => &rearmed.after,
+            Self::Allotted(allotted) => &allotted.after,
             Self::Reserved(moved)
             | Self::Released(moved)
             | Self::Assumed(moved)
@@ -249,11 +180,11 @@ impl BudgetBalanceEvent {
         }
     }
 
-    /// What the event adds; none of the first one, and of those that are about thresholds.
+    /// What the event adds; none of the first one, and of those that are about thresholds or parts.
     #[must_use]
     pub fn moved(&self) -> Option<&BalanceMoved> {
         match self {
-            Self::Opened(_) | Self::ThresholdCrossed(_) | Self::Rearmed(_) => None,
+            Self::Opened(_) | Self::ThresholdCrossed(_) | Self::Rearmed(_) | Self::Allotted(_) => None,
             Self::Reserved(moved)
             | Self::Released(moved)
             | Self::Assumed(moved)

@@ -1,11 +1,11 @@
 //! What decisions need of a budget.
 
 use crate::budget::{
-    Amount, Attributes, Budget, BudgetDimension, BudgetError, BudgetTerms, Enforcement, MAX_SEGMENTS, Measure,
-    OnRefusal, OnUnreachable, PeriodUnit, Recurrence, Span, Threshold, balance_id,
+    Amount, Attributes, Budget, BudgetDimension, BudgetError, BudgetTerms, Delegation, Enforcement, MAX_SEGMENTS,
+    Measure, OnRefusal, OnUnreachable, Parts, PeriodUnit, Recurrence, Span, Threshold, balance_id, part_id,
 };
 use crate::call::CallKind;
-use crate::ids::BudgetId;
+use crate::ids::{BudgetId, DelegationId};
 use crate::text::Name;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -61,6 +61,17 @@ pub struct CatalogueEntry {
     /// What clients do while Apex cannot be reached; absent if the terms do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unreachable: Option<OnUnreachable>,
+    /// The number of parts of its periods; 1 if absent.
+    #[serde(default, skip_serializing_if = "Parts::is_one")]
+    pub parts: Parts,
+    /// What is delegated, and ran when the budget was set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 8))]
+    pub delegations: Vec<Delegation>,
+    /// How often the terms were changed: what a part may grant alone was allotted to it under some terms. The event that sets the
+    /// budget does not state it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u64,
     /// The position after which calls are charged one by one; none before the charging policy has reached it. The event that
     /// sets the budget does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,15 +81,62 @@ pub struct CatalogueEntry {
     pub counted_through: Option<u64>,
 }
 
-/// A period of a budget.
+/// Which part of a period a stream is, beside the first one, which is the stream of the period itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartOf {
+    /// The id of the stream of the period.
+    pub balance_id: Uuid,
+    /// The number of the part, from 1 on; absent of a delegation.
+    #[serde(default, skip_serializing_if = "is_no_number")]
+    pub number: u8,
+    /// The delegation, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation_id: Option<DelegationId>,
+}
+
+/// A period of a budget, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     /// The budget.
     pub budget_id: BudgetId,
-    /// The id of the stream of the period.
+    /// The id of the stream of the period, or of the part.
     pub balance_id: Uuid,
     /// From when to when it is.
     pub span: Span,
+    /// Which part it is; none of the stream of the period itself.
+    pub part: Option<PartOf>,
+}
+
+impl Period {
+    /// A part of a period. That with the number 0 is the stream of the period itself.
+    #[must_use]
+    pub fn in_part(self, number: u8) -> Self {
+        let root = self.root();
+        if number == 0 {
+            return root;
+        }
+        let part = PartOf { balance_id: root.balance_id, number, delegation_id: None };
+        Self { balance_id: part_id(root.balance_id, number), part: Some(part), ..root }
+    }
+
+    /// What is delegated of a period.
+    #[must_use]
+    pub fn in_delegation(self, delegation_id: DelegationId) -> Self {
+        let root = self.root();
+        let part = PartOf { balance_id: root.balance_id, number: 0, delegation_id: Some(delegation_id) };
+        Self { balance_id: Delegation::stream(delegation_id), part: Some(part), ..root }
+    }
+
+    /// The whole period.
+    #[must_use]
+    pub fn root(self) -> Self {
+        Self { balance_id: self.part.map_or(self.balance_id, |part| part.balance_id), part: None, ..self }
+    }
+
+    /// The ids of the streams of all parts, the first of which is that of the period itself.
+    pub fn streams(self, parts: Parts) -> impl Iterator<Item = Uuid> {
+        std::iter::once(0).chain(parts.further()).map(move |number| self.in_part(number).balance_id)
+    }
 }
 
 impl CatalogueEntry {
@@ -107,6 +165,9 @@ impl CatalogueEntry {
             thresholds: if terms.is_counted_by_month() { BTreeSet::new() } else { terms.thresholds.clone() },
             on_refusal: control.on_refusal.clone(),
             on_unreachable: control.on_unreachable,
+            parts: control.parts,
+            delegations: budget.delegations.iter().filter(|known| known.is_running(at)).copied().collect(),
+            revision: 0,
             counting_from: None,
             counted_through: None,
         }))
@@ -170,7 +231,7 @@ impl CatalogueEntry {
     pub fn period_at(&self, budget_id: BudgetId, at: DateTime<Utc>) -> Option<Period> {
         let (segment, _) = self.segment_at(at)?;
         let span = self.span_at(at);
-        Some(Period { budget_id, balance_id: balance_id(budget_id, &segment.recurrence, span), span })
+        Some(Period { budget_id, balance_id: balance_id(budget_id, &segment.recurrence, span), span, part: None })
     }
 
     /// How often a period begins at a time.
@@ -192,6 +253,27 @@ impl CatalogueEntry {
         self.carry_over.then(|| self.period_at(period.budget_id, before)).flatten()
     }
 
+    /// What is delegated of a period, as far as the terms that were set last have it.
+    pub fn delegations_of(&self, balance_id: Uuid) -> impl Iterator<Item = &Delegation> {
+        self.delegations.iter().filter(move |delegation| delegation.balance_id == balance_id)
+    }
+
+    /// The part of a period that a call with some values is decided in: that of the first delegation that holds it, else the one with a
+    /// number.
+    #[must_use]
+    pub fn part_for(&self, period: Period, attributes: &Attributes, part: u8, at: DateTime<Utc>) -> Period {
+        let delegation = self.delegations_of(period.balance_id).find(|delegation| delegation.holds(attributes, at));
+        match delegation {
+            Some(delegation) => period.in_delegation(delegation.delegation_id),
+            None => period.in_part(part % self.parts.get()),
+        }
+    }
+
+    /// The streams that a decision about a call reads of a period beside that of the period itself.
+    pub(crate) fn further_streams(&self) -> usize {
+        usize::from(self.parts.get()) - 1 + usize::from(!self.delegations.is_empty())
+    }
+
     /// The limit at a time, without what is carried over; none if the budget refuses nothing.
     #[must_use]
     pub fn limit_at(&self, at: DateTime<Utc>) -> Option<Amount> {
@@ -210,6 +292,16 @@ impl CatalogueEntry {
         let raises = self.raises.iter().filter(|(_, until)| *until > at);
         self.limit + raises.map(|(amount, _)| *amount).sum()
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_no_number(number: &u8) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn limit_of(terms: &BudgetTerms) -> Amount {

@@ -6,10 +6,10 @@
 mod entry;
 mod overlap;
 
-pub use entry::{CatalogueEntry, Period, Segment};
+pub use entry::{CatalogueEntry, PartOf, Period, Segment};
 
 use crate::aggregate::Aggregate;
-use crate::budget::{Attributes, MAX_APPLYING_BUDGETS};
+use crate::budget::{Attributes, MAX_APPLYING_BUDGETS, MAX_FURTHER_PARTS};
 use crate::codec::events;
 use crate::ids::{BudgetId, derived_id};
 use schemars::JsonSchema;
@@ -101,12 +101,23 @@ impl BudgetCatalogue {
         self.entries.get(&budget_id)
     }
 
-    /// Whether a call could exist to which a further budget with some conditions applies, and so many others that a decision does
-    /// not take all of them. Suspended budgets count calls too, and are among them.
+    /// Whether a call could exist to which a budget would apply, and so many others that a decision does not take all of them, each
+    /// counted with its parts and delegations. Suspended budgets count calls too, and are among them.
     #[must_use]
-    pub fn has_no_room_for(&self, conditions: &Attributes) -> bool {
-        let others: Vec<_> = self.entries.values().map(|entry| &entry.conditions).collect();
-        overlap::is_exceeded(conditions, &others, MAX_APPLYING_BUDGETS)
+    pub fn has_no_room_for(&self, budget_id: BudgetId, added: &CatalogueEntry) -> bool {
+        let counted = |times: fn(usize) -> usize| -> Vec<_> {
+            let others = self.entries().filter(|(other, _)| *other != budget_id);
+            let of = |(_, entry): (_, &'_ CatalogueEntry)| times(entry.further_streams());
+            others.flat_map(|(id, entry)| std::iter::repeat_n(&entry.conditions, of((id, entry)))).collect()
+        };
+        let (conditions, further) = (&added.conditions, added.further_streams());
+        let all = counted(|further| 1 + further);
+        let has_many_parts = || {
+            // As many others may be as leave room for its own.
+            let room = (MAX_FURTHER_PARTS + 1).checked_sub(further);
+            room.is_none_or(|room| overlap::is_exceeded(conditions, &counted(|further| further), room))
+        };
+        overlap::is_exceeded(conditions, &all, MAX_APPLYING_BUDGETS - further) || further > 0 && has_many_parts()
     }
 
     /// The budgets that count calls with some values.
@@ -131,7 +142,9 @@ impl Aggregate for BudgetCatalogue {
                 let known = self.entries.get(budget_id);
                 let (counting_from, counted_through) =
                     known.map_or((None, None), |known| (known.counting_from, known.counted_through));
-                self.entries.insert(*budget_id, CatalogueEntry { counting_from, counted_through, ..entry.clone() });
+                let revision = known.map_or(0, |known| known.revision + 1);
+                let entry = CatalogueEntry { revision, counting_from, counted_through, ..entry.clone() };
+                self.entries.insert(*budget_id, entry);
             }
             BudgetCatalogueEvent::Removed(CatalogueBudgetRemoved { budget_id }) => _ = self.entries.remove(budget_id),
             BudgetCatalogueEvent::CountingStarted(CatalogueBudgetCounted { budget_id, through }) => {

@@ -1,9 +1,11 @@
 //! What was charged before a budget was defined.
 
 use super::difference::differences;
-use super::plan::MAX_BATCH_PERIODS;
+use super::plan::{MAX_BATCH_PERIODS, MAX_BATCH_STREAMS};
 use crate::budget::Amount;
-use crate::budget_balance::{BalanceEvents, BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef};
+use crate::budget_balance::{
+    BalanceEvents, BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef, Wanted,
+};
 use crate::budget_catalogue::{BudgetCatalogue, BudgetCatalogueEvent, CatalogueBudgetCounted, CatalogueEntry};
 use crate::call::CallEvent;
 use crate::ids::{BudgetId, ReservationId};
@@ -81,8 +83,14 @@ pub fn counted<E>(
     let Some((entry, through)) = entry.and_then(|entry| Some((entry, entry.counting_from?))) else {
         return Ok((Vec::new(), Vec::new()));
     };
-    let periods: Vec<_> = opening.periods(entry.since).collect();
-    let mut ledger = Ledger::open(catalogue, periods.iter().map(|(period, _)| *period), at, get)?;
+    let mut streams = 0;
+    let fits = |(period, _): &(PeriodRef, Amount)| {
+        streams += period.streams(catalogue);
+        streams <= MAX_BATCH_STREAMS
+    };
+    let periods: Vec<_> = opening.periods(entry.since).take_while(fits).collect();
+    let wanted = periods.iter().map(|(period, more)| Wanted { period: *period, more: *more, asks: false });
+    let mut ledger = Ledger::open(catalogue, wanted, at, get)?;
     for (period, amount) in periods {
         let change = Move { through: Some(through), charged: amount, ..Move::default() };
         ledger.apply(period.balance_id(), change, ExcessCause::Opening, BudgetBalanceEvent::Counted);

@@ -22,12 +22,12 @@ pub fn charge_parked<E>(
     let LoggedEvent::Call { position, event } = logged else { return Ok(ChargeEvents::default()) };
     let index = charging.parked.iter().position(|parked| parked.position == *position);
     let Some(index) = index.filter(|_| !batch.is_undecodable(logged)) else { return Ok(ChargeEvents::default()) };
-    let mut charges = Charges::new(charging);
+    let mut charges = Charges::new(charging, catalogue);
     let changed = changes(event, *position, catalogue, batch, &BTreeMap::new());
     let parked = charges.reached.parked.remove(index);
     if let Err(last) = charges.add(*position, event, changed, parked.balance_id) {
         charges.reached.parked.insert(index, ParkedCharge { balance_id: last, ..parked });
         charges.has_more = true;
     }
-    charges.into_events(charging, catalogue, Vec::new(), batch.at, get)
+    charges.into_events(charging, Vec::new(), batch.at, get)
 }

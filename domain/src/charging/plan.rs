@@ -3,7 +3,9 @@
 use super::difference::{CallAmounts, Differences, charged_by_policy};
 use super::hold::hold;
 use super::{Charging, ChargingEvent, MAX_PARKED, ParkedCharge, PartlyCharged};
-use crate::budget_balance::{BalanceEvents, BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef};
+use crate::budget_balance::{
+    BalanceEvents, BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef, Wanted,
+};
 use crate::budget_catalogue::{BudgetCatalogue, BudgetCatalogueEvent, CatalogueBudgetCounted};
 use crate::call::CallEvent;
 use crate::ids::{BudgetId, ReservationId};
@@ -15,6 +17,8 @@ use uuid::Uuid;
 
 /// The most periods that one batch changes. Each may rest on the one before it, whose rest is carried over.
 pub const MAX_BATCH_PERIODS: usize = 24;
+/// The most streams that one batch reads for its periods, with their parts and those of the periods before.
+pub(super) const MAX_BATCH_STREAMS: usize = 2 * MAX_BATCH_PERIODS;
 
 /// An event of the log that the policy looks at.
 #[derive(Debug, Clone)]
@@ -105,8 +109,17 @@ struct Charge {
     cause: ExcessCause,
 }
 
+impl Charge {
+    fn wanted(&self) -> Wanted {
+        Wanted { period: self.period, more: self.amounts.charged + self.amounts.assumed, asks: false }
+    }
+}
+
 /// What events change, up to as many periods as one append may.
-pub(super) struct Charges {
+pub(super) struct Charges<'c> {
+    catalogue: &'c BudgetCatalogue,
+    /// The most streams that are read for them.
+    streams: usize,
     charges: BTreeMap<Uuid, Charge>,
     pub(super) reached: Charging,
     pub(super) has_more: bool,
@@ -136,7 +149,7 @@ pub fn charge<E>(
     let counting = started.into_iter().filter(|(_, position)| *position <= reached).map(|(budget_id, through)| {
         BudgetCatalogueEvent::CountingStarted(CatalogueBudgetCounted { budget_id, through })
     });
-    charges.into_events(charging, catalogue, counting.collect(), batch.at, get)
+    charges.into_events(charging, counting.collect(), batch.at, get)
 }
 
 /// The budgets that enter the catalogue by one of the events, with the positions of those events.
@@ -154,13 +167,13 @@ fn started(charging: &Charging, catalogue: &BudgetCatalogue, events: &[LoggedEve
 }
 
 /// Adds up differences until the periods are as many as one append may change.
-fn charges(
+fn charges<'c>(
     charging: &Charging,
-    catalogue: &BudgetCatalogue,
+    catalogue: &'c BudgetCatalogue,
     batch: &ChargeBatch,
     started: &BTreeMap<BudgetId, u64>,
-) -> Charges {
-    let mut charges = Charges::new(charging);
+) -> Charges<'c> {
+    let mut charges = Charges::new(charging, catalogue);
     for logged in batch.events.iter().filter(|logged| logged.position() > charging.through) {
         let position = logged.position();
         let partly = charging.partly.filter(|partly| partly.position == position).map(|partly| partly.balance_id);
@@ -205,9 +218,9 @@ pub(super) fn changes(
     charged_by_policy(entries, event, |id| batch.reservation(id))
 }
 
-impl Charges {
-    pub(super) fn new(charging: &Charging) -> Self {
-        Self { charges: BTreeMap::new(), reached: charging.clone(), has_more: false }
+impl<'c> Charges<'c> {
+    pub(super) fn new(charging: &Charging, catalogue: &'c BudgetCatalogue) -> Self {
+        Self { catalogue, streams: 0, charges: BTreeMap::new(), reached: charging.clone(), has_more: false }
     }
 
     /// Adds what an event changes in the periods after one, in the order of their ids. If not all fit, the error is the last that
@@ -226,8 +239,12 @@ impl Charges {
             if after.is_some_and(|after| balance_id <= after) {
                 continue;
             }
-            if !self.charges.contains_key(&balance_id) && self.charges.len() >= MAX_BATCH_PERIODS {
-                return Err(last);
+            if !self.charges.contains_key(&balance_id) {
+                let streams = self.streams + period.streams(self.catalogue);
+                if self.charges.len() >= MAX_BATCH_PERIODS || streams > MAX_BATCH_STREAMS {
+                    return Err(last);
+                }
+                self.streams = streams;
             }
             let new = Charge { period, amounts: CallAmounts::default(), through: position, cause };
             let charge = self.charges.entry(balance_id).or_insert(new);
@@ -241,15 +258,14 @@ impl Charges {
     pub(super) fn into_events<E>(
         self,
         charging: &Charging,
-        catalogue: &BudgetCatalogue,
         counting: Vec<BudgetCatalogueEvent>,
         at: DateTime<Utc>,
         get: impl FnMut(Uuid) -> Result<Arc<BudgetBalance>, E>,
     ) -> Result<ChargeEvents, E> {
-        let Self { charges, reached, has_more } = self;
+        let Self { catalogue, charges, reached, has_more, .. } = self;
         // Also if the events of the batch cancel each other: another process, whose batch has only some of them, would charge these.
         let has_charges = !charges.is_empty();
-        let mut ledger = Ledger::open(catalogue, charges.values().map(|charge| charge.period), at, get)?;
+        let mut ledger = Ledger::open(catalogue, charges.values().map(Charge::wanted), at, get)?;
         for (balance_id, Charge { amounts, through, cause, .. }) in charges {
             if !amounts.is_zero() {
                 let CallAmounts { charged, assumed, unpriced } = amounts;

@@ -1,8 +1,8 @@
 //! Settling a reservation: its call is charged instead of it, in the append that records the call.
 
 use super::difference::{differences, periods_of};
-use crate::budget::MAX_APPLYING_BUDGETS;
-use crate::budget_balance::{BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef};
+use crate::budget::{MAX_APPLYING_BUDGETS, MAX_FURTHER_PARTS};
+use crate::budget_balance::{BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef, Wanted};
 use crate::budget_catalogue::BudgetCatalogue;
 use crate::call::CallEvent;
 use crate::ids::{CallId, ReservationId};
@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The most periods that a settlement reads.
+/// The most periods that a settlement reads, each part counted as one.
 pub const MAX_SETTLEMENT_PERIODS: usize = 32;
-const _: () = assert!(MAX_APPLYING_BUDGETS <= MAX_SETTLEMENT_PERIODS, "the periods of a reservation fit");
+const _: () =
+    assert!(MAX_APPLYING_BUDGETS + MAX_FURTHER_PARTS <= MAX_SETTLEMENT_PERIODS, "the periods of a reservation fit");
 
 /// The events of a settlement.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,13 +46,12 @@ pub fn settle<E>(
     // Every budget counts it: those that were defined before it were so by an earlier event.
     let mut charged = event.map(|event| differences(catalogue.entries(), event, reservation)).unwrap_or_default();
     let mut periods = periods_with(state, charged.values().map(|(period, _)| *period));
-    let in_part = number_of_streams(&periods, catalogue) > MAX_SETTLEMENT_PERIODS;
+    let in_part = periods.values().map(|period| period.streams(catalogue)).sum::<usize>() > MAX_SETTLEMENT_PERIODS;
     if in_part {
         let reserved = periods_of(state);
         charged.retain(|balance_id, _| reserved.contains(balance_id));
         periods = periods_with(state, std::iter::empty());
     }
-    let mut ledger = Ledger::open(catalogue, periods.into_values(), at, get)?;
     let mut moves: BTreeMap<Uuid, Move> = BTreeMap::new();
     for line in state.held_lines() {
         let change = moves.entry(line.balance_id).or_default();
@@ -68,6 +68,11 @@ pub fn settle<E>(
         change.assumed = change.assumed + amounts.assumed;
         change.unpriced = amounts.unpriced;
     }
+    let wanted = periods.into_values().map(|period| {
+        let change = moves.get(&period.balance_id()).copied().unwrap_or_default();
+        Wanted { period, more: change.charged + change.assumed + change.reserved, asks: false }
+    });
+    let mut ledger = Ledger::open(catalogue, wanted, at, get)?;
     for (balance_id, change) in moves {
         if change.is_zero() {
             continue;
@@ -95,13 +100,4 @@ fn periods_with(state: &Reservation, others: impl Iterator<Item = PeriodRef>) ->
         }
     }
     by_id
-}
-
-/// The most streams that are read for some periods: each may rest on the one before it, whose rest is carried over.
-fn number_of_streams(periods: &BTreeMap<Uuid, PeriodRef>, catalogue: &BudgetCatalogue) -> usize {
-    let streams = periods.values().map(|period| match period {
-        PeriodRef::At(at) => 1 + usize::from(catalogue.entry(at.budget_id).is_some_and(|entry| entry.carry_over)),
-        PeriodRef::Existing { .. } => 1,
-    });
-    streams.sum()
 }

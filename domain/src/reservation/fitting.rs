@@ -9,7 +9,6 @@ use crate::budget_catalogue::{CatalogueEntry, Period};
 use crate::meter::Meter;
 use crate::price_book::PriceBook;
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 /// A budget that applies to the call, with its period.
 #[derive(Clone, Copy)]
@@ -51,9 +50,13 @@ impl<'a> AskedCall<'a> {
         self.estimate.bound(self.estimate.usage, self.attributes, self.prices, self.at)
     }
 
-    /// What of the call fits into budgets that apply to it.
-    pub(super) fn fit(&self, applying: &[Applying<'_>], ledger: &Ledger<'_>) -> Result<Fit, ReservationError> {
-        let full = self.bound()?;
+    /// What of the call, whose upper bound is `full`, fits into budgets that apply to it.
+    pub(super) fn fit(
+        &self,
+        full: Bound,
+        applying: &[Applying<'_>],
+        ledger: &Ledger<'_>,
+    ) -> Result<Fit, ReservationError> {
         let Some(refusal) = refusal_of(&full, applying, ledger) else { return Ok(Fit::All(full)) };
         let largest = self.largest_output(&refusal, |output| {
             let usage = self.estimate.with_output(output);
@@ -91,7 +94,7 @@ fn refusal_of(bound: &Bound, applying: &[Applying<'_>], ledger: &Ledger<'_>) -> 
         let reason = match bound.amount(entry.measure) {
             _ if entry.counted_through.is_none() => RefusalReason::Counting,
             None => RefusalReason::Unpriced,
-            Some(amount) if amount > left || is_exceeded(ledger, period.balance_id) => RefusalReason::Exceeded,
+            Some(amount) if amount > left || ledger.is_exceeded(period.balance_id) => RefusalReason::Exceeded,
             Some(_) => return None,
         };
         let left = (reason == RefusalReason::Exceeded).then_some(left);
@@ -99,10 +102,4 @@ fn refusal_of(bound: &Bound, applying: &[Applying<'_>], ledger: &Ledger<'_>) -> 
         Some(Refusal { reason, budget_id: period.budget_id, left, renews_at, follow_up: None })
     });
     refused.max_by_key(|refusal| refusal.renews_at)
-}
-
-/// Whether more than the limit is charged and reserved: nothing is granted then, not even what costs nothing.
-fn is_exceeded(ledger: &Ledger<'_>, balance_id: Uuid) -> bool {
-    let (limit, sums) = (ledger.limit(balance_id), ledger.sums(balance_id));
-    limit.zip(sums).is_some_and(|(limit, sums)| sums.used() > limit)
 }

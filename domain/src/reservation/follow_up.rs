@@ -78,7 +78,8 @@ impl RefusedCall<'_> {
             let attributes = self.with_model(&model);
             let counting: Vec<_> =
                 applying.iter().copied().filter(|applying| applying.entry.selects(&attributes)).collect();
-            if let Fit::All(bound) | Fit::Part(bound) = self.asked.with(&attributes).fit(&counting, ledger)? {
+            let asked = self.asked.with(&attributes);
+            if let Fit::All(bound) | Fit::Part(bound) = asked.fit(asked.bound()?, &counting, ledger)? {
                 let is_counted = by.entry.selects(&attributes);
                 let amount = bound.amount(by.entry.measure).filter(|_| is_counted).unwrap_or_default();
                 return Ok(Some(FollowUp::Degrade { model, amount }));
@@ -130,8 +131,12 @@ impl RefusedCall<'_> {
         prices.charge(&context, None).is_ok_and(|charge| charge.unbilled.is_empty())
     }
 
-    /// The request for approval; none of a call that uses nothing: a limit that is exceeded is not raised by nothing.
+    /// The request for approval; none of a call that uses nothing: a limit that is exceeded is not raised by nothing. None either of one
+    /// within a delegation, which a raised limit leaves as it is.
     fn request(&self, by: &Applying<'_>, minutes: u32) -> Option<ApprovalRequested> {
+        if by.period.part.is_some_and(|part| part.delegation_id.is_some()) {
+            return None;
+        }
         let amount = self.bound.amount(by.entry.measure).filter(|amount| !amount.is_zero())?;
         let (at, period_ends_at) = (self.asked.at, by.period.span.ends_at);
         let deadline = at.checked_add_signed(TimeDelta::minutes(minutes.into()));

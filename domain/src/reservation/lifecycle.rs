@@ -9,7 +9,7 @@ use super::event::{
 use super::limits::{MAX_HOLD, MIN_HOLD};
 use super::{Reservation, ReservationStatus, SpendEvents};
 use crate::budget::{Amount, BudgetDimension};
-use crate::budget_balance::{BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move};
+use crate::budget_balance::{BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, Wanted};
 use crate::budget_catalogue::{BudgetCatalogue, CatalogueEntry};
 use crate::call::CallKind;
 use crate::ids::ReservationId;
@@ -51,8 +51,20 @@ pub fn extend<E>(
     if let Err(error) = state.check_holder(command.by).and_then(|()| check_held(state)) {
         return Ok(Err(error));
     }
-    let ledger = Ledger::open(catalogue, state.period_refs(), command.at, get)?;
-    Ok(command.decide(state, catalogue, ledger))
+    let granted = match command.granted(state) {
+        Ok(granted) => granted,
+        Err(error) => return Ok(Err(error)),
+    };
+    let bound = match command.bound(state, granted) {
+        Ok(bound) => bound,
+        Err(error) => return Ok(Err(error)),
+    };
+    let wanted = granted.lines.iter().map(|line| {
+        let more = command.more(line, &bound, catalogue);
+        Wanted { period: line.period(), more: more.map_or(Amount::ZERO, |(_, _, more)| more), asks: true }
+    });
+    let ledger = Ledger::open(catalogue, wanted, command.at, get)?;
+    Ok(command.decide(granted, bound, catalogue, ledger))
 }
 
 fn check_held(state: &Reservation) -> Result<(), ReservationError> {
@@ -70,30 +82,40 @@ fn check_held(state: &Reservation) -> Result<(), ReservationError> {
 }
 
 impl Extend {
-    fn decide(
-        &self,
-        state: &Reservation,
-        catalogue: &BudgetCatalogue,
-        mut ledger: Ledger<'_>,
-    ) -> Result<SpendEvents, ReservationError> {
+    /// What was granted, if it can be extended as is asked for.
+    fn granted<'a>(&self, state: &'a Reservation) -> Result<&'a ReservationGranted, ReservationError> {
         let granted = state.granted.as_ref().ok_or(ReservationError::NotGranted)?;
-        let expires_at = self.expires_at.unwrap_or(granted.expires_at);
-        let held = expires_at - self.at;
+        let held = self.expires_at.unwrap_or(granted.expires_at) - self.at;
         if self.expires_at.is_some() && !(MIN_HOLD..=MAX_HOLD).contains(&held) {
             return Err(ReservationError::HoldTime { found: held.num_seconds() });
         }
-        let bound = match self.usage {
-            Some(usage) => self.bound(state, granted, usage)?,
-            None => {
-                let (usage, most) = (granted.usage, granted.usage);
-                Bound { usage, most, cost: granted.cost, book_version: granted.book_version }
-            }
-        };
+        Ok(granted)
+    }
+
+    /// What a line is against, all that the call may use of it then, and how much more that is; none if the line stays as it is.
+    fn more<'c>(
+        &self,
+        line: &ReservationLine,
+        bound: &Bound,
+        catalogue: &'c BudgetCatalogue,
+    ) -> Option<(&'c CatalogueEntry, Option<Amount>, Amount)> {
+        self.usage?;
+        let entry = catalogue.entry(line.budget_id)?;
+        let amount = bound.amount(entry.measure);
+        Some((entry, amount, (amount.unwrap_or_default() - line.amount).or_zero()))
+    }
+
+    fn decide(
+        &self,
+        granted: &ReservationGranted,
+        bound: Bound,
+        catalogue: &BudgetCatalogue,
+        mut ledger: Ledger<'_>,
+    ) -> Result<SpendEvents, ReservationError> {
+        let expires_at = self.expires_at.unwrap_or(granted.expires_at);
         let mut lines = granted.lines.clone();
-        for line in lines.iter_mut().filter(|_| self.usage.is_some()) {
-            let Some(entry) = catalogue.entry(line.budget_id) else { continue };
-            let amount = bound.amount(entry.measure);
-            let more = (amount.unwrap_or_default() - line.amount).or_zero();
+        for line in &mut lines {
+            let Some((entry, amount, more)) = self.more(line, &bound, catalogue) else { continue };
             let left = ledger.left(line.balance_id);
             if let Some(reason) = refusal_of(entry, amount, more, left) {
                 let renews_at = ledger.sums(line.balance_id).map(|sums| sums.span.ends_at);
@@ -125,12 +147,11 @@ impl Extend {
     }
 
     /// The upper bound of what the call may use from now on.
-    fn bound(
-        &self,
-        state: &Reservation,
-        granted: &ReservationGranted,
-        usage: Usage,
-    ) -> Result<Bound, ReservationError> {
+    fn bound(&self, state: &Reservation, granted: &ReservationGranted) -> Result<Bound, ReservationError> {
+        let Some(usage) = self.usage else {
+            let (usage, most) = (granted.usage, granted.usage);
+            return Ok(Bound { usage, most, cost: granted.cost, book_version: granted.book_version });
+        };
         let attributes = state.attributes_with(crate::budget::Attributes::new());
         let kind = if attributes.contains_key(&BudgetDimension::Model) { CallKind::Llm } else { CallKind::Tool };
         let ReservationGranted { service_tier, speed, region, .. } = granted.clone();
@@ -197,7 +218,7 @@ pub fn release<E>(
         Some(ReservationStatus::Held) => false,
         Some(ReservationStatus::Assumed) => true,
     };
-    let mut ledger = Ledger::open(catalogue, state.period_refs(), at, get)?;
+    let mut ledger = Ledger::open(catalogue, state.wanted(), at, get)?;
     let freed = |amount: Amount| match is_assumed {
         true => Move { assumed: -amount, ..Move::default() },
         false => Move { reserved: -amount, ..Move::default() },
@@ -225,7 +246,7 @@ pub fn expire<E>(
     if granted.expires_at > at {
         return Ok(SpendEvents::default());
     }
-    let mut ledger = Ledger::open(catalogue, state.period_refs(), at, get)?;
+    let mut ledger = Ledger::open(catalogue, state.wanted(), at, get)?;
     if granted.sent {
         let assumed = |amount: Amount| Move { reserved: -amount, assumed: amount, ..Move::default() };
         move_lines(state, id, &mut ledger, assumed, BudgetBalanceEvent::Assumed);

@@ -25,8 +25,9 @@ pub use reserve::{Reserve, reserve};
 
 use crate::aggregate::Aggregate;
 use crate::approval::ApprovalRequested;
+use crate::budget::Amount;
 use crate::budget::{Attributes, BudgetDimension};
-use crate::budget_balance::{BalanceEvents, PeriodRef};
+use crate::budget_balance::{BalanceEvents, PeriodRef, Wanted};
 use crate::call::CallFacts;
 use crate::ids::{AgentId, CallId};
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,11 @@ impl Reservation {
 
     pub(crate) fn period_refs(&self) -> Vec<PeriodRef> {
         self.lines().map(ReservationLine::period).collect()
+    }
+
+    /// The periods of the lines, to which nothing is added.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = Wanted> {
+        self.lines().map(|line| Wanted { period: line.period(), more: Amount::ZERO, asks: false })
     }
 
     /// What is known of a call that settles the reservation: what the credential said, else what the facts say, else what the

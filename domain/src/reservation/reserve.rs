@@ -11,7 +11,7 @@ use super::limits::{MAX_HOLD, MIN_HOLD};
 use super::{Reservation, SpendEvents};
 use crate::approval_queue::ApprovalQueue;
 use crate::budget::{Attributes, MAX_APPLYING_BUDGETS};
-use crate::budget_balance::{BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef};
+use crate::budget_balance::{BudgetBalance, BudgetBalanceEvent, ExcessCause, Ledger, Move, PeriodRef, Wanted};
 use crate::budget_catalogue::BudgetCatalogue;
 use crate::ids::{BudgetId, ReservationId};
 use crate::price_book::PriceBook;
@@ -45,7 +45,8 @@ pub struct Reserve {
     pub at: DateTime<Utc>,
 }
 
-/// Decides a reservation. One that was decided before stays as it is, and is the answer if what is called is the same.
+/// Decides a reservation. One that was decided before stays as it is, and is the answer if what is called is the same. Of budgets with
+/// several parts, the one with the number `part` is used, or its remainder: who decides at the same time should use others.
 ///
 /// # Errors
 /// The first error of `get`, which returns the state of a period by its id, or of `requests`, which returns the requests for approval
@@ -55,6 +56,7 @@ pub fn reserve<E>(
     state: &Reservation,
     catalogue: &BudgetCatalogue,
     command: &Reserve,
+    part: u8,
     get: impl FnMut(Uuid) -> Result<Arc<BudgetBalance>, E>,
     requests: impl FnOnce(BudgetId) -> Result<Arc<ApprovalQueue>, E>,
 ) -> Result<Result<SpendEvents, ReservationError>, E> {
@@ -78,15 +80,24 @@ pub fn reserve<E>(
         if entry.selects(&attributes)
             && let Some(period) = entry.period_at(budget_id, command.at)
         {
-            applying.push(Applying { period, entry });
+            applying.push(Applying { period: entry.part_for(period, &attributes, part, command.at), entry });
         }
     }
     if applying.len() > MAX_APPLYING_BUDGETS {
         return Ok(Err(ReservationError::TooManyBudgets { found: applying.len() }));
     }
-    let periods = applying.iter().map(|applying| PeriodRef::At(applying.period));
-    let ledger = Ledger::open(catalogue, periods, command.at, get)?;
-    let decided = command.decide(&attributes, &applying, ledger);
+    let asked = command.asked(&attributes);
+    let full = match asked.bound() {
+        Ok(bound) => bound,
+        Err(error) => return Ok(Err(error)),
+    };
+    let wanted = applying.iter().map(|Applying { period, entry }| Wanted {
+        period: PeriodRef::At(*period),
+        more: full.amount(entry.measure).unwrap_or_default(),
+        asks: true,
+    });
+    let ledger = Ledger::open(catalogue, wanted, command.at, get)?;
+    let decided = command.decide(asked, full, &applying, ledger);
     let asking = decided.as_ref().ok().and_then(|events| events.approval.as_ref());
     let is_full = match asking.map(|request| request.budget_id) {
         Some(budget_id) => requests(budget_id)?.is_full(command.at),
@@ -114,14 +125,18 @@ impl Reserve {
         Ok(attributes)
     }
 
+    fn asked<'a>(&'a self, attributes: &'a Attributes) -> AskedCall<'a> {
+        AskedCall { estimate: &self.estimate, attributes, prices: &self.prices, at: self.at }
+    }
+
     fn decide(
         &self,
-        attributes: &Attributes,
+        asked: AskedCall<'_>,
+        full: Bound,
         applying: &[Applying<'_>],
         ledger: Ledger<'_>,
     ) -> Result<SpendEvents, ReservationError> {
-        let asked = AskedCall { estimate: &self.estimate, attributes, prices: &self.prices, at: self.at };
-        let (bound, refusal) = match asked.fit(applying, &ledger)? {
+        let (bound, refusal) = match asked.fit(full, applying, &ledger)? {
             Fit::All(bound) => return Ok(self.granted(bound, false, applying, ledger)),
             Fit::Part(bound) => return Ok(self.granted(bound, true, applying, ledger)),
             Fit::Nothing(bound, refusal) => (bound, refusal),

@@ -40,7 +40,7 @@ impl Alerts {
         let is_higher = before.alerted.is_none_or(|alerted| alerted.percent() < percent);
         let is_marked = after.alerted.is_some_and(|alerted| (alerted.percent(), alerted.limit) == (percent, *limit));
         let is_of_budget = entry.is_some_and(|entry| entry.thresholds.contains(threshold_percent));
-        let is_reached = before.spent().reaches(percent, *limit);
+        let is_reached = before.spent_with_delegations().reaches(percent, *limit);
         // What is carried over may be fixed by the change of terms that crosses.
         let sums = |of: &Sums| Sums { alerted: None, carried: None, ..*of };
         let is_same = sums(before) == sums(after) && (before.carried.is_none() || before.carried == after.carried);
@@ -64,8 +64,7 @@ pub(super) fn has_missed(entry: &CatalogueEntry, sums: &Sums) -> bool {
     let raises: Amount = entry.raises.iter().map(|(amount, _)| *amount).sum();
     let limit = entry.limit + raises + sums.carried.unwrap_or_default();
     let crossed = sums.alerted.map_or(0, |alerted| alerted.percent());
-    entry
-        .thresholds
-        .iter()
-        .any(|threshold| threshold.percent() > crossed && sums.spent().reaches(threshold.percent(), limit))
+    entry.thresholds.iter().any(|threshold| {
+        threshold.percent() > crossed && sums.spent_with_delegations().reaches(threshold.percent(), limit)
+    })
 }

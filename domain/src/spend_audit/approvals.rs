@@ -46,7 +46,9 @@ impl Approvals {
             | BudgetEvent::Revised(_)
             | BudgetEvent::Closed(_)
             | BudgetEvent::Suspended(_)
-            | BudgetEvent::Resumed(_) => {}
+            | BudgetEvent::Resumed(_)
+            | BudgetEvent::Delegated(_)
+            | BudgetEvent::DelegationEnded(_) => {}
         }
     }
 

@@ -1,17 +1,21 @@
 //! Checks the events of a log against the invariants of budgets, one append after the other.
 //!
 //! At every position where a hard budget grants a reservation, what is charged and reserved after it is at most the limit that is in
-//! force then. What is reserved is the sum over the reservations that are held; what is charged is the sum over the events of calls
+//! force then, in all parts of the period together. What is reserved is the sum over the reservations that are held; what is charged is the sum over the events of calls
 //! that settled a reservation or that the charging has reached, each once. The sums are computed here anew, from reservations and
 //! calls, and not from those that the events of periods carry. An approval raises the limit by what was asked for, once.
 
 mod alerts;
 mod approvals;
+mod delegations;
 mod expected;
+mod recorded;
 
 use self::alerts::Alerts;
 use self::approvals::Approvals;
+use self::delegations::Delegations;
 use self::expected::Expected;
+use self::recorded::Recorded;
 use crate::Event;
 use crate::aggregate::Aggregate as _;
 use crate::budget::Amount;
@@ -85,6 +89,23 @@ pub enum Violation {
         /// The period.
         balance_id: Uuid,
     },
+    /// What the stream of a period says that its other parts and its delegations hold of the limit is not what they do.
+    WrongParts {
+        /// The position of the last event of the append.
+        position: u64,
+        /// The period.
+        balance_id: Uuid,
+    },
+    /// A delegation was granted more than is delegated.
+    BeyondDelegation {
+        /// The position of the event of the delegation.
+        position: u64,
+    },
+    /// What is delegated and not used was granted to others, or taken back before the delegation was over.
+    TookDelegated {
+        /// The position of the event of the period, or the last one of the append.
+        position: u64,
+    },
     /// A sum is not what calls and reservations add up to.
     WrongSum {
         /// The position of the last event of the append.
@@ -105,10 +126,11 @@ pub enum Violation {
 pub struct SpendAudit {
     catalogue: BudgetCatalogue,
     budgets: BTreeMap<Uuid, BudgetId>,
-    recorded: BTreeMap<Uuid, Sums>,
+    recorded: Recorded,
     expected: Expected,
     alerts: Alerts,
     approvals: Approvals,
+    delegations: Delegations,
     /// The append that is read.
     append: Option<Append>,
     /// The position of the last event of the appends before it.
@@ -152,7 +174,10 @@ impl SpendAudit {
                 self.expected.reservation_changed(audited.stream_id.into(), event);
             }
             Event::Approval(event) => self.approvals.read(audited.stream_id, event),
-            Event::Budget(event) => self.approvals.budget_changed(audited.stream_id.into(), event),
+            Event::Budget(event) => {
+                self.approvals.budget_changed(audited.stream_id.into(), event);
+                self.delegations.budget_changed(event);
+            }
             Event::Call(event) => self.expected.call_changed(audited.stream_id, audited.position, event),
             Event::Charging(event) => self.expected.advance(event),
             Event::BudgetBalance(event) => {
@@ -212,7 +237,7 @@ impl SpendAudit {
 
     /// Compares the sums of a period with what they should be.
     fn compare(&mut self, balance_id: Uuid, position: u64) {
-        let sums = self.recorded.get(&balance_id);
+        let sums = self.recorded.get(balance_id);
         let amount = |of: fn(&Sums) -> Amount| sums.map_or(Amount::ZERO, of);
         let found_unpriced = number(sums.map_or(0, |sums| sums.unpriced));
         let expected = self.expected.of(balance_id);
@@ -242,6 +267,7 @@ impl SpendAudit {
     fn balance_changed(&mut self, audited: &AuditedEvent, event: &BudgetBalanceEvent) {
         let (id, after) = (audited.stream_id, *event.after());
         let before = self.recorded.insert(id, after);
+        self.delegations.changed(id, before.as_ref(), &after);
         let is_right = match (event, event.moved(), before) {
             (BudgetBalanceEvent::Opened(opened), _, None) => {
                 self.budgets.insert(id, opened.budget_id);
@@ -261,6 +287,7 @@ impl SpendAudit {
             (BudgetBalanceEvent::ThresholdCrossed(crossed), _, Some(before)) => {
                 self.alerts.read(id, crossed, &before, self.catalogue.entry(crossed.budget_id))
             }
+            (BudgetBalanceEvent::Allotted(_), _, Some(before)) => recorded::is_allotted(&before, &after),
             (BudgetBalanceEvent::Rearmed(_), _, Some(before)) => alerts::is_rearmed(&before, &after),
             (_, Some(_) | None, Some(_) | None) => false,
         };
@@ -277,27 +304,53 @@ impl SpendAudit {
         if !self.approvals.end_append() {
             self.violations.push(Violation::WrongApproval { position: append.last });
         }
+        let mut roots = BTreeSet::new();
         for balance_id in append.touched {
-            let Some(sums) = self.recorded.get(&balance_id) else { continue };
+            let Some(sums) = self.recorded.get(balance_id) else { continue };
             let entry = self.budgets.get(&balance_id).and_then(|budget_id| self.catalogue.entry(*budget_id));
-            if entry.is_some_and(|entry| alerts::has_missed(entry, sums)) {
+            if sums.part.is_none() && entry.is_some_and(|entry| alerts::has_missed(entry, sums)) {
                 self.violations.push(Violation::MissedAlert { position: append.last, balance_id });
             }
+            // Nothing rests on what the parts of a closed budget hold.
+            roots.extend(entry.map(|_| self.recorded.root(balance_id)));
             self.compare(balance_id, append.last);
         }
-        for (balance_id, position) in append.grants {
-            let (Some(sums), Some(at)) = (self.recorded.get(&balance_id), append.granted_at) else { continue };
-            let Some(budget_id) = self.budgets.get(&balance_id).copied() else { continue };
-            let Some(limit) = self.catalogue.entry(budget_id).and_then(|entry| limit_in_force(entry, sums, at)) else {
-                continue;
-            };
-            self.grants += 1;
-            // Both what is written and what it should be.
-            let expected = self.expected.of(balance_id);
-            let used = sums.used().max(expected.charged + expected.assumed + expected.reserved);
-            if used > limit {
-                self.violations.push(Violation::Overspent { position, budget_id, used, limit });
+        for balance_id in roots {
+            let [stated, claimed] = self.recorded.handed(balance_id);
+            if stated != claimed {
+                self.violations.push(Violation::WrongParts { position: append.last, balance_id });
             }
+        }
+        if !self.delegations.end_append(&self.catalogue, append.granted_at) {
+            self.violations.push(Violation::TookDelegated { position: append.last });
+        }
+        for (balance_id, position) in append.grants {
+            self.granted(balance_id, position, append.granted_at);
+        }
+    }
+
+    /// Checks that the limit of a period holds what is charged and reserved in all of its parts, after a grant by one of them.
+    fn granted(&mut self, balance_id: Uuid, position: u64, at: Option<DateTime<Utc>>) {
+        let root = self.recorded.root(balance_id);
+        let sums = self.recorded.get(root).or_else(|| self.recorded.get(balance_id));
+        let (Some(sums), Some(at)) = (sums, at) else { return };
+        let Some(budget_id) = self.budgets.get(&balance_id).copied() else { return };
+        let limit = self.catalogue.entry(budget_id).and_then(|entry| limit_in_force(entry, sums, at));
+        let Some(limit) = limit else { return };
+        self.grants += 1;
+        // Both what is written and what it should be.
+        let used = self.recorded.streams(root).map(|(id, sums)| {
+            let expected = self.expected.of(id);
+            sums.used().max(expected.charged + expected.assumed + expected.reserved)
+        });
+        let used = used.sum();
+        if used > limit {
+            self.violations.push(Violation::Overspent { position, budget_id, used, limit });
+        } else if self.delegations.held(balance_id, &self.recorded, root) > limit {
+            self.violations.push(Violation::TookDelegated { position });
+        }
+        if self.recorded.get(balance_id).is_some_and(|sums| self.delegations.is_exceeded(balance_id, sums)) {
+            self.violations.push(Violation::BeyondDelegation { position });
         }
     }
 }

@@ -3,8 +3,10 @@ pub(crate) mod world;
 use self::world::{Fault, UNPRICED, World, agent, facts, facts_of};
 use super::*;
 use crate::approval::ApprovalAnswer;
-use crate::budget::{BudgetCommand, BudgetTerms, Enforcement, OnRefusal, PeriodUnit, Threshold};
-use crate::ids::{AgentId, ReservationId};
+use crate::budget::{
+    BudgetCommand, BudgetDimension, BudgetTerms, DelegatedTo, Enforcement, OnRefusal, Parts, PeriodUnit, Threshold,
+};
+use crate::ids::{AgentId, DagId, ReservationId};
 use crate::testing::{body, uuid};
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -15,7 +17,8 @@ use proptest::test_runner::TestRunner;
 /// One command of a history. Numbers name budgets, reservations and calls.
 #[derive(Debug, Clone)]
 enum Step {
-    Define(u128, Enforcement, i64, bool, bool),
+    /// The budget, how it is enforced, the limit, whether it is of an agent, whether it carries over, and its parts.
+    Define(u128, Enforcement, i64, bool, bool, u8),
     Limit(u128, i64),
     Suspend(u128, bool),
     Raise(u128, u64),
@@ -49,6 +52,9 @@ enum Step {
     },
     /// The model without a price gets one, and a call is charged again.
     Reprice(u128),
+    /// What is delegated of a budget to an agent or the only task graph, under an id, and for how many minutes.
+    Delegate(u128, u128, Option<u128>, u64, Option<i64>),
+    EndDelegation(u128, u128, bool),
     /// The request for approval of a reservation is answered.
     Answer(u128, ApprovalAnswer),
     Pass(i64),
@@ -69,8 +75,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Enforcement::Hard), 1 => Just(Enforcement::Soft), 1 => Just(Enforcement::Shadow)
     ];
     prop_oneof![
-        2 => (budget(), enforcement, 1_i64..20, any::<bool>(), any::<bool>())
-            .prop_map(|(id, how, limit, of_agent, carry)| Step::Define(id, how, limit, of_agent, carry)),
+        2 => (budget(), enforcement, 1_i64..20, any::<bool>(), any::<bool>(), parts())
+            .prop_map(|(id, how, limit, of_agent, carry, parts)| Step::Define(id, how, limit, of_agent, carry, parts)),
         1 => (budget(), 1_i64..20).prop_map(|(id, limit)| Step::Limit(id, limit)),
         1 => (budget(), any::<bool>()).prop_map(|(id, is_suspended)| Step::Suspend(id, is_suspended)),
         1 => (budget(), 1_u64..5).prop_map(|(id, amount)| Step::Raise(id, amount)),
@@ -88,17 +94,42 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (id(), prop::bool::weighted(0.8)).prop_map(|(id, approves)| {
             Step::Answer(id, if approves { ApprovalAnswer::Approve } else { ApprovalAnswer::Deny })
         }),
-        2 => prop_oneof![Just(10_i64), Just(600)].prop_map(Step::Pass),
+        // The clock of another server may be behind.
+        2 => prop_oneof![3 => Just(10_i64), 3 => Just(600), 1 => Just(-7)].prop_map(Step::Pass),
         2 => Just(Step::Expire),
         4 => (1_usize..6).prop_map(Step::Charge),
         3 => budget().prop_map(Step::Count),
+        3 => (budget(), 301_u128..307, prop::option::weighted(0.7, agent()), 1_u64..8, prop::option::of(1_i64..700))
+            .prop_map(|(id, delegation, to, amount, minutes)| Step::Delegate(id, delegation, to, amount, minutes)),
+        1 => (budget(), 301_u128..307, any::<bool>())
+            .prop_map(|(id, delegation, expires)| Step::EndDelegation(id, delegation, expires)),
         1 => prop_oneof![id().prop_map(Step::Garble), Just(Step::Hold), (1_usize..4).prop_map(Step::CatchUp)],
     ]
 }
 
+fn dag() -> DagId {
+    DagId(uuid(900))
+}
+
+fn parts() -> impl Strategy<Value = u8> {
+    prop_oneof![2 => Just(1_u8), 3 => 2_u8..5]
+}
+
 fn history() -> impl Strategy<Value = Vec<Step>> {
-    let open = [Step::Define(1, Enforcement::Hard, 10, false, false), Step::Charge(usize::MAX), Step::Count(1)];
-    prop::collection::vec(step(), 1..60).prop_map(move |steps| open.iter().cloned().chain(steps).collect())
+    (parts(), any::<bool>(), prop::collection::vec(step(), 1..60)).prop_map(|(parts, carries, steps)| {
+        let open = Step::Define(1, Enforcement::Hard, 10, false, carries, parts);
+        [open, Step::Charge(usize::MAX), Step::Count(1)].into_iter().chain(steps).collect()
+    })
+}
+
+/// The terms of a budget of several parts, or of one and with thresholds, which asks for approval if it is hard.
+fn terms_of_parts(enforcement: Enforcement, limit: i64, of: Option<AgentId>, parts: Parts) -> BudgetTerms {
+    let mut terms = terms(enforcement, limit, of);
+    if parts != Parts::default() {
+        terms.thresholds.clear();
+    }
+    terms.control.as_mut().unwrap().parts = parts;
+    terms
 }
 
 /// The terms of a budget with thresholds, which asks for approval if it is hard.
@@ -115,37 +146,63 @@ fn run(history: &[Step], fault: Option<Fault>) -> World {
     run_in(World::new(fault), history, None)
 }
 
+/// Runs a step that changes what a budget is, or what it delegates.
+fn change_budget(world: &mut World, step: &Step, recurrence: Option<(PeriodUnit, Tz)>) {
+    let at = world.now;
+    match step.clone() {
+        Step::Define(id, how, limit, of_agent, carry_over, parts) => {
+            let parts = parts.try_into().unwrap();
+            let mut terms = terms_of_parts(how, limit, of_agent.then(|| agent(id)), parts);
+            let control = terms.control.as_mut().unwrap();
+            control.carry_over = carry_over;
+            if let Some((unit, time_zone)) = recurrence {
+                control.period = unit;
+                terms.time_zone = time_zone;
+            }
+            drop(world.budget(id, BudgetCommand::Define { terms, at }));
+        }
+        Step::Limit(id, limit) => {
+            let terms = terms_of_parts(Enforcement::Hard, limit, None, world.parts(id));
+            drop(world.budget(id, BudgetCommand::Revise { terms, reason: None, at }));
+        }
+        Step::Suspend(id, true) => drop(world.budget(id, BudgetCommand::Suspend { reason: body("x"), at })),
+        Step::Suspend(id, false) => drop(world.budget(id, BudgetCommand::Resume { reason: None, at })),
+        Step::Raise(id, amount) => {
+            let (amount, until) = (self::world::dollars(amount), at + TimeDelta::hours(3));
+            drop(world.budget(id, BudgetCommand::Raise { amount, until, reason: body("x"), at }));
+        }
+        Step::Delegate(id, delegation, to, amount, minutes) => {
+            let to = to.map_or(DelegatedTo::Dag { dag_id: dag() }, |to| DelegatedTo::Agent { agent_id: agent(to) });
+            drop(world.delegate(id, delegation, to, amount, minutes));
+        }
+        Step::EndDelegation(id, delegation, false) => drop(world.end_delegation(id, delegation)),
+        Step::EndDelegation(id, delegation, true) => drop(world.expire_delegation(id, delegation)),
+        Step::Close(id) => drop(world.budget(id, BudgetCommand::Close { at })),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Runs a history in which budgets are defined with a recurrence, if one is given. A change of the limit makes it daily in UTC. No
 /// call starts in the future then: a change of the recurrence does not move those that were charged before.
 fn run_in(mut world: World, history: &[Step], recurrence: Option<(PeriodUnit, Tz)>) -> World {
     for step in history {
         let at = world.now;
         match step.clone() {
-            Step::Define(id, how, limit, of_agent, carry_over) => {
-                let mut terms = terms(how, limit, of_agent.then(|| agent(id)));
-                let control = terms.control.as_mut().unwrap();
-                control.carry_over = carry_over;
-                if let Some((unit, time_zone)) = recurrence {
-                    control.period = unit;
-                    terms.time_zone = time_zone;
-                }
-                drop(world.budget(id, BudgetCommand::Define { terms, at }));
-            }
-            Step::Limit(id, limit) => {
-                let terms = terms(Enforcement::Hard, limit, None);
-                drop(world.budget(id, BudgetCommand::Revise { terms, reason: None, at }));
-            }
-            Step::Suspend(id, true) => drop(world.budget(id, BudgetCommand::Suspend { reason: body("x"), at })),
-            Step::Suspend(id, false) => drop(world.budget(id, BudgetCommand::Resume { reason: None, at })),
-            Step::Raise(id, amount) => {
-                let (amount, until) = (self::world::dollars(amount), at + TimeDelta::hours(3));
-                drop(world.budget(id, BudgetCommand::Raise { amount, until, reason: body("x"), at }));
-            }
-            Step::Close(id) => drop(world.budget(id, BudgetCommand::Close { at })),
+            Step::Define(..)
+            | Step::Limit(..)
+            | Step::Suspend(..)
+            | Step::Raise(..)
+            | Step::Delegate(..)
+            | Step::EndDelegation(..)
+            | Step::Close(_) => change_budget(&mut world, step, recurrence),
             Step::Reserve { id, agent: of, output, min, sent } => {
                 let mut request = world.request(id, agent(of), output);
                 request.estimate.min_output = min.map(|min| min.min(output) * 1_000_000);
                 request.sent = sent;
+                world.part = u8::try_from(id % 5).unwrap();
+                if id % 3 == 0 {
+                    request.declared.insert(BudgetDimension::Dag, dag().to_string().try_into().unwrap());
+                }
                 drop(world.reserve(&request));
             }
             Step::Extend(id, output) => drop(world.extend(id, output)),
@@ -217,11 +274,13 @@ proptest! {
 #[test]
 fn the_audit_finds_every_planted_bug() {
     let mut runner = TestRunner::deterministic();
-    let histories: Vec<_> = (0..300).map(|_| history().new_tree(&mut runner).unwrap().current()).collect();
+    let histories: Vec<_> = (0..1000).map(|_| history().new_tree(&mut runner).unwrap().current()).collect();
     let grants: u64 = histories.iter().map(|history| run(history, None).audit().0).sum();
-    assert!(grants > 300, "{grants} grants");
+    assert!(grants > 1000, "{grants} grants");
     let is_of = |fault: Fault, violation: &Violation| match violation {
-        Violation::Overspent { .. } => fault == Fault::CheckThenIncrement,
+        Violation::Overspent { .. } => matches!(fault, Fault::CheckThenIncrement | Fault::IgnoresPeriod),
+        Violation::TookDelegated { .. } => fault == Fault::TakesDelegated,
+        Violation::BeyondDelegation { .. } => fault == Fault::ExceedsDelegation,
         Violation::Freed { .. } => fault == Fault::FreesSent,
         Violation::WrongSum { sum: AuditedSum::Charged, .. } => {
             matches!(fault, Fault::ForgetsPosition | Fault::ChargesSettled | Fault::LosesCharges)
@@ -231,10 +290,14 @@ fn the_audit_finds_every_planted_bug() {
         Violation::WrongApproval { .. } => fault == Fault::RaisesTwice,
         Violation::WrongSum { sum: AuditedSum::Unpriced, .. }
         | Violation::WrongStep { .. }
+        | Violation::WrongParts { .. }
         | Violation::MissedAlert { .. } => false,
     };
     for fault in [
         Fault::CheckThenIncrement,
+        Fault::IgnoresPeriod,
+        Fault::TakesDelegated,
+        Fault::ExceedsDelegation,
         Fault::ForgetsPosition,
         Fault::FreesSent,
         Fault::ChargesSettled,
@@ -264,7 +327,7 @@ fn a_lost_charge_is_found_in_a_period_that_nothing_else_changes() {
 fn the_audit_finds_missing_and_repeated_alerts() {
     let mut runner = TestRunner::deterministic();
     let (mut crossings, mut missed, mut histories) = (0, 0, 0);
-    for _ in 0..300 {
+    for _ in 0..800 {
         let mut world = run(&history().new_tree(&mut runner).unwrap().current(), None);
         let is_crossing = |audited: &AuditedEvent| {
             matches!(&audited.event, Event::BudgetBalance(BudgetBalanceEvent::ThresholdCrossed(_)))

@@ -107,7 +107,11 @@ impl Fold {
                 self.budgets.remove(&key);
                 return save_closed(connection, applied).await;
             }
-            BudgetEvent::Suspended(_) | BudgetEvent::Resumed(_) | BudgetEvent::Raised(_) => {
+            BudgetEvent::Suspended(_)
+            | BudgetEvent::Resumed(_)
+            | BudgetEvent::Raised(_)
+            | BudgetEvent::Delegated(_)
+            | BudgetEvent::DelegationEnded(_) => {
                 if let Some(budget) = self.budgets.get_mut(&key) {
                     budget.spending.set_version(applied.recorded.version.get());
                 }

@@ -5,10 +5,10 @@
 
 use crate::history::HistoryError;
 use chrono::{DateTime, Utc};
-use domain::budget::{Amount, Budget, BudgetDimension, BudgetEvent, BudgetTerms};
+use domain::budget::{Amount, Budget, BudgetDimension, BudgetEvent, BudgetTerms, Delegation};
 use domain::permissions::{Access, ReadSpending};
 use domain::reservation::{Refusal, ReservationEvent, ReservationLine};
-use domain::{Aggregate, BudgetId, Event, EventCodec};
+use domain::{Aggregate, BudgetId, DelegationId, Event, EventCodec};
 use streams::{Position, RecordedEvent, TenantFilter, TenantLog};
 use uuid::Uuid;
 
@@ -46,6 +46,10 @@ pub enum HistoryChange {
         /// When the raise ends.
         until: DateTime<Utc>,
     },
+    /// A part of the limit was delegated.
+    Delegated(Delegation),
+    /// A delegation ended.
+    DelegationEnded(DelegationId),
     /// It was closed.
     Closed,
     /// A reservation was granted.
@@ -175,6 +179,12 @@ fn of_budget(event: BudgetEvent) -> (HistoryChange, Option<String>) {
         BudgetEvent::Closed(_) => (HistoryChange::Closed, None),
         BudgetEvent::Suspended(suspended) => (HistoryChange::Suspended, text(Some(suspended.reason))),
         BudgetEvent::Resumed(resumed) => (HistoryChange::Resumed, text(resumed.reason)),
+        BudgetEvent::Delegated(delegated) => {
+            (HistoryChange::Delegated(delegated.delegation), text(Some(delegated.reason)))
+        }
+        BudgetEvent::DelegationEnded(ended) => {
+            (HistoryChange::DelegationEnded(ended.delegation_id), text(Some(ended.reason)))
+        }
         BudgetEvent::Raised(raised) => {
             (HistoryChange::Raised { amount: raised.amount, until: raised.until }, text(Some(raised.reason)))
         }

@@ -76,7 +76,11 @@ impl StreamRow for BudgetRow {
                 let defined_at = row.map_or(defined.at, |row| row.defined_at);
                 Some(Self::defined(applied, defined, defined_at))
             }
-            BudgetEvent::Suspended(_) | BudgetEvent::Resumed(_) | BudgetEvent::Raised(_) => {
+            BudgetEvent::Suspended(_)
+            | BudgetEvent::Resumed(_)
+            | BudgetEvent::Raised(_)
+            | BudgetEvent::Delegated(_)
+            | BudgetEvent::DelegationEnded(_) => {
                 row.map(|row| Self { version: applied.version(), position: applied.position(), ..row })
             }
             BudgetEvent::Closed(_) => {

@@ -101,6 +101,7 @@ impl Preview {
                 carry_over: self.carry_over,
                 on_refusal: OnRefusal::default(),
                 on_unreachable: None,
+                parts: domain::budget::Parts::default(),
             }),
         })
     }

@@ -99,6 +99,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("Mutation.suspendBudget", "command:budgets"),
     ("Mutation.resumeBudget", "command:budgets"),
     ("Mutation.raiseBudget", "command:budgets"),
+    ("Mutation.delegateBudget", "command:budgets"),
+    ("Mutation.endDelegation", "command:budgets"),
     ("Mutation.closeBudget", "command:budgets"),
     ("Mutation.acknowledgeAlert", "command:budgets"),
     ("Mutation.resolveAlert", "command:budgets"),

@@ -110,6 +110,8 @@ pub(crate) struct BudgetControl {
     on_refusal: BudgetOnRefusal,
     /// What happens to calls that it counts while Apex cannot be reached.
     on_unreachable: BudgetUnreachablePolicy,
+    /// Number of parts of its periods.
+    parts: i32,
     /// Whether the enforcement is suspended: the budget counts, and refuses nothing.
     suspended: bool,
 }
@@ -151,6 +153,7 @@ pub(super) struct ControlInput {
     pub(super) carry_over: Option<bool>,
     pub(super) on_refusal: Option<BudgetOnRefusalInput>,
     pub(super) on_unreachable: Option<BudgetUnreachablePolicy>,
+    pub(super) parts: Option<i32>,
 }
 
 impl ControlInput {
@@ -162,8 +165,9 @@ impl ControlInput {
                 || self.anchor.is_some()
                 || self.carry_over.is_some()
                 || self.on_refusal.is_some()
-                || self.on_unreachable.is_some();
-            let remedy = "`measure`, `period`, `anchor`, `carryOver`, `onRefusal` and `onUnreachable` need it";
+                || self.on_unreachable.is_some()
+                || self.parts.is_some();
+            let remedy = "`measure`, `period`, `anchor`, `carryOver`, `onRefusal`, `onUnreachable` and `parts` need it";
             return if is_given { Err(Invalid::new("enforcement", remedy)) } else { Ok(None) };
         };
         let stated = |is_stated, measure| {
@@ -180,6 +184,9 @@ impl ControlInput {
             let shown: String = anchor.chars().take(64).collect();
             Invalid::new("anchor", format!("{shown:?} is not a day: write it like 2024-01-15"))
         })?;
+        let parts = self.parts.unwrap_or(1);
+        let parts = u8::try_from(parts).map_err(|_| model::BudgetError::NumberOfParts(parts.into()));
+        let parts = parts.and_then(model::Parts::try_from).map_err(|error| Invalid::new("parts", error))?;
         Ok(Some(model::BudgetControl {
             enforcement: enforcement.into(),
             measure,
@@ -188,6 +195,7 @@ impl ControlInput {
             carry_over: self.carry_over.unwrap_or(false),
             on_refusal: self.on_refusal.map_or(Ok(model::OnRefusal::Refuse), BudgetOnRefusalInput::parse)?,
             on_unreachable: self.on_unreachable.map(Into::into),
+            parts,
         }))
     }
 }
@@ -212,6 +220,7 @@ impl BudgetControl {
             carry_over: control.carry_over,
             on_refusal: (&control.on_refusal).into(),
             on_unreachable: control.enforcement.on_unreachable(control.on_unreachable).into(),
+            parts: control.parts.get().into(),
             suspended: budget.suspended,
         })
     }

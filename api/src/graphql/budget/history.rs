@@ -40,6 +40,10 @@ pub(crate) enum BudgetHistoryKind {
     Resumed,
     /// Its limit was raised for a time.
     Raised,
+    /// A part of the limit of a period was delegated.
+    Delegated,
+    /// A delegation ended.
+    DelegationEnded,
     /// It was closed.
     Closed,
     /// A reservation was granted.
@@ -67,10 +71,13 @@ pub(crate) struct BudgetHistoryEntry {
     limit: Option<Decimal>,
     /// How strictly the budget is enforced. Null unless `kind` is `DEFINED` or `REVISED`, and of a budget without `enforcement`.
     enforcement: Option<BudgetEnforcement>,
-    /// What is added to the limit, or reserved in the budget. Null unless `kind` is `RAISED`, `GRANTED` or `EXTENDED`.
+    /// What is added to the limit, delegated of it, or reserved in the budget. Null unless `kind` is `RAISED`, `DELEGATED`, `GRANTED` or
+    /// `EXTENDED`.
     amount: Option<Decimal>,
-    /// When the raise ends. Null unless `kind` is `RAISED`.
+    /// When the raise or the delegation ends. Null unless `kind` is `RAISED` or `DELEGATED`.
     until: Option<Timestamp>,
+    /// UUID of the delegation. Null unless `kind` is `DELEGATED` or `DELEGATION_ENDED`.
+    delegation: Option<Uid>,
     /// UUID of the reservation. Null unless `kind` is `GRANTED`, `EXTENDED` or `REFUSED`.
     reservation: Option<Uid>,
     /// Global id of the agent of the call. Null unless `kind` is `GRANTED` or `REFUSED`, and if it was not stated.
@@ -100,6 +107,7 @@ impl BudgetHistoryEntry {
             enforcement: None,
             amount: None,
             until: None,
+            delegation: None,
             reservation: None,
             agent_id: None,
             refusal: None,
@@ -124,6 +132,15 @@ impl From<HistoryEntry> for BudgetHistoryEntry {
             HistoryChange::Closed => bare(BudgetHistoryKind::Closed),
             HistoryChange::Raised { amount: raise, until } => {
                 Self { amount: Some(amount(*raise)), until: Some((*until).into()), ..bare(BudgetHistoryKind::Raised) }
+            }
+            HistoryChange::Delegated(delegation) => Self {
+                amount: Some(amount(delegation.amount)),
+                until: Some(delegation.until.into()),
+                delegation: Some(Uid(delegation.delegation_id.0)),
+                ..bare(BudgetHistoryKind::Delegated)
+            },
+            HistoryChange::DelegationEnded(ended) => {
+                Self { delegation: Some(Uid(ended.0)), ..bare(BudgetHistoryKind::DelegationEnded) }
             }
             HistoryChange::Granted { reservation_id, amount: reserved, agent } => Self {
                 amount: Some(amount(*reserved)),

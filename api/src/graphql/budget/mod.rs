@@ -3,6 +3,8 @@
 mod alerts;
 mod answers;
 mod control;
+mod delegating;
+mod delegation;
 mod history;
 mod mutation;
 mod policies;
@@ -16,6 +18,7 @@ mod watch;
 
 pub(crate) use alerts::{AlertQuery, AlertSubscription, BudgetCrossing};
 pub(crate) use answers::AlertAnswerMutation;
+pub(crate) use delegating::DelegationMutation;
 pub(crate) use history::HistoryQuery;
 pub(crate) use mutation::{BudgetCommandError, BudgetMutation};
 pub(crate) use preview::PreviewQuery;

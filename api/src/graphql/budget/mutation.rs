@@ -54,14 +54,26 @@ command_error! {
         BadConditions,
         /// The budget selects calls by conditions, or is suspended, resumed or raised, and has no `enforcement`.
         NoEnforcement,
-        /// Whether a budget has `enforcement`, and what it counts, cannot be changed.
+        /// Whether a budget has `enforcement`, what it counts, and its number of parts cannot be changed.
         ControlFixed,
         /// Periods begin on a day from 1 to 28.
         BadAnchor,
         /// A raise is not above zero, or does not end after it begins.
         BadRaise,
-        /// As many budgets, raises or changes of the period exist as may be.
+        /// As many budgets, raises, delegations or changes of the period exist as may be.
         TooMany,
+        /// Only a hard budget that is not suspended delegates.
+        DelegatesNothing,
+        /// A delegation is not above zero, or does not end after it begins.
+        BadDelegation,
+        /// Another delegation has the id, or had it.
+        DelegationExists,
+        /// The budget has no delegation with the id that runs.
+        UnknownDelegation,
+        /// More is to be delegated than is left of the period.
+        DelegationExceeds,
+        /// The parts are not 1 to 8, or the budget has thresholds of its own, which only a budget of one part has.
+        BadParts,
         /// With the budget, more than 24 could apply to one call.
         TooManyApplying,
         /// What follows a refusal, or happens while Apex cannot be reached, is not one of the enforcement, or not within its limits.
@@ -83,11 +95,18 @@ impl From<BudgetError> for BudgetCommandError {
             BudgetError::NumberOfConditions { .. } | BudgetError::NotAnId { .. } => BudgetErrorCode::BadConditions,
             BudgetError::ConditionsWithoutControl | BudgetError::NotControlled => BudgetErrorCode::NoEnforcement,
             BudgetError::AnchorDay(_) => BudgetErrorCode::BadAnchor,
-            BudgetError::ControlImmutable => BudgetErrorCode::ControlFixed,
+            BudgetError::NumberOfParts(_) | BudgetError::PartsWithThresholds => BudgetErrorCode::BadParts,
+            BudgetError::ControlImmutable | BudgetError::PartsImmutable => BudgetErrorCode::ControlFixed,
             BudgetError::InvalidRaise => BudgetErrorCode::BadRaise,
-            BudgetError::TooManyRaises | BudgetError::TooManyPeriodChanges | BudgetError::TooManyBudgets => {
-                BudgetErrorCode::TooMany
-            }
+            BudgetError::DelegatesNothing => BudgetErrorCode::DelegatesNothing,
+            BudgetError::InvalidDelegation => BudgetErrorCode::BadDelegation,
+            BudgetError::DelegationExists => BudgetErrorCode::DelegationExists,
+            BudgetError::UnknownDelegation => BudgetErrorCode::UnknownDelegation,
+            BudgetError::DelegationExceeds { .. } => BudgetErrorCode::DelegationExceeds,
+            BudgetError::TooManyDelegations
+            | BudgetError::TooManyRaises
+            | BudgetError::TooManyPeriodChanges
+            | BudgetError::TooManyBudgets => BudgetErrorCode::TooMany,
             BudgetError::TooManyApplying => BudgetErrorCode::TooManyApplying,
             BudgetError::RefusesNothing
             | BudgetError::HardAndOpen
@@ -160,6 +179,9 @@ pub(crate) struct BudgetTermsInput {
     /// What happens to calls that the budget counts while Apex cannot be reached. A `HARD` one is always `CLOSED`. Default of others:
     /// `OPEN`.
     on_unreachable: Option<BudgetUnreachablePolicy>,
+    /// Number of parts of each period, 1 to 8: each is a stream of its own, so that several servers reserve without waiting for each
+    /// other. It cannot be changed. Default: 1.
+    parts: Option<i32>,
 }
 
 command_input! {
@@ -316,6 +338,7 @@ fn terms(input: BudgetTermsInput) -> Result<Result<BudgetTerms, BudgetCommandErr
             carry_over: input.carry_over,
             on_refusal: input.on_refusal,
             on_unreachable: input.on_unreachable,
+            parts: input.parts,
         };
         let terms = BudgetTerms {
             name: input::name("name", input.name)?,

@@ -1,6 +1,7 @@
 //! What is charged and reserved in the periods of budgets, and how fast: as it is now, and as a stream.
 
 use super::control::amount;
+use super::delegation::BudgetDelegation;
 use crate::graphql::connection::STATEMENT_COST;
 use crate::graphql::ids::Kind;
 use crate::graphql::loaders::{self, Rows};
@@ -74,10 +75,16 @@ pub(crate) struct BudgetPeriodStatus {
     assumed: Decimal,
     /// What is reserved for calls that are not settled.
     reserved: Decimal,
-    /// What may still be reserved: 0 if more than the limit is charged and reserved.
+    /// What is delegated and not used.
+    delegated: Decimal,
+    /// The delegations of the period that run, at most 8.
+    delegations: Vec<BudgetDelegation>,
+    /// What may still be reserved by calls that no delegation is for: 0 if more than the limit is charged, reserved and delegated.
     left: Decimal,
     /// By how much more than the limit is charged and reserved. Of a hard budget, nothing is granted until it is 0.
     excess: Decimal,
+    /// Number of parts of the period, each a stream of its own. The amounts are those of all parts together.
+    parts: i32,
     /// How many reservations a shadow budget would have refused.
     would_refuse: Long,
     /// How many calls that settled a reservation have no price, and are charged what was reserved for them until they have one.
@@ -114,8 +121,11 @@ impl From<BudgetStatus> for BudgetPeriodStatus {
             charged: amount(sums.charged),
             assumed: amount(sums.assumed),
             reserved: amount(sums.reserved),
+            delegated: amount(status.kept()),
+            delegations: status.delegations.iter().map(Into::into).collect(),
             left: amount(status.left()),
             excess: amount(status.excess()),
+            parts: status.parts.get().into(),
             would_refuse: Long::from_unsigned(sums.would_refuse),
             unpriced: sums.unpriced.max(0).into(),
             counted: status.is_counted,
@@ -226,7 +236,7 @@ impl Watcher {
     fn concerns(&self, event: &RecordedEvent) -> bool {
         let status = self.sent.as_ref().and_then(Option::as_ref);
         &*event.stream.category == BudgetCatalogue::CATEGORY
-            || status.is_some_and(|status| status.balance_id == event.stream.id)
+            || status.is_some_and(|status| status.streams().any(|id| id == event.stream.id))
     }
 }
 

@@ -5,19 +5,19 @@ use crate::agent::{Agent, AgentStatus};
 use crate::aggregate::Aggregate;
 use crate::approval::{Approval, ApprovalAnswer, ApprovalAnswered, ApprovalCommand, ApprovalEvent, ApprovalRejection};
 use crate::approval_queue::{ApprovalQueue, ApprovalQueueEvent};
-use crate::assignment::{BudgetRejection, BudgetSubjects, decide_budget};
+use crate::assignment::{BudgetEvents, BudgetRejection, BudgetSubjects, decide_budget, decide_delegation};
 use crate::budget::{
-    Amount, Attributes, Budget, BudgetCommand, BudgetControl, BudgetDimension, BudgetScope, BudgetTerms, Enforcement,
-    Measure, OnRefusal, PeriodUnit,
+    Amount, Attributes, Budget, BudgetCommand, BudgetControl, BudgetDimension, BudgetError, BudgetScope, BudgetTerms,
+    DelegatedTo, DelegationCommand, Enforcement, Measure, OnRefusal, Parts, PeriodUnit,
 };
-use crate::budget_balance::{BalanceEvents, BudgetBalance, BudgetBalanceEvent};
+use crate::budget_balance::{BalanceEvents, BudgetBalance, BudgetBalanceEvent, Delegated};
 use crate::budget_catalogue::BudgetCatalogue;
 use crate::call::{Call, CallCommand, CallEvent, CallFacts, CallIds, CallKind, NamedCalls, Reporters};
 use crate::charging::{
     ChargeBatch, ChargeEvents, Charging, ChargingEvent, LoggedEvent, MAX_SETTLEMENT_PERIODS, Opening, Settlement,
     charge, charge_parked, counted, hold, settle,
 };
-use crate::ids::{AgentId, ApprovalId, BudgetId, CallId, ReservationId};
+use crate::ids::{AgentId, ApprovalId, BudgetId, CallId, DelegationId, ReservationId};
 use crate::meter::Meter;
 use crate::money::{Currency, Money};
 use crate::price_book::{Price, PriceBook, PriceBookEvent, PriceComponent, PriceSource, PricesSet, rate};
@@ -40,6 +40,13 @@ use uuid::Uuid;
 pub(crate) enum Fault {
     /// Reservations are decided on periods as they were before the last append, and added to what they are now.
     CheckThenIncrement,
+    /// A part that asks for more does not compare the version of its period, nor those of the other parts: it sees them as they were
+    /// before the last append.
+    IgnoresPeriod,
+    /// What is delegated and not used is forgotten when others reserve.
+    TakesDelegated,
+    /// A delegation grants more than is delegated.
+    ExceedsDelegation,
     /// The charging policy begins at the first event each time.
     ForgetsPosition,
     /// A reservation that expires is released, whether its call was sent or not.
@@ -65,6 +72,8 @@ pub(crate) struct World {
     pub(crate) catalogue: BudgetCatalogue,
     pub(crate) balances: BTreeMap<Uuid, Arc<BudgetBalance>>,
     pub(crate) reservations: BTreeMap<ReservationId, Arc<Reservation>>,
+    /// The part that reservations prefer.
+    pub(crate) part: u8,
     stale: BTreeMap<Uuid, Arc<BudgetBalance>>,
     budgets: BTreeMap<BudgetId, Budget>,
     approvals: BTreeMap<ApprovalId, Approval>,
@@ -119,6 +128,7 @@ pub(crate) fn terms(enforcement: Enforcement, limit: i64, of: Option<AgentId>) -
             carry_over: false,
             on_refusal: OnRefusal::default(),
             on_unreachable: None,
+            parts: Parts::default(),
         }),
     }
 }
@@ -173,6 +183,7 @@ impl World {
             catalogue: BudgetCatalogue::default(),
             balances: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            part: 0,
             stale: BTreeMap::new(),
             budgets: BTreeMap::new(),
             approvals: BTreeMap::new(),
@@ -285,7 +296,12 @@ impl World {
     fn change_budget(&mut self, id: BudgetId, command: BudgetCommand) -> Result<(), BudgetRejection> {
         let budget = self.budgets.get(&id).cloned().unwrap_or_default();
         let Ok(decided) = decide_budget(id, &budget, &self.catalogue, command, self.now, &mut &*self);
-        let decided = decided?;
+        self.write_budget(id, decided?);
+        Ok(())
+    }
+
+    fn write_budget(&mut self, id: BudgetId, decided: BudgetEvents) {
+        let budget = self.budgets.get(&id).cloned().unwrap_or_default();
         let budget = decided.budget.iter().fold(budget, |budget, event| budget.evolve(event));
         self.budgets.insert(id, budget);
         decided.budget.into_iter().for_each(|event| self.write(id.0, Event::Budget(event)));
@@ -294,7 +310,48 @@ impl World {
             self.write(BudgetCatalogue::id(), Event::BudgetCatalogue(event));
         }
         self.write_balances(decided.balances);
-        Ok(())
+    }
+
+    /// Delegates some dollars of a budget to an agent, to the end of the period or for some minutes.
+    pub(crate) fn delegate(
+        &mut self,
+        id: u128,
+        delegation: u128,
+        to: DelegatedTo,
+        amount: u64,
+        minutes: Option<i64>,
+    ) -> Result<(), BudgetError> {
+        let (at, reason) = (self.now, crate::testing::body("why"));
+        let until = minutes.map(|minutes| at + TimeDelta::minutes(minutes));
+        let (delegation_id, amount) = (DelegationId(uuid(delegation)), dollars(amount));
+        self.delegation(id, DelegationCommand::Delegate { delegation_id, to, amount, until, reason, at })
+    }
+
+    /// Ends a delegation.
+    pub(crate) fn end_delegation(&mut self, id: u128, delegation: u128) -> Result<(), BudgetError> {
+        let (at, reason) = (self.now, crate::testing::body("why"));
+        self.delegation(id, DelegationCommand::End { delegation_id: DelegationId(uuid(delegation)), reason, at })
+    }
+
+    /// Records that the time of a delegation is over, if it is.
+    pub(crate) fn expire_delegation(&mut self, id: u128, delegation: u128) -> Result<(), BudgetError> {
+        let (at, reason) = (self.now, crate::testing::body("over"));
+        self.delegation(id, DelegationCommand::Expire { delegation_id: DelegationId(uuid(delegation)), reason, at })
+    }
+
+    fn delegation(&mut self, id: u128, command: DelegationCommand) -> Result<(), BudgetError> {
+        self.commands += 1;
+        let id = BudgetId(uuid(id));
+        let budget = self.budgets.get(&id).cloned().unwrap_or_default();
+        let Ok(decided) = decide_delegation(id, &budget, &self.catalogue, command, self.now, &mut &*self);
+        match decided {
+            Ok(decided) => {
+                self.write_budget(id, decided);
+                Ok(())
+            }
+            Err(BudgetRejection::Budget(error)) => Err(error),
+            Err(other) => panic!("{other}"),
+        }
     }
 
     pub(crate) fn define(&mut self, id: u128, terms: BudgetTerms) {
@@ -341,15 +398,41 @@ impl World {
         let state = self.reservations.get(&request.reservation_id).cloned().unwrap_or_default();
         let is_faulty = self.fault == Some(Fault::CheckThenIncrement);
         let seen = if is_faulty { &self.stale } else { &self.balances };
-        let get = |id| Ok::<_, Infallible>(seen.get(&id).cloned().unwrap_or_default());
+        let get = |id| {
+            let is_own = |balance: &BudgetBalance| {
+                self.part == 0 || balance.sums.and_then(|sums| sums.part).is_some_and(|part| part.number == self.part)
+            };
+            let now = self.balances.get(&id).cloned().unwrap_or_default();
+            let is_compared = self.fault != Some(Fault::IgnoresPeriod) || is_own(&now);
+            let seen = if is_compared { seen } else { &self.stale };
+            Ok::<_, Infallible>(self.with_fault(seen.get(&id).cloned().unwrap_or_default()))
+        };
         let requests = |id| Ok::<_, Infallible>(self.queues.get(&id).cloned().unwrap_or_default());
-        let Ok(decided) = reserve(&state, &self.catalogue, request, get, requests);
+        let Ok(decided) = reserve(&state, &self.catalogue, request, self.part, get, requests);
         let mut events = decided?;
         if is_faulty {
             self.rebase(&mut events.balances);
         }
         self.write_spend(request.reservation_id, events);
         Ok(self.reservations.get(&request.reservation_id).cloned().unwrap_or_default())
+    }
+
+    /// The state of a period as a decision sees it that handles delegations wrongly.
+    fn with_fault(&self, balance: Arc<BudgetBalance>) -> Arc<BudgetBalance> {
+        let Some(mut sums) = balance.sums else { return balance };
+        match self.fault {
+            Some(Fault::TakesDelegated) => {
+                let Delegated { charged, assumed, reserved, .. } = sums.delegated;
+                sums.delegated.claimed = charged + assumed + reserved;
+            }
+            Some(Fault::ExceedsDelegation) if sums.part.is_some_and(|part| part.delegation_id.is_some()) => {
+                if let Some(allotted) = &mut sums.allotted {
+                    allotted.amount = allotted.amount + dollars(5);
+                }
+            }
+            Some(_) | None => return balance,
+        }
+        Arc::new(BudgetBalance { sums: Some(sums) })
     }
 
     /// The sums of events that were decided on other states.
@@ -625,12 +708,25 @@ impl World {
         self.write_balances(balances);
     }
 
+    /// The number of parts of a budget.
+    pub(crate) fn parts(&self, id: u128) -> Parts {
+        let terms = self.budgets.get(&BudgetId(uuid(id))).and_then(|budget| budget.terms.as_ref());
+        terms.and_then(|terms| terms.control.as_ref()).map(|control| control.parts).unwrap_or_default()
+    }
+
+    /// The streams of the running period of a budget that have events.
+    pub(crate) fn streams(&self, id: u128) -> Vec<crate::budget_balance::Sums> {
+        let budget_id = BudgetId(uuid(id));
+        let period = self.catalogue.entry(budget_id).unwrap().period_at(budget_id, self.now).unwrap();
+        let streams = period.streams(self.parts(id)).filter_map(|id| self.balances.get(&id));
+        streams.filter_map(|balance| balance.sums).collect()
+    }
+
     /// The sums of the running period of a budget: charged, assumed, reserved and excess.
     pub(crate) fn sums(&self, id: u128) -> [String; 4] {
         let budget_id = BudgetId(uuid(id));
         let period = self.catalogue.entry(budget_id).unwrap().period_at(budget_id, self.now).unwrap();
-        let sums = self.balances.get(&period.balance_id).and_then(|balance| balance.sums);
-        let sums = sums.unwrap_or_else(|| crate::budget_balance::Sums::new(period.span));
+        let sums = crate::budget_balance::Sums::of_parts(period.span, self.streams(id).into_iter().map(Some));
         [sums.charged, sums.assumed, sums.reserved, sums.excess].map(|amount| amount.to_string())
     }
 

@@ -209,6 +209,12 @@ fn shown_entry(entry: HistoryEntry) -> ShownEntry {
         HistoryChange::Raised { amount, until } => {
             ShownEntry { amount: Some(amount.to_string()), until: Some(*until), ..bare("raised") }
         }
+        HistoryChange::Delegated(delegation) => ShownEntry {
+            amount: Some(delegation.amount.to_string()),
+            until: Some(delegation.until),
+            ..bare("delegated")
+        },
+        HistoryChange::DelegationEnded(_) => bare("delegation_ended"),
         HistoryChange::Granted { reservation_id, amount, agent } => ShownEntry {
             amount: Some(amount.to_string()),
             reservation: Some(*reservation_id),

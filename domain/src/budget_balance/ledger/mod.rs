@@ -1,15 +1,15 @@
 //! The periods that one decision changes: they are read together, changed in memory, and become events.
 
+mod parts;
+mod reading;
+
 use super::crossing;
-use super::{
-    BalanceMoved, BalanceOpened, BalanceRearmed, BudgetBalance, BudgetBalanceEvent, Excess, ExcessCause, Sums,
-};
+use super::{BalanceAllotted, BalanceMoved, BalanceRearmed, BudgetBalanceEvent, Excess, ExcessCause, Sums};
 use crate::budget::{Amount, Enforcement};
 use crate::budget_catalogue::{BudgetCatalogue, CatalogueEntry, Period};
 use crate::ids::{BudgetId, ReservationId};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Events of periods by the ids of their streams.
@@ -36,6 +36,13 @@ impl Move {
     /// Whether it changes no sum.
     pub(crate) fn is_zero(&self) -> bool {
         self.charged.is_zero() && self.assumed.is_zero() && self.reserved.is_zero() && self.unpriced == 0
+    }
+}
+
+impl Move {
+    /// Whether it sets something aside for a call, if only nothing: what changes no sum is applied for no other reason.
+    fn is_grant(&self) -> bool {
+        self.reserved >= Amount::ZERO && Self { reserved: Amount::ZERO, ..*self }.is_zero()
     }
 }
 
@@ -71,9 +78,37 @@ impl PeriodRef {
             Self::Existing { balance_id, .. } => *balance_id,
         }
     }
+
+    /// The most streams that are read for it: those of all of its parts and of one delegation, and, if it may be the first decision on it, of the parts of
+    /// the period before, whose rest is carried over.
+    pub(crate) fn streams(&self, catalogue: &BudgetCatalogue) -> usize {
+        let Some(entry) = catalogue.entry(self.budget_id()) else { return 1 };
+        let carries_over = entry.carry_over && matches!(self, Self::At(_));
+        let before = if carries_over { usize::from(entry.parts.get()) } else { 0 };
+        1 + entry.further_streams() + before
+    }
 }
 
-/// A period within a decision.
+/// A period that a decision needs, and what it may add to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The period, or the part of one.
+    pub period: PeriodRef,
+    /// The most that is added to what is charged and reserved in it: if the part does not hold as much, the others are read, too.
+    pub more: Amount,
+    /// Whether it is asked for: what delegations whose time is over do not use is taken back for it.
+    pub asks: bool,
+}
+
+impl Wanted {
+    /// A period of which all parts are read.
+    #[must_use]
+    pub const fn whole(period: PeriodRef) -> Self {
+        Self { period, more: Amount::LARGEST, asks: true }
+    }
+}
+
+/// A period within a decision, or a part of one.
 struct Open<'c> {
     budget_id: BudgetId,
     entry: Option<&'c CatalogueEntry>,
@@ -81,9 +116,25 @@ struct Open<'c> {
     events: Vec<BudgetBalanceEvent>,
     /// Whether the first event is written although nothing is added yet.
     is_opened: bool,
+    /// Whether what is carried over into it was not known before.
+    is_carried_new: bool,
+    /// Whether the sums are not those after the last event.
+    is_unwritten: bool,
 }
 
 impl Open<'_> {
+    fn push(&mut self, event: BudgetBalanceEvent) {
+        self.events.push(event);
+        self.is_unwritten = false;
+    }
+
+    /// Adds an event if the sums are not those after the last one.
+    fn write(&mut self) {
+        if self.is_unwritten {
+            self.push(BudgetBalanceEvent::Allotted(BalanceAllotted { budget_id: self.budget_id, after: self.sums }));
+        }
+    }
+
     /// The limit that thresholds are shares of, however the budget is enforced; none if the budget has no thresholds.
     fn alert_limit(&self, at: DateTime<Utc>) -> Option<Amount> {
         let entry = self.entry.filter(|entry| !entry.thresholds.is_empty())?;
@@ -101,8 +152,9 @@ impl Open<'_> {
     fn cross(&mut self, at: DateTime<Utc>) {
         if let (Some(entry), Some(limit)) = (self.entry, self.alert_limit(at)) {
             for crossed in crossing::crossed(self.budget_id, &self.sums, &entry.thresholds, limit) {
+                self.write();
                 self.sums = crossed.after;
-                self.events.push(BudgetBalanceEvent::ThresholdCrossed(crossed));
+                self.push(BudgetBalanceEvent::ThresholdCrossed(crossed));
             }
         }
     }
@@ -111,105 +163,55 @@ impl Open<'_> {
 /// The periods that one decision changes.
 pub struct Ledger<'c> {
     at: DateTime<Utc>,
-    periods: BTreeMap<Uuid, Open<'c>>,
+    streams: BTreeMap<Uuid, Open<'c>>,
 }
 
 impl<'c> Ledger<'c> {
-    /// Reads periods. All states that are needed are asked for before the first of them is looked at.
-    ///
-    /// # Errors
-    /// The first error of `get`, which returns the state of the period with an id.
-    pub fn open<E>(
-        catalogue: &'c BudgetCatalogue,
-        periods: impl IntoIterator<Item = PeriodRef>,
-        at: DateTime<Utc>,
-        mut get: impl FnMut(Uuid) -> Result<Arc<BudgetBalance>, E>,
-    ) -> Result<Self, E> {
-        let wanted: BTreeMap<Uuid, PeriodRef> =
-            periods.into_iter().map(|period| (period.balance_id(), period)).collect();
-        let states: Vec<_> = wanted
-            .into_values()
-            .map(|wanted| {
-                let entry = catalogue.entry(wanted.budget_id());
-                let before = match wanted {
-                    // What is carried over is fixed within the period, and not by a call that is dated in the future.
-                    PeriodRef::At(period) if at >= period.span.starts_at => {
-                        entry.and_then(|entry| entry.carried_from(&period))
-                    }
-                    PeriodRef::At(_) | PeriodRef::Existing { .. } => None,
-                };
-                (wanted, entry, get(wanted.balance_id()), before.map(|before| (before, get(before.balance_id))))
-            })
-            .collect();
-        let mut ledger = Self { at, periods: BTreeMap::new() };
-        for (wanted, entry, state, before) in states {
-            let before = before.map(|(before, state)| state.map(|state| (before, state))).transpose()?;
-            ledger.add(wanted, entry, &*state?, before);
-        }
-        Ok(ledger)
-    }
-
-    fn add(
-        &mut self,
-        wanted: PeriodRef,
-        entry: Option<&'c CatalogueEntry>,
-        state: &BudgetBalance,
-        before: Option<(Period, Arc<BudgetBalance>)>,
-    ) {
-        let mut sums = match (state.sums, wanted) {
-            (Some(sums), _) => sums,
-            (None, PeriodRef::At(period)) => Sums::new(period.span),
-            // It was opened when it was reserved against.
-            (None, PeriodRef::Existing { .. }) => return,
-        };
-        if let (None, Some(entry), Some((before, balance))) = (sums.carried, entry, before) {
-            sums.carried = Some(carried(entry, &before, balance.sums.as_ref()));
-        }
-        let mut events = Vec::new();
-        if state.sums.is_none() {
-            events.push(BudgetBalanceEvent::Opened(BalanceOpened { budget_id: wanted.budget_id(), after: sums }));
-        }
-        let budget_id = wanted.budget_id();
-        self.periods.insert(wanted.balance_id(), Open { budget_id, entry, sums, events, is_opened: false });
-    }
-
-    /// The sums of a period as they are now; none if it was not read.
+    /// The sums of a period, or of a part of one, as they are now; none if it was not read.
     #[must_use]
     pub fn sums(&self, balance_id: Uuid) -> Option<&Sums> {
-        self.periods.get(&balance_id).map(|open| &open.sums)
+        self.streams.get(&balance_id).map(|open| &open.sums)
     }
 
-    /// The limit of a period that is in force; none if the budget refuses nothing.
+    /// The limit of a period that is in force; none if the budget refuses nothing, or the period of a part was not read.
     #[must_use]
     pub fn limit(&self, balance_id: Uuid) -> Option<Amount> {
-        let open = self.periods.get(&balance_id)?;
+        let open = self.root(balance_id)?;
         limit_in_force(open.entry?, &open.sums, self.at)
     }
 
-    /// What may still be reserved in a period; none if the budget refuses nothing.
+    /// What may still be reserved in a period; none if the budget refuses nothing. Of a part whose period was not read, it is what the
+    /// part may hold without asking.
     #[must_use]
     pub fn left(&self, balance_id: Uuid) -> Option<Amount> {
-        let used = self.sums(balance_id)?.used();
-        Some((self.limit(balance_id)? - used).or_zero())
+        let open = self.streams.get(&balance_id)?;
+        open.entry?.limit_at(self.at)?;
+        Some(self.limit(balance_id).map_or(open.sums.room(), |limit| self.left_under(limit, balance_id).or_zero()))
+    }
+
+    /// Whether more than the limit is charged and reserved: nothing is granted then, not even what costs nothing. A part that grants
+    /// without asking has room.
+    pub(crate) fn is_exceeded(&self, balance_id: Uuid) -> bool {
+        self.limit(balance_id).is_some_and(|limit| self.left_under(limit, balance_id) < Amount::ZERO)
     }
 
     /// Whether an amount does not fit into a period of a shadow budget.
     pub(crate) fn would_refuse(&self, balance_id: Uuid, amount: Amount) -> bool {
-        let Some(open) = self.periods.get(&balance_id) else { return false };
-        let Some(entry) = open.entry.filter(|entry| entry.enforcement == Enforcement::Shadow) else { return false };
-        let limit = entry.stated_limit_at(self.at) + open.sums.carried.unwrap_or_default();
-        !entry.suspended && open.sums.used() + amount > limit
+        let Some(root) = self.root(balance_id) else { return false };
+        let Some(entry) = root.entry.filter(|entry| entry.enforcement == Enforcement::Shadow) else { return false };
+        let limit = entry.stated_limit_at(self.at) + root.sums.carried.unwrap_or_default();
+        !entry.suspended && amount > self.left_under(limit, balance_id)
     }
 
     /// Counts a reservation that a shadow budget would have refused. The next event of the period says so.
     pub(crate) fn count_refusal(&mut self, balance_id: Uuid) {
-        if let Some(open) = self.periods.get_mut(&balance_id) {
+        if let Some(open) = self.streams.get_mut(&balance_id) {
             open.sums.would_refuse += 1;
         }
     }
 
-    /// Adds amounts to the sums of a period. `cause` says why, should they exceed the limit. A threshold that they reach is crossed
-    /// in the same append.
+    /// Adds amounts to the sums of a period, or of a part of one. `cause` says why, should they exceed the limit. A threshold that they
+    /// reach is crossed in the same append.
     pub(crate) fn apply(
         &mut self,
         balance_id: Uuid,
@@ -217,47 +219,56 @@ impl<'c> Ledger<'c> {
         cause: ExcessCause,
         event: impl FnOnce(BalanceMoved) -> BudgetBalanceEvent,
     ) {
-        let (limit, at) = (self.limit(balance_id), self.at);
-        let Some(open) = self.periods.get_mut(&balance_id) else { return };
-        open.rearm(at);
-        let over = |sums: &Sums| limit.map_or(Amount::ZERO, |limit| (sums.used() - limit).or_zero());
-        let before = over(&open.sums);
+        let (at, before, root_id) = (self.at, self.excess(balance_id), self.root_id(balance_id));
+        if let Some(root) = self.streams.get_mut(&root_id) {
+            root.rearm(at);
+        }
+        let Some(open) = self.streams.get_mut(&balance_id) else { return };
+        let known = open.sums;
         let Move { reservation_id, through, charged, assumed, reserved, unpriced } = change;
         open.sums.charged = open.sums.charged + charged;
         open.sums.assumed = open.sums.assumed + assumed;
         open.sums.reserved = open.sums.reserved + reserved;
         open.sums.unpriced += unpriced;
-        open.sums.excess = over(&open.sums);
-        let grown = open.sums.excess - before;
+        self.hand(balance_id, &known, change.is_grant());
+        let over = self.excess(balance_id);
+        let Some(open) = self.streams.get_mut(&balance_id) else { return };
+        let grown = over.zip(before).map_or(Amount::ZERO, |(over, before)| over - before);
+        open.sums.excess = over.unwrap_or(open.sums.excess);
         let excess = (grown > Amount::ZERO).then_some(Excess { cause, amount: grown });
         let after = open.sums;
-        open.events.push(event(BalanceMoved { reservation_id, through, charged, assumed, reserved, excess, after }));
-        open.cross(at);
+        open.push(event(BalanceMoved { reservation_id, through, charged, assumed, reserved, excess, after }));
+        if let Some(root) = self.streams.get_mut(&root_id) {
+            root.cross(at);
+        }
     }
 
-    /// Changes the terms of the budget of a period that was read under the terms before: what is carried over into it is fixed under
-    /// those. Records which thresholds are armed again under the new limit, that more than it is charged and reserved, if it is more
-    /// than was known, and which thresholds are reached under the new terms.
+    /// Changes the terms of the budget of a period that was read under the terms before, with all of its parts: what is carried over
+    /// into it is fixed under those. Records which thresholds are armed again under the new limit, that more than it is charged and
+    /// reserved, if it is more than was known, and which thresholds are reached under the new terms. No part may hold anything without
+    /// asking from then on.
     pub(crate) fn revise(&mut self, balance_id: Uuid, entry: &'c CatalogueEntry) {
-        if let Some(open) = self.periods.get_mut(&balance_id) {
+        let known = self.known_excess(balance_id);
+        for (_, open) in self.streams.iter_mut().filter(|(id, open)| open.root_id(**id) == balance_id) {
             open.entry = Some(entry);
-            open.is_opened = open.sums.carried.is_some();
         }
-        let (limit, at) = (self.limit(balance_id), self.at);
-        let Some(open) = self.periods.get_mut(&balance_id) else { return };
-        let known = open.sums.alerted;
+        self.take_back_all(balance_id);
+        let (over, at) = (self.excess(balance_id).unwrap_or_default(), self.at);
+        let Some(open) = self.streams.get_mut(&balance_id) else { return };
+        open.is_opened = open.sums.carried.is_some();
+        open.write();
+        let alerted = open.sums.alerted;
         open.rearm(at);
         // Otherwise a limit that is lowered again before something is charged would arm nothing.
-        if open.sums.alerted != known {
+        if open.sums.alerted != alerted {
             let rearmed = BalanceRearmed { budget_id: open.budget_id, after: open.sums };
-            open.events.push(BudgetBalanceEvent::Rearmed(rearmed));
+            open.push(BudgetBalanceEvent::Rearmed(rearmed));
         }
-        let over = limit.map_or(Amount::ZERO, |limit| (open.sums.used() - limit).or_zero());
-        let grown = over - open.sums.excess;
+        let grown = over - known;
         if grown > Amount::ZERO {
             open.sums.excess = over;
             let zero = Amount::ZERO;
-            open.events.push(BudgetBalanceEvent::Exceeded(BalanceMoved {
+            open.push(BudgetBalanceEvent::Exceeded(BalanceMoved {
                 reservation_id: None,
                 through: None,
                 charged: zero,
@@ -273,10 +284,11 @@ impl<'c> Ledger<'c> {
     /// The events of the periods that were changed, in the order of their ids. One that was only read has none, also if it would
     /// have been its first; one whose terms change is opened if something is carried over into it.
     #[must_use]
-    pub fn into_events(self) -> BalanceEvents {
+    pub fn into_events(mut self) -> BalanceEvents {
+        self.streams.values_mut().for_each(Open::write);
         let is_opening = |event: &BudgetBalanceEvent| matches!(event, BudgetBalanceEvent::Opened(_));
         let is_changed = |open: &Open<'_>| open.events.iter().any(|event| open.is_opened || !is_opening(event));
-        self.periods.into_iter().filter(|(_, open)| is_changed(open)).map(|(id, open)| (id, open.events)).collect()
+        self.streams.into_iter().filter(|(_, open)| is_changed(open)).map(|(id, open)| (id, open.events)).collect()
     }
 }
 
@@ -286,16 +298,7 @@ pub(crate) fn limit_in_force(entry: &CatalogueEntry, sums: &Sums, at: DateTime<U
     Some(entry.limit_at(at)? + sums.carried.unwrap_or_default())
 }
 
-/// What of a period is carried over: what is left of it, at most the limit.
-fn carried(entry: &CatalogueEntry, before: &Period, sums: Option<&Sums>) -> Amount {
-    match sums {
-        // Nothing was left: there was no budget. Calls of that time may be amended, so that the period has sums.
-        _ if entry.since >= before.span.ends_at => Amount::ZERO,
-        Some(sums) => {
-            let left = entry.limit + sums.carried.unwrap_or_default() - sums.used();
-            left.or_zero().min(entry.limit)
-        }
-        // Nothing was charged in it.
-        None => entry.limit,
-    }
-}
+#[cfg(test)]
+mod delegation_tests;
+#[cfg(test)]
+mod tests;
