@@ -32,4 +32,4 @@ done
 sleep 10
 node=$tools/node
 [[ -x $node ]] || node=node
-"$node" "$tools/lighthouse.mjs" "$address/"
+"$node" --preserve-symlinks --preserve-symlinks-main "$tools/lighthouse.mjs" "$address/"

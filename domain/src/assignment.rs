@@ -220,7 +220,17 @@ fn followed<E>(
     {
         let of_period = |of: &'_ CatalogueEntry| -> Vec<_> { of.delegations_of(period.balance_id).copied().collect() };
         let (before, after) = (of_period(known), of_period(entry));
-        let new = after.iter().find(|delegation| !before.contains(delegation));
+        // Not every one that the catalogue did not have is new: a server whose clock is ahead took one for over that runs by this clock.
+        let new = decided.budget.iter().find_map(|event| match event {
+            BudgetEvent::Delegated(delegated) => Some(&delegated.delegation),
+            BudgetEvent::Defined(_)
+            | BudgetEvent::Revised(_)
+            | BudgetEvent::Closed(_)
+            | BudgetEvent::Suspended(_)
+            | BudgetEvent::Resumed(_)
+            | BudgetEvent::Raised(_)
+            | BudgetEvent::DelegationEnded(_) => None,
+        });
         // What is over is taken back.
         let over = before.iter().filter(|delegation| !after.contains(delegation)).chain(new);
         let over = over.map(|delegation| PeriodRef::At(period.in_delegation(delegation.delegation_id)));

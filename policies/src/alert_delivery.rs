@@ -184,7 +184,7 @@ impl AlertDelivery {
             budget: String::new(),
             period: text_of(crossed.after.span),
             threshold_percent: crossed.threshold_percent.percent(),
-            used: crossed.after.spent().to_string(),
+            used: crossed.after.spent_with_delegations().to_string(),
             limit: crossed.limit.to_string(),
             unit: unit_of(entry.measure).to_owned(),
             terms_version: None,

@@ -128,7 +128,9 @@ impl DelegationEndHandler {
     ) -> Result<(), PolicyError> {
         let command_id = derived_id(&[DELEGATION_ENDS, &job.id.to_string(), &delegation_id.to_string()]);
         let context = Context::new(principal.clone(), command_id);
-        match self.commands.execute_delegation(&context, budget_id, command, Utc::now()).await {
+        // The clock of this process may be behind that of the database, by which the job is due: the delegation would still run.
+        let now = Utc::now().max(job.scheduled_at);
+        match self.commands.execute_delegation(&context, budget_id, command, now).await {
             Ok(_) => Ok(()),
             // It was ended, or the budget was closed, in the meantime.
             Err(Error::Rejected(BudgetRejection::Budget(BudgetError::UnknownDelegation | BudgetError::Closed))) => {

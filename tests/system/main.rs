@@ -29,6 +29,7 @@ mod cors;
 mod credentials;
 mod database_tls;
 mod decisions;
+mod delegations;
 mod embedded;
 mod exports;
 mod extreme_values;

@@ -33,6 +33,7 @@ const budget: BudgetDetails = {
     period: 'DAY',
     anchor: '2024-01-01',
     carryOver: true,
+    parts: 4,
     onRefusal: { policy: 'DEGRADE', models: ['a', 'b'], minutes: null },
     onUnreachable: 'CLOSED',
     suspended: false,
@@ -54,6 +55,11 @@ describe('the terms of a budget', () => {
       carryOver: false,
       onRefusal: { askForApproval: 15 },
     });
+  });
+
+  it('keep the number of parts, which cannot be changed', () => {
+    expect(termsOf(draftOf(budget)).parts).toBe(4);
+    expect(termsOf(draft({})).parts).toBeUndefined();
   });
 
   it('say nothing of the enforcement where there is none, and a preview has one', () => {
@@ -97,7 +103,9 @@ describe('the terms of a budget', () => {
 });
 
 describe('a budget', () => {
-  const period = { startsAt: '', endsAt: '', limit: '30', carried: '5', charged: '1', assumed: '0', reserved: '0', left: '0', excess: '0', wouldRefuse: 0, unpriced: 0, counted: true, crossedPercent: null, pace: null };
+  const period = { startsAt: '', endsAt: '', limit: '30', carried: '5', charged: '1', assumed: '0', reserved: '0', left: '0', excess: '0', wouldRefuse: 0, unpriced: 0, counted: true, crossedPercent: null, delegated: '0',
+    delegations: [],
+    pace: null };
 
   it('is raised if its limit is above the terms and what was carried over', () => {
     expect(isRaised('25', period)).toBe(false);

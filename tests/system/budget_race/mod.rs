@@ -106,10 +106,10 @@ impl Race {
         }
     }
 
-    /// Of each reservation, five budgets decide or count: all money, all calls, its group, and one that is soft and one that is a shadow.
+    /// Of each reservation, five budgets decide or count: all money, all calls, whose period has parts, its group, and one that is soft and one that is a shadow.
     async fn define_all(&mut self) {
         self.define(&json!({ "name": "all", "thresholds": [50, 100] }), 24, Some(24)).await;
-        self.define(&json!({ "name": "calls", "measure": { "calls": true } }), 30, Some(30)).await;
+        self.define(&json!({ "name": "calls", "measure": { "calls": true }, "parts": 4 }), 30, Some(30)).await;
         for group in 0..GROUPS {
             let condition = json!({ "dimension": "tag:group", "value": format!("g{group}") });
             let scope = json!({ "conditions": [condition] });

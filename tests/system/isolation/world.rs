@@ -92,7 +92,8 @@ impl World {
         match name {
             // The command that registered the agent is an import of its own.
             "commandId" | "importId" => self.command.to_string(),
-            "uuid" | "reservation" => self.id("Reservation").uuid,
+            // Nothing is delegated.
+            "uuid" | "reservation" | "delegation" => self.id("Reservation").uuid,
             "approvalId" => self.id("Approval").uuid,
             "uuids" => self.id("Origin").uuid,
             "userId" => self.id("User").uuid,

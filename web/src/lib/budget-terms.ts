@@ -58,6 +58,8 @@ export interface BudgetDraft {
   /** Empty if it is the default. */
   anchor: string;
   carryOver: boolean;
+  /** The number of parts of each period, which cannot be changed. */
+  parts: number;
   /** Percentages, separated by commas. */
   thresholds: string;
   policy: BudgetRefusalPolicy;
@@ -82,6 +84,7 @@ export function newDraft(timeZone: string): BudgetDraft {
     timeZone,
     anchor: '',
     carryOver: false,
+    parts: 1,
     thresholds: '50, 80, 100',
     policy: 'REFUSE',
     models: '',
@@ -110,6 +113,7 @@ export function draftOf(budget: BudgetDetails): BudgetDraft {
     period: control?.period ?? 'MONTH',
     anchor: control?.anchor ?? '',
     carryOver: control?.carryOver ?? false,
+    parts: control?.parts ?? draft.parts,
     thresholds: budget.thresholds.join(', '),
     policy: control?.onRefusal.policy ?? 'REFUSE',
     models: control?.onRefusal.models.join(', ') ?? '',
@@ -188,6 +192,8 @@ export function termsOf(draft: BudgetDraft, scope: BudgetScopeInput = scopeOf(dr
     period: draft.period,
     ...(draft.anchor === '' ? {} : { anchor: draft.anchor }),
     carryOver: draft.carryOver,
+    // Terms of one part are the same without it.
+    ...(draft.parts === 1 ? {} : { parts: draft.parts }),
     ...(draft.enforcement === 'HARD' ? { onRefusal: onRefusalOf(draft) } : { onUnreachable: draft.onUnreachable }),
   };
 }

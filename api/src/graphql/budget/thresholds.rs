@@ -79,7 +79,7 @@ impl BudgetThreshold {
             starts_at: after.span.starts_at.into(),
             ends_at: after.span.ends_at.into(),
             threshold_percent: threshold_percent.percent().into(),
-            spent: after.spent().into(),
+            spent: after.spent_with_delegations().into(),
             limit: (*limit).into(),
             position: event.position.into(),
             crossed_at: event.recorded_at.into(),

@@ -1,5 +1,8 @@
-use crate::budget::{Amount, BudgetCommand, BudgetDimension, BudgetError, DelegatedTo, Enforcement, OnRefusal};
-use crate::budget_balance::Sums;
+use crate::Event;
+use crate::budget::{
+    Amount, BudgetCommand, BudgetDimension, BudgetError, DelegatedTo, Enforcement, OnRefusal, Threshold,
+};
+use crate::budget_balance::{BudgetBalanceEvent, Sums};
 use crate::ids::DagId;
 use crate::reservation::{RefusalReason, ReservationStatus};
 use crate::spend_audit::tests::world::{HARD, World, agent, dollars, facts, hard, is_sound, terms};
@@ -170,6 +173,46 @@ fn a_lower_limit_lessens_what_a_delegation_may_use() {
     assert_eq!(left(&mut world, 13, 1).as_deref(), Some("8"));
     assert_eq!(period(&world).delegated.claimed, dollars(8));
     assert_eq!(period(&world).used(), Amount::ZERO);
+    is_sound(&world);
+}
+
+/// A server whose clock is ahead took the delegation for over, and took back what it did not use.
+#[test]
+fn a_clock_that_is_behind_changes_a_budget_whose_delegation_was_taken_for_over() {
+    let mut world = hard(10);
+    let revise = |world: &mut World, limit| {
+        let (terms, at) = (terms(HARD, limit, None), world.now);
+        world.budget(1, BudgetCommand::Revise { terms, reason: Some(body("x")), at }).unwrap();
+    };
+    world.delegate(1, 301, to(1), 4, Some(30)).unwrap();
+    world.now += TimeDelta::minutes(31);
+    revise(&mut world, 12);
+    assert_eq!(period(&world).delegated.claimed, Amount::ZERO);
+    world.now += TimeDelta::minutes(-5);
+    revise(&mut world, 11);
+    assert_eq!(left(&mut world, 11, 1).as_deref(), Some("0"), "nothing is kept for it any more");
+    world.delegate(1, 302, to(3), 5, None).unwrap();
+    assert_eq!(left(&mut world, 12, 3).as_deref(), Some("5"));
+    assert!(reserve(&mut world, 13, 2, 6));
+    is_sound(&world);
+}
+
+/// The event of the period that says so has it beside its own sums.
+#[test]
+fn what_a_delegation_is_charged_crosses_thresholds_of_the_budget() {
+    let mut world = World::new(None);
+    let mut alerting = terms(HARD, 10, None);
+    alerting.thresholds.insert(Threshold::try_from(50).unwrap());
+    world.open(1, alerting);
+    world.delegate(1, 301, to(1), 6, None).unwrap();
+    assert!(reserve(&mut world, 11, 1, 6));
+    world.settle(11, 101, facts(agent(1), 5, world.now)).unwrap();
+    let crossed = world.log.iter().find_map(|audited| {
+        let Event::BudgetBalance(BudgetBalanceEvent::ThresholdCrossed(crossed)) = &audited.event else { return None };
+        Some(crossed.after)
+    });
+    let spent = crossed.map(|sums| (sums.spent(), sums.spent_with_delegations()));
+    assert_eq!(spent, Some((Amount::ZERO, dollars(5))));
     is_sound(&world);
 }
 

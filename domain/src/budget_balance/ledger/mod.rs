@@ -79,13 +79,17 @@ impl PeriodRef {
         }
     }
 
-    /// The most streams that are read for it: those of all of its parts and of one delegation, and, if it may be the first decision on it, of the parts of
-    /// the period before, whose rest is carried over.
+    /// The most streams that are read for it: those of all of its parts and of one delegation, and, if it may be the first decision on
+    /// it, of the parts of the period before, whose rest is carried over. One that was opened before may be a delegation that is over, of
+    /// a budget that delegates nothing any more.
     pub(crate) fn streams(&self, catalogue: &BudgetCatalogue) -> usize {
         let Some(entry) = catalogue.entry(self.budget_id()) else { return 1 };
-        let carries_over = entry.carry_over && matches!(self, Self::At(_));
-        let before = if carries_over { usize::from(entry.parts.get()) } else { 0 };
-        1 + entry.further_streams() + before
+        let parts = usize::from(entry.parts.get());
+        match self {
+            Self::At(_) => 1 + entry.further_streams() + if entry.carry_over { parts } else { 0 },
+            Self::Existing { .. } if parts > 1 => 1 + parts,
+            Self::Existing { .. } => 1 + entry.further_streams(),
+        }
     }
 }
 

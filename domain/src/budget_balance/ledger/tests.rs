@@ -1,10 +1,11 @@
 use crate::Event;
 use crate::assignment::BudgetRejection;
 use crate::budget::{Amount, BudgetCommand, BudgetError, BudgetTerms, Threshold};
-use crate::budget_balance::{BudgetBalanceEvent, Sums};
+use crate::budget_balance::{BudgetBalanceEvent, PeriodRef, Sums};
+use crate::ids::BudgetId;
 use crate::reservation::{RefusalReason, ReservationStatus};
 use crate::spend_audit::tests::world::{HARD, World, agent, dollars, facts, is_sound, terms};
-use crate::testing::body;
+use crate::testing::{body, uuid};
 use chrono::TimeDelta;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -166,6 +167,16 @@ fn the_number_of_parts_is_bounded_and_never_changes() {
     world.budget(3, define(8)).unwrap();
     assert_eq!(rejected(&mut world, 4, define(2)), BudgetError::TooManyApplying);
     world.budget(5, define(1)).unwrap();
+}
+
+/// Of a stream that was opened before, it is not known whether it is a part, or a delegation that is over beside all parts.
+#[test]
+fn a_delegation_that_is_over_is_counted_beside_all_parts_of_its_budget() {
+    let streams = |world: &World| {
+        let (budget_id, balance_id) = (BudgetId(uuid(1)), uuid(301));
+        PeriodRef::Existing { budget_id, balance_id }.streams(&world.catalogue)
+    };
+    assert_eq!([1, 2, 8].map(|parts| streams(&shared(parts, 10))), [1, 3, 9]);
 }
 
 /// The events of a part that is only asked for room say so, and change no sum.
