@@ -59,7 +59,7 @@ const IDS_BY_NAME: [(&str, &str); 12] = [
     ("streamId", "Agent"),
 ];
 /// Arguments that are called `id`, by the first word that their field or input type has.
-const IDS_BY_OWNER: [(&str, &str); 14] = [
+const IDS_BY_OWNER: [(&str, &str); 15] = [
     ("ServiceAccount", "ServiceAccount"),
     ("ApiKey", "ApiKey"),
     ("Team", "Team"),
@@ -73,6 +73,7 @@ const IDS_BY_OWNER: [(&str, &str); 14] = [
     ("Memory", "Memory"),
     ("Call", "Call"),
     ("Budget", "Budget"),
+    ("Delegation", "Budget"),
     ("Invoice", "Invoice"),
     ("Schedule", "Schedule"),
 ];
