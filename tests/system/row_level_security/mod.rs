@@ -54,6 +54,7 @@ async fn requests_see_the_rows_of_their_tenant_and_none_without_one() {
 async fn a_statement_that_forgets_the_tenant_finds_rows_of_the_own_tenant_only() {
     let database = filled_database().await;
     let list = include_str!("../../../projections/src/calls/list.sql").replace("{columns}", "*");
+    let list = list.replace("{after}", ">").replace("{direction}", "asc");
     let forgetful = list.replace("where tenant_id = $1 and", "where $1::text is not null and");
     assert_ne!(forgetful, list, "the statement has no filter that can be left out");
     let fetch = async |connection: &mut PgConnection| -> Vec<String> {
@@ -61,7 +62,10 @@ async fn a_statement_that_forgets_the_tenant_finds_rows_of_the_own_tenant_only()
         let query = query.bind("").bind(Vec::<Uuid>::new()).bind(None::<String>).bind(None::<Uuid>).bind(None::<Uuid>);
         let none = None::<chrono::DateTime<chrono::Utc>>;
         let query = query.bind(None::<String>).bind(none).bind(none).bind(false).bind(none).bind(None::<Uuid>);
-        let rows = query.bind(100_i64).bind(None::<Vec<Uuid>>).fetch_all(connection).await.unwrap();
+        let query = query.bind(100_i64).bind(None::<Vec<Uuid>>);
+        // Provider, tool, outcome, conversation and trace.
+        let query = (0..5).fold(query, |query, _| query.bind(None::<String>));
+        let rows = query.fetch_all(connection).await.unwrap();
         rows.into_iter().map(|row| row.tenant_id).collect()
     };
     for of in TENANTS {
