@@ -250,6 +250,29 @@ async fn people_use_the_page_with_the_keyboard_in_both_themes_and_while_the_serv
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_see_what_the_other_one_does_and_may_do_the_same_at_once() {
+    let database = TestDatabase::new().await;
+    let server = database.serve(&[]).await;
+    let registered = command(&server, "registerAgent", json!({ "name": "writer" }), "agent { id uuid }").await;
+    let agent = registered["agent"].clone();
+    command(&server, "activateAgent", json!({ "id": agent["id"] }), "position").await;
+    let mut program = node("people.mjs");
+    program.args([server.address.as_str(), agent["uuid"].as_str().unwrap()]);
+    let seen = drive(program, async |line| panic!("the browser's program says {line:?}")).await;
+    for none in ["errors", "foreign", "violations", "sideways"] {
+        assert_eq!(seen[none], json!([]), "{none}: {seen}");
+    }
+    assert_eq!((&seen["reason"], &seen["dialogs"]), (&json!(true), &json!(0)), "{seen}");
+    // What both did at once happened once.
+    let events = "query ($id: ID!) { events(filter: { streamId: $id }) { nodes { type } } }";
+    let events = server.graphql(events, json!({ "id": agent["uuid"] })).await["events"]["nodes"].take();
+    let types: Vec<_> = events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let expected = ["agent.registered", "agent.activated", "agent.paused", "agent.resumed", "agent.paused"];
+    assert_eq!(types, expected);
+    drop(server.terminate().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_asks_for_a_key_and_keeps_it_in_its_tab_only() {
     let database = TestDatabase::new().await;
     let server = database.serve(&["--token", TOKEN]).await;
