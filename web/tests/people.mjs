@@ -31,7 +31,8 @@ try {
   await pause(bob, 'bob too');
   await Promise.all([ada, bob].map((page) => page.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click()));
   await Promise.all([status(ada, 'PAUSED'), status(bob, 'PAUSED')]);
-  found.dialogs = (await ada.getByRole('dialog').count()) + (await bob.getByRole('dialog').count());
+  // Neither is told of a failure.
+  await Promise.all([ada, bob].map((page) => page.getByRole('dialog').waitFor({ state: 'detached' })));
   await check(ada, 'ada');
   await check(bob, 'bob');
   console.log(JSON.stringify(found));
