@@ -38,7 +38,7 @@ export const work = {
     noCosts: 'Costs are not shown: they take the permission read:reports.',
     noCall: 'no call',
     noPrice: 'no price known',
-    unpriced: (calls: string) => `without ${calls} calls that have no price`,
+    unpriced: (calls: string) => (calls === '1' ? 'without 1 call that has no price' : `without ${calls} calls that have no price`),
   },
   submit: {
     open: 'Submit a task',
