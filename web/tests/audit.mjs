@@ -2,60 +2,18 @@
 // paused and resumed, and an API key of a reader who may not see contents are given. The reader of the lines that this prints appends
 // events: after `pause` it pauses the agent, and after `resume` it resumes it; each is answered by a line on standard input. The last
 // line is what was seen, as JSON, with the frames per second at which a table of 100,000 rows scrolls.
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { idle, launch, NARROW, tell, WIDE } from './browser.mjs';
 
 const [server, uuid, viewerKey] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-const WIDE = { theme: 'light', viewport: { width: 1280, height: 900 } };
-const NARROW = { theme: 'dark', viewport: { width: 390, height: 844 } };
 const LONG = 100_000;
 const SCROLL_MS = 3_000;
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const tell = async (word) => {
-  console.log(word);
-  await lines.next();
-};
-const found = { errors: [], foreign: [], violations: [], sideways: [] };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+const { browser, found, open, examine } = await launch(server);
 
-async function open({ theme, viewport }, key = null) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' });
-  if (key !== null) {
-    await context.addInitScript((token) => globalThis.sessionStorage.setItem('apex.token', token), key);
-  }
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && url.protocol !== 'data:') {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-/** Waits until everything that the page asked for is there, and notes what is wrong with what it shows. */
+/** Notes what is wrong with what the page shows, once everything that it asked for is there. */
 async function check(page, label) {
-  await page.waitForFunction(() => document.querySelector('.bone') === null);
-  await page.locator('.connection[data-state=live]').waitFor();
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  found.violations.push(...violations.map(({ id, nodes }) => `${label}: ${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`));
-  if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-    found.sideways.push(label);
-  }
+  await idle(page);
+  await examine(page, label);
 }
 
 const row = (page, type) => page.locator('.log tbody tr', { hasText: type }).first();
@@ -174,7 +132,7 @@ try {
   await page.context().close();
 
   // A reader who may not see contents is told so, and is refused nothing.
-  const reader = await open(WIDE, viewerKey);
+  const reader = await open(WIDE, { key: viewerKey });
   await reader.goto(`${server}/audit?category=agent&stream=${uuid}&tail=off&event=${paused}&object=agent/${uuid}`);
   await reader.getByText('it takes the permission read:contents').waitFor();
   found.saysWhatIsHidden = await reader.getByText('they take the permission read:contents').isVisible();

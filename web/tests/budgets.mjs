@@ -2,17 +2,9 @@
 // keys of an administrator and of a viewer. It has no data at first. The reader of the lines that this prints fills it: after `fill`
 // there is a budget `guard` with an alert and a request for approval, which is answered by a line on standard input. The last line is
 // what was seen, as JSON.
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { idle, launch, NARROW, tell, WIDE } from './browser.mjs';
 
 const [server, admin, viewer] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-const DESK = { theme: 'light', viewport: { width: 1280, height: 900 } };
-const PHONE = { theme: 'dark', viewport: { width: 390, height: 844 } };
 // Two calls of a model with a known price, of 2.5 dollars each, and a line that is refused.
 const LINES = [
   { type: 'call', id: 'a', agent: 'dropped', provider: 'openai', model: 'gpt-4o', usage: { input: 1_000_000 } },
@@ -20,54 +12,17 @@ const LINES = [
   { type: 'call', id: 'c', agent: 'dropped', provider: 'openai', model: 'gpt-4o', prompt: 'x' },
 ];
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const tell = async (word) => {
-  console.log(word);
-  await lines.next();
-};
-const found = { errors: [], foreign: [], violations: [], sideways: [] };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-async function open({ theme, viewport }, token = admin) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' });
-  await context.addInitScript((key) => sessionStorage.setItem('apex.token', key), token);
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && url.protocol !== 'data:') {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-/** Notes what axe finds in what is shown, and whether the page is wider than the window. */
-async function examine(page, label) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  found.violations.push(...violations.map(({ id, nodes }) => `${label}: ${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`));
-  if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-    found.sideways.push(label);
-  }
-}
+const { browser, found, open, examine } = await launch(server);
 
 const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
 async function settled(page, name) {
   await heading(page, name);
-  await page.waitForFunction(() => document.querySelector('.bone') === null);
-  await page.locator('.connection[data-state=live]').waitFor();
+  await idle(page);
 }
 
 /** The overview of an empty tenant leads to the first data: a file that is dropped, whose cost appears, and a key for exporters. */
 async function firstRun() {
-  const page = await open(DESK);
+  const page = await open(WIDE, { key: admin });
   await page.goto(`${server}/`);
   await settled(page, 'Overview');
   await page.getByRole('link', { name: 'Get the first data' }).click();
@@ -102,7 +57,7 @@ async function firstRun() {
 
 /** The sample is sent by the page, twice: the second time, all of it is known. */
 async function sample() {
-  const page = await open(PHONE);
+  const page = await open(NARROW, { key: admin });
   await page.goto(`${server}/start`);
   await settled(page, 'Start');
   await page.getByRole('button', { name: 'Send the sample' }).click();
@@ -117,7 +72,7 @@ async function sample() {
 
 /** A budget is defined by the keyboard alone, with what the server finds wrong at its field, and a preview before it is saved. */
 async function define() {
-  const page = await open(DESK);
+  const page = await open(WIDE, { key: admin });
   const key = (name) => page.keyboard.press(name);
   await page.goto(`${server}/budgets`);
   await settled(page, 'Budgets');
@@ -159,7 +114,7 @@ async function define() {
 
 /** An operator answers a request, acknowledges an alert, raises the limit and suspends the budget. */
 async function operate() {
-  const page = await open(DESK);
+  const page = await open(WIDE, { key: admin });
   const confirm = async (button, reason) => {
     await page.getByRole('dialog').getByLabel('Reason').fill(reason);
     await page.getByRole('dialog').getByRole('button', { name: button }).click();
@@ -204,7 +159,7 @@ async function operate() {
 
 /** A viewer sees what is there, and no button that would be refused. */
 async function view() {
-  const page = await open(PHONE, viewer);
+  const page = await open(NARROW, { key: viewer });
   const buttons = async () => (await page.locator('main').getByRole('button').allTextContents()).concat(await page.locator('main a.button').allTextContents());
   await page.goto(`${server}/budgets`);
   await settled(page, 'Budgets');

@@ -1,71 +1,17 @@
 // Drives the pages of calls and traces with Debian's Chromium, against the server at the address that is given, which has the trace of
 // the given id: a span without usage, and inside of it a call of the given model, with the text "What is up?", and one
 // without a price. The call of the given id is corrected and voided. What was seen is printed as JSON.
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { launch, settled, VIEWS } from './browser.mjs';
 
 const [server, trace, model, call] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const PAGES = [
   { path: '/calls?range=30d', heading: 'Calls', shows: [model, 'unpriced'] },
   { path: `/calls/${call}`, heading: `Call: ${model}`, shows: ['Usage by meter', 'Total', 'call.recorded'] },
   { path: `/traces/${trace}`, heading: 'Trace', shows: ['answer the question', 'Tokens in, out'] },
   { path: '/costs?range=30d', heading: 'Costs', shows: [model, 'Total'] },
 ];
-const VIEWS = [
-  { theme: 'light', viewport: { width: 1280, height: 900 } },
-  { theme: 'dark', viewport: { width: 390, height: 844 } },
-];
 
-const found = { errors: [], foreign: [], violations: [], sideways: [] };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-/** Opens a tab and notes what it complains of. */
-async function open({ theme, viewport }) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' });
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && url.protocol !== 'data:') {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-/** Notes what axe finds, and whether the page is wider than its window. */
-async function check(page, label) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  found.violations.push(
-    ...violations.map(({ id, nodes }) => `${label}: ${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`),
-  );
-  if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-    found.sideways.push(label);
-  }
-  if (process.env.SCREENSHOTS) {
-    await page.screenshot({ path: `${process.env.SCREENSHOTS}/${label.replace(/\W+/g, '-')}.png`, fullPage: true });
-  }
-}
-
-async function settled(page, { heading, shows }) {
-  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
-  for (const text of shows) {
-    await page.getByText(text, { exact: false }).first().waitFor({ state: 'attached' });
-  }
-  await page.waitForFunction(() => document.querySelector('.bone') === null);
-  await page.locator('.connection[data-state=live]').waitFor();
-}
+const { browser, found, open, examine } = await launch(server);
 
 try {
   for (const view of VIEWS) {
@@ -73,7 +19,7 @@ try {
     for (const shown of PAGES) {
       await page.goto(`${server}${shown.path}`);
       await settled(page, shown);
-      await check(page, `${view.theme} ${shown.path.slice(0, 8)}`);
+      await examine(page, `${view.theme} ${shown.path.slice(0, 8)}`);
     }
     await page.context().close();
   }
@@ -115,7 +61,7 @@ try {
   await page.getByRole('button', { name: 'Show the texts of this span' }).press('Enter');
   await page.waitForFunction(() => document.querySelector('.bone') === null);
   await page.getByText('What is up?').waitFor();
-  await check(page, 'trace with details');
+  await examine(page, 'trace with details');
   await page.getByRole('link', { name: 'Call and receipt' }).press('Enter');
   await page.getByRole('button', { name: 'Correct', exact: true }).waitFor();
 
@@ -134,7 +80,7 @@ try {
   await page.getByLabel('Reason').fill('checked by keyboard');
   await page.keyboard.press('Enter');
   await page.getByText('Change at least one field.').waitFor();
-  await check(page, 'correct');
+  await examine(page, 'correct');
   await page.getByLabel('Team').fill('platform');
   await page.keyboard.press('Enter');
   await page.getByText('The call is corrected.').waitFor();
@@ -145,7 +91,7 @@ try {
   await page.getByLabel('Reason').fill('reported twice');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'The call was voided' }).waitFor();
-  await check(page, 'voided');
+  await examine(page, 'voided');
   found.voided = true;
   await page.goto(`${server}/traces/00000000000000000000000000000001`);
   await page.getByRole('heading', { name: 'There is no such trace' }).waitFor();

@@ -1,42 +1,15 @@
 // Opens views of the costs at the server at the address that is given, with Debian's Chromium, in some time zones, and prints what their
 // tables say, as JSON: exact amounts, and counts. Looks at both themes, and does what the page offers.
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { launch, VIEWS } from './browser.mjs';
 
 const [server, zones, range, ...views] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const LOOKS = ['by=model,provider&chart=stacked&zone=UTC&filter=provider:openai', 'by=source&compare=previous', 'by=day,model&top=10', 'by=tag'];
 /** The first value of a parameter counts, so that this is another time range. */
 const COMPARED = 'by=model&range=custom&from=2024-01-01&to=2026-12-31&compare=custom&baseFrom=2023-01-01&baseTo=2023-12-31';
-const THEMES = [
-  { theme: 'light', viewport: { width: 1280, height: 900 } },
-  { theme: 'dark', viewport: { width: 390, height: 844 } },
-];
 
-const found = { errors: [], foreign: [], violations: [], sideways: [], tables: {} };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-async function open({ theme, viewport }, timezoneId) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId, reducedMotion: 'reduce' });
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && !['data:', 'blob:'].includes(url.protocol)) {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
+const { browser, found, open, examine } = await launch(server, { ownSchemes: ['data:', 'blob:'] });
+found.tables = {};
 
 async function show(page, view) {
   await page.goto(`${server}/costs?${view}&${range}`);
@@ -65,12 +38,6 @@ function table(page) {
   });
 }
 
-async function violations(page) {
-  await page.evaluate(axe);
-  const { violations: all } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  return all.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`);
-}
-
 /** What is saved by a click. */
 async function saved(page, button) {
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button }).click()]);
@@ -79,7 +46,7 @@ async function saved(page, button) {
 
 try {
   for (const zone of zones.split(',')) {
-    const page = await open(THEMES[0], zone);
+    const page = await open(VIEWS[0], { timezoneId: zone });
     found.tables[zone] = {};
     for (const view of views) {
       await show(page, view);
@@ -88,24 +55,21 @@ try {
     await page.context().close();
   }
 
-  for (const view of THEMES) {
-    const page = await open(view, 'Europe/Berlin');
+  for (const view of VIEWS) {
+    const page = await open(view);
     for (const look of LOOKS) {
       await show(page, look);
       const details = page.locator('main details:not([open]) > summary');
       while ((await details.count()) > 0) {
         await details.first().click();
       }
-      found.violations.push(...(await violations(page)).map((violation) => `${view.theme} ${look}: ${violation}`));
-      if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-        found.sideways.push(`${view.theme} ${look}`);
-      }
+      await examine(page, `${view.theme} ${look}`);
     }
     await page.context().close();
   }
 
   // Two periods.
-  const page = await open(THEMES[0], 'Europe/Berlin');
+  const page = await open(VIEWS[0]);
   await show(page, COMPARED);
   found.compared = await table(page);
 

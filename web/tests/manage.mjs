@@ -1,18 +1,9 @@
 // Manages an installation on the page, with Debian's Chromium: the address of the server, the name of an agent with a memory of notes and
 // a call without a price, the model of that call, and the positions of two parked events of a task are given, of which neither can be
 // applied. Prints how far it is, a line each, and what was seen, as JSON.
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { launch, VIEWS } from './browser.mjs';
 
 const [server, agent, model, parked, waiting] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-const VIEWS = [
-  { theme: 'light', viewport: { width: 1280, height: 900 } },
-  { theme: 'dark', viewport: { width: 390, height: 844 } },
-];
 /** All are looked at in the dark on a phone; those where no step ends also in the light on a desk. */
 const PAGES = [
   { path: '/memory', shows: ['The build needs Java 17.'] },
@@ -31,40 +22,8 @@ const PAGES = [
   { path: '/settings?section=connect', isLightToo: true, shows: ['OTEL_EXPORTER_OTLP_ENDPOINT'] },
 ];
 
-const found = { errors: [], foreign: [], violations: [], sideways: [], done: {} };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-/** Opens a tab, with a key if one is given, and notes what it complains of, unless that is expected. */
-async function open({ theme, viewport }, { token = null, isExpected = () => false } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' });
-  if (token !== null) {
-    await context.addInitScript((given) => sessionStorage.setItem('apex.token', given), token);
-  }
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !isExpected()) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && url.protocol !== 'data:') {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-async function check(page, label) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  found.violations.push(...violations.map(({ id, nodes }) => `${label}: ${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`));
-  if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-    found.sideways.push(label);
-  }
-}
+const { browser, found, open, examine } = await launch(server, { timeoutMs: 20_000 });
+found.done = {};
 
 async function show(page, { path, shows }) {
   await page.goto(`${server}${path}`);
@@ -114,7 +73,7 @@ const steps = {
       return ids.length === 1 ? route.fetch().then(() => route.abort()) : route.continue();
     });
     await press(page, 'New service account');
-    await check(page, 'dialog of an account');
+    await examine(page, 'dialog of an account');
     await send(page, 'Create', { Name: 'importer', agent: true });
     await page.getByRole('dialog').getByText('did not say whether the command took effect').waitFor();
     await send(page, 'Create');
@@ -128,13 +87,13 @@ const steps = {
 
   async key(page, state) {
     await press(page, 'New key importer');
-    await check(page, 'dialog of a key');
+    await examine(page, 'dialog of a key');
     await send(page, 'Create the key', { 'Valid for': '30 days' });
     await done(page);
     const secret = page.getByRole('region', { name: 'Your new API key' });
     state.key = await secret.locator('code').textContent();
     found.done.secret = state.key.startsWith('apex_');
-    await check(page, 'secret');
+    await examine(page, 'secret');
     await secret.getByRole('button', { name: 'I have kept it' }).click();
     found.done.secretGone = (await page.getByText(state.key).count()) === 0;
     await page.getByRole('button', { name: /^Rotate / }).first().click();
@@ -174,7 +133,7 @@ const steps = {
     await button(page, 'Add').last().click();
     await told(page, `${agent} is in the team.`);
     await button(page, `Remove ${agent}`).waitFor();
-    await check(page, 'a team');
+    await examine(page, 'a team');
     await show(page, { path: '/settings?section=roles', shows: ['Who has a role', 'Built in'] });
     await press(page, 'Grant a role');
     await send(page, 'Grant', { Holder: 'research (team)', Role: 'viewer' });
@@ -216,7 +175,7 @@ const steps = {
     await button(page, `Skip tasks ${parked}`).waitFor();
     found.done.waits = (await button(page, `Skip tasks ${waiting}`).count()) === 0;
     await press(page, `Skip tasks ${parked}`);
-    await check(page, 'dialog of a parked event');
+    await examine(page, 'dialog of a parked event');
     await send(page, 'Skip', { Reason: 'it was never submitted' });
     await done(page);
     await page.getByText('it was never submitted').waitFor();
@@ -238,7 +197,7 @@ const steps = {
     await page.getByText('With commands').first().click();
     found.done.command = await page.getByText('setPrices').first().isVisible();
     await press(page, `Set a price ${model}`);
-    await check(page, 'dialog of a price');
+    await examine(page, 'dialog of a price');
     await page.getByLabel('US dollars').nth(0).fill('a lot');
     await page.getByLabel('US dollars').nth(1).fill('2');
     await send(page, 'Set the price');
@@ -253,7 +212,7 @@ const steps = {
     await press(page, 'Find the differences');
     await page.getByRole('rowheader', { name: model }).waitFor();
     found.done.difference = await page.locator('tfoot .amount').last().textContent();
-    await check(page, 'differences');
+    await examine(page, 'differences');
     await show(page, { path: '/prices?section=versions', isLightToo: true, shows: ['Version 1'] });
     await page.getByRole('link', { name: 'Version 1', exact: true }).click();
     await page.getByText('Price book as of version 1').waitFor();
@@ -265,7 +224,7 @@ const steps = {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'One memory' }).waitFor();
     await page.getByRole('rowheader', { name: 'memory.stored' }).waitFor();
-    await check(page, 'a memory');
+    await examine(page, 'a memory');
     await press(page, 'Share with all agents');
     await send(page, 'Share with all agents');
     await done(page);
@@ -285,13 +244,13 @@ const steps = {
 
   /** A reader with a key that may little is told what is missing, and is offered nothing that would be refused. */
   async limited(_page, state) {
-    const page = await open(VIEWS[0], { token: state.key });
+    const page = await open(VIEWS[0], { key: state.key });
     await show(page, { path: '/settings', shows: ['read:identities'] });
     await show(page, { path: '/settings?section=parked', shows: ['read_projections:installation'] });
     await show(page, { path: '/settings?section=health', isLightToo: true, shows: ['read_metrics:installation'] });
     await show(page, { path: '/prices', isLightToo: true, shows: ['Input tokens'] });
     found.done.limited = (await page.getByRole('button', { name: /Set a price|New price/ }).count()) === 0;
-    await check(page, 'a limited reader');
+    await examine(page, 'a limited reader');
     await page.context().close();
   },
 };
@@ -308,7 +267,7 @@ try {
       }
       throw error;
     }
-    await check(page, `after ${name}`);
+    await examine(page, `after ${name}`);
     console.log(name);
   }
   await page.context().close();
@@ -318,7 +277,7 @@ try {
     for (const shown of PAGES.filter(({ isLightToo }) => view.theme === 'dark' || isLightToo)) {
       console.log(`${view.theme} ${shown.path}`);
       await show(tab, shown);
-      await check(tab, `${view.theme} ${shown.path}`);
+      await examine(tab, `${view.theme} ${shown.path}`);
       if (process.env.SCREENSHOTS) {
         await tab.screenshot({ path: `${process.env.SCREENSHOTS}/${view.theme}${shown.path.replaceAll(/\W+/g, '-')}.png` });
       }

@@ -1,15 +1,9 @@
 // Drives the page with Debian's Chromium, against the server at the address that is given, whose agent of the given name is active.
 // The server is stopped and started again by the reader of the lines that this prints: after `lose` it is stopped, and after
 // `restore` it is there again; each is answered by a line on standard input. The last line is what was seen, as JSON.
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { launch, settled, tell, VIEWS, violations } from './browser.mjs';
 
 const [server, name, uuid] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const PAGES = [
   { path: '/', heading: 'Overview', shows: ['Spend today', 'Tasks'] },
   { path: '/agents', heading: 'Agents', shows: [name, 'Current task'] },
@@ -17,54 +11,9 @@ const PAGES = [
   { path: '/costs?by=agent&range=today', heading: 'Costs', shows: ['Total', 'Share'] },
   { path: '/budgets', heading: 'Budgets', shows: ['everything', 'Renews'] },
 ];
-const VIEWS = [
-  { theme: 'light', viewport: { width: 1280, height: 900 } },
-  { theme: 'dark', viewport: { width: 390, height: 844 } },
-];
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const tell = async (word) => {
-  console.log(word);
-  await lines.next();
-};
-const found = { errors: [], foreign: [], violations: [], sideways: [], bytes: {} };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-/** Opens a tab and notes what it complains of. Lost connections are complained of too, so `isLost` says when they are expected. */
-async function open({ theme, viewport }, isLost = () => false) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' });
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !isLost()) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && url.protocol !== 'data:') {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-async function violations(page) {
-  await page.evaluate(axe);
-  const { violations: all } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  return all.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`);
-}
-
-/** Waits until the page has what it asked for: its heading and its texts, and no bones of what is loading. */
-async function settled(page, { heading, shows }) {
-  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
-  for (const text of shows) {
-    await page.getByText(text, { exact: false }).first().waitFor({ state: 'attached' });
-  }
-  await page.waitForFunction(() => document.querySelector('.bone') === null);
-  await page.locator('.connection[data-state=live]').waitFor();
-}
+const { browser, found, open, examine } = await launch(server);
+found.bytes = {};
 
 try {
   // Each page, in both themes, on a desk and on a phone.
@@ -74,10 +23,7 @@ try {
       await page.goto(`${server}${shown.path}`);
       await settled(page, shown);
       const label = `${view.theme} ${shown.path}`;
-      found.violations.push(...(await violations(page)).map((violation) => `${label}: ${violation}`));
-      if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-        found.sideways.push(label);
-      }
+      await examine(page, label);
     }
     await page.context().close();
   }
@@ -148,7 +94,7 @@ try {
 
   // A lost server is shown, what was loaded stays, and the page goes on by itself when the server is back.
   let isLost = false;
-  const lasting = await open(VIEWS[0], () => isLost);
+  const lasting = await open(VIEWS[0], { isExpected: () => isLost });
   await lasting.goto(`${server}/agents`);
   await settled(lasting, PAGES[1]);
   // The other pages are loaded ahead, so that they are there without the server.

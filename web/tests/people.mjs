@@ -1,9 +1,9 @@
 // Two people at once, each with a browser of their own, at the agent with the given UUID, which is active: each sees what the other one
 // does without loading the page again, and both may do the same. The address of the server is given. Prints what was seen, as JSON.
-import { launch, NARROW, WIDE } from './browser.mjs';
+import { idle, launch, NARROW, WIDE } from './browser.mjs';
 
 const [server, uuid] = process.argv.slice(2);
-const { browser, found, open, check } = await launch(server);
+const { browser, found, open, examine } = await launch(server);
 const status = (page, wanted) => page.locator(`.heading .badge[data-status=${wanted}]`).waitFor();
 
 async function pause(page, reason) {
@@ -35,8 +35,10 @@ try {
   const told = [ada, bob].map((page) => page.getByText('already paused, for a different reason'));
   await Promise.any(told.map((text) => text.waitFor()));
   found.told = (await told[0].count()) + (await told[1].count());
-  await check(ada, 'ada');
-  await check(bob, 'bob');
+  for (const [page, who] of [[ada, 'ada'], [bob, 'bob']]) {
+    await idle(page);
+    await examine(page, who);
+  }
   console.log(JSON.stringify(found));
 } finally {
   await browser.close();

@@ -2,67 +2,17 @@
 // task graph of five tasks of two agents; what is given after it are the id of the graph, the UUIDs of its tasks that are completed
 // and that wait, the position of the event that submitted the completed one, and the token of a reader who may change nothing. The
 // last line is what was seen, as JSON.
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { launch, settled, VIEWS } from './browser.mjs';
 
 const [server, dag, completed, waiting, submittedAt, readerToken] = process.argv.slice(2);
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const PAGES = [
   { path: `/tasks?dag=${dag}`, heading: 'Tasks', shows: ['Collect the changes', '5 of 5 loaded tasks are shown', '$3.00'] },
   { path: `/tasks/${completed}`, heading: 'Collect the changes', shows: ['12 changes', 'task.completed', '$3.00', 'The task is shown as it is now.'] },
   { path: `/tasks/${completed}?asOf=${submittedAt}`, heading: 'Collect the changes', shows: ['Waiting', 'Later events are left out', 'no call'] },
   { path: `/dags/${dag}`, heading: 'Task graph', shows: ['Agent writer', 'They are no dependencies', 'Tasks of the graph', '$3.00'] },
 ];
-const VIEWS = [
-  { theme: 'light', viewport: { width: 1280, height: 900 } },
-  { theme: 'dark', viewport: { width: 390, height: 844 } },
-];
 
-const found = { errors: [], foreign: [], violations: [], sideways: [] };
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-/** Opens a tab and notes what it complains of, unless that is expected. */
-async function open({ theme, viewport }, isExpected = () => false) {
-  const context = await browser.newContext({ viewport, colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' });
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !isExpected()) {
-      found.errors.push(`${page.url()}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => found.errors.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server).host && url.protocol !== 'data:') {
-      found.foreign.push(request.url());
-    }
-  });
-  return page;
-}
-
-async function check(page, label) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), RULES);
-  const texts = violations.map(({ id, nodes }) => `${label}: ${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`);
-  found.violations.push(...texts);
-  if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) {
-    found.sideways.push(label);
-  }
-}
-
-/** Waits until the page has what it asked for: its heading and its texts, and no bones of what is loading. */
-async function settled(page, { heading, shows }) {
-  await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
-  for (const text of shows) {
-    await page.getByText(text, { exact: false }).first().waitFor({ state: 'attached' });
-  }
-  await page.waitForFunction(() => document.querySelector('.bone') === null);
-  await page.locator('.connection[data-state=live]').waitFor();
-}
+const { browser, found, open, examine } = await launch(server);
 
 const isIn = (page, status) => page.locator(`.heading .state[data-status=${status}]`).waitFor();
 const hasRows = (page, count) => page.waitForFunction((rows) => document.querySelectorAll('[data-row]').length === rows, count);
@@ -74,14 +24,14 @@ try {
     for (const shown of PAGES) {
       await page.goto(`${server}${shown.path}`);
       await settled(page, shown);
-      await check(page, `${view.theme} ${shown.path}`);
+      await examine(page, `${view.theme} ${shown.path}`);
     }
     await page.context().close();
   }
 
   // Tasks are searched and filtered, and the address says how.
   let isLost = false;
-  const page = await open(VIEWS[0], () => isLost);
+  const page = await open(VIEWS[0], { isExpected: () => isLost });
   await page.goto(`${server}${PAGES[0].path}`);
   await settled(page, PAGES[0]);
   await page.keyboard.press('/');
@@ -103,7 +53,7 @@ try {
   const dialog = page.getByRole('dialog', { name: 'Submit a task' });
   await dialog.getByRole('button', { name: 'Submit' }).click();
   found.needed = (await dialog.getByText('Give a title.').isVisible()) && (await dialog.getByText('Choose an agent.').isVisible());
-  await check(page, 'the form of a new task');
+  await examine(page, 'the form of a new task');
   await dialog.getByLabel('Title').fill('Thank the readers');
   await dialog.getByRole('combobox', { name: 'Agent' }).selectOption('planner');
   await dialog.getByRole('button', { name: 'Submit' }).click();
@@ -136,7 +86,7 @@ try {
   await page.getByRole('button', { name: 'Cancel the task' }).click();
   found.reasonNeeded = await page.getByText('Give a reason.').isVisible();
   await page.getByLabel('Reason').fill('checked in a browser');
-  await check(page, 'the dialog of a command');
+  await examine(page, 'the dialog of a command');
   isLost = true;
   await page.getByRole('button', { name: 'Cancel the task' }).click();
   await page.getByText('The server did not say whether the command took effect').waitFor();
@@ -147,7 +97,7 @@ try {
   await isIn(page, 'CANCELLED');
   found.sentAgain = ids.length === 2 && ids[0] === ids[1];
   found.offered = await page.locator('.heading .actions button').count();
-  await check(page, 'the cancelled task');
+  await examine(page, 'the cancelled task');
 
   // The task as of an earlier event, chosen in its timeline, and back.
   await page.getByRole('link', { name: 'Show the task as of task.started' }).click();
@@ -191,7 +141,7 @@ try {
   await reader.getByText('Notes and outcomes take the permission read:contents.').waitFor();
   await reader.getByRole('rowheader', { name: 'task.submitted' }).waitFor();
   found.readerIsOffered = await reader.locator('.heading .actions button').count();
-  await check(reader, 'the task for a reader');
+  await examine(reader, 'the task for a reader');
   console.log(JSON.stringify(found));
 } finally {
   await browser.close();
