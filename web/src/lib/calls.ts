@@ -3,7 +3,7 @@ import type { LocationQuery } from 'vue-router';
 import type { CallFieldsFragment, CallFilter, CallKind, CallOutcome } from '../graphql/generated/graphql';
 import { texts } from '../texts';
 import type { CostDimension, CostFilter, CostsState, Span } from './url-state';
-import { readCosts, writeCosts } from './url-state';
+import { one, readCosts, writeCosts } from './url-state';
 import { toIso } from './time';
 
 export interface CallsState extends CostsState {
@@ -15,22 +15,17 @@ export interface CallsState extends CostsState {
   readonly after: string | null;
 }
 
-function one(query: LocationQuery, name: string): string | null {
-  const value = query[name];
-  return (Array.isArray(value) ? value[0] : value) || null;
-}
-
-const OUTCOMES = ['OK', 'ERROR', 'TIMEOUT', 'CANCELLED', 'REFUSED'] as const satisfies readonly CallOutcome[];
+export const OUTCOMES = ['OK', 'ERROR', 'TIMEOUT', 'CANCELLED', 'REFUSED'] as const satisfies readonly CallOutcome[];
 export const KINDS = ['LLM', 'TOOL'] as const satisfies readonly CallKind[];
 
 export function readCalls(query: LocationQuery): CallsState {
   return {
     ...readCosts(query),
     kind: KINDS.find((kind) => kind.toLowerCase() === one(query, 'kind')) ?? null,
-    task: one(query, 'task'),
+    task: one(query, 'task') || null,
     isUnpriced: one(query, 'unpriced') === 'true',
     text: one(query, 'q') ?? '',
-    after: one(query, 'after'),
+    after: one(query, 'after') || null,
   };
 }
 
